@@ -1,0 +1,118 @@
+// A Module is a whole experiment after elaboration: its graphs and everything they refer to by name.
+//
+// Graphs, by name. All may be absent but `predict`; scalar-only graphs ("rules") become LLVM code, the others kernels.
+//   init          storage initial values                      reads scalar seed; stores every param, buffer, state
+//   train         one step: forward, loss, gradients          stores arena "gradient"'s pieces "gradient:<param path>" and
+//                                                             buffers; `loss` result. After differentiate().
+//   update        one optimizer step                          reads and stores arenas or single storages
+//   evaluate      forward in inference form on a batch        `sample` results "loss" and each metric
+//   predict       forward in inference form                   `output` results
+//   rules.step    before each step: the rate, from step, epoch, progress, hypers   `scalar` results
+//   rules.epoch   after each epoch                            `scalar` results (globals, rate)
+//   rules.report  means over the samples -> reported metrics  reads scalars "mean:<metric>"; `scalar` results "<metric>"
+//
+// Scalars are f64[], except `seed`, `step` (1-based, over the whole run) which are i64[]. Always there: seed, step, epoch
+// (0-based), progress (0..1 over the phase), steps_per_epoch, phase_step (0-based), phase_steps, rate, loss (of the step
+// just computed; in rules.epoch the epoch's mean). Further ones: every hyper, every global, statistics.
+//
+// Storage is laid out in arenas, one vector each: "param", "gradient" (same layout as param), "buffer", and "state.<name>" for each
+// optimizer state (same layout as param). Offsets are in elements, each tensor starting at a multiple of 16 elements;
+// padding is zero. An update that is elementwise over parameters of one group is written over the arena's range
+// instead of each parameter: input {kind = arena, name = "param[0:2048]"}.
+#pragma once
+
+#include "compiler/ir/graph.h"
+
+#include <map>
+#include <string>
+#include <vector>
+
+namespace kiln {
+
+enum class ScalarKind { real, integer, boolean };
+
+/// A run-time scalar that becomes a flag of the executable.
+struct Hyper {
+    std::string name;
+    ScalarKind kind = ScalarKind::real;
+    double default_value = 0;
+    std::string doc;
+    Loc loc;
+};
+
+/// A per-sample input of the model: a column of the data.
+struct Column {
+    std::string name;
+    Type type;            ///< per sample, without batch
+    int64_t classes = 0;  ///< > 0: an i32 label in [0, classes)
+    Loc loc;
+};
+
+enum class StorageKind { param, buffer, state };
+
+struct Storage {
+    std::string path;     ///< "Digits/conv_1/W"; state of an optimizer: "Digits/conv_1/W.m"
+    StorageKind kind = StorageKind::param;
+    Type type;
+    std::string arena;    ///< "param", "buffer", "state.m"
+    int64_t offset = 0;   ///< in elements of the arena
+    Loc loc;
+};
+
+/// A scalar that persists from step to step and is part of a checkpoint.
+struct Global {
+    std::string name;
+    double initial_value = 0;
+};
+
+/// A value in the description of a data set: what a reader is called with.
+struct ReaderValue {
+    enum class Kind { number, boolean, string, path, list } kind = Kind::number;
+    double number = 0;
+    bool boolean = false;
+    std::string text;                 ///< string, or a path relative to the data folder
+    std::vector<ReaderValue> list;
+};
+/// `train = idx(dir / "images", dir / "labels")`: split name, reader, arguments by parameter name.
+struct Split {
+    std::string name;
+    std::string reader;
+    std::vector<std::pair<std::string, ReaderValue>> arguments;
+    Loc loc;
+};
+
+/// One phase of training. Its own rate rule etc. are selected in rules.step by the scalar `phase`.
+struct Phase {
+    std::string name;
+    int64_t epochs = 1;
+    std::vector<std::string> frozen;  ///< parameter paths that keep their values
+};
+
+struct Metric {
+    std::string name;
+    bool higher_is_better = true;
+};
+
+struct Module {
+    std::string name;                  ///< of the model
+    std::string doc;
+    std::string source_name;
+    DType float_type = DType::f32;
+    int64_t batch = 0;
+    bool shuffle = true;
+    std::vector<Hyper> hypers;
+    std::vector<Column> columns;
+    std::vector<Storage> storages;
+    std::vector<Global> globals;
+    std::vector<Split> splits;
+    std::vector<Phase> phases;
+    std::vector<Metric> metrics;       ///< reported after "loss"
+    std::string best_metric;           ///< chooses best/: a metric, or "loss"
+    std::map<std::string, Graph> graphs;
+
+    const Storage *find_storage(std::string_view path) const;
+    /// Elements of an arena, padding included; a multiple of 16.
+    int64_t arena_elements(std::string_view arena) const;
+};
+
+}  // namespace kiln

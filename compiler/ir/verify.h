@@ -1,0 +1,14 @@
+// Structural invariants of a graph: arity, attribute kind, operand order, and that each node's type is what the op's
+// shape rule infers. Passes are checked with it in tests and debug builds.
+#pragma once
+
+#include "compiler/ir/module.h"
+#include "compiler/support/diagnostics.h"
+
+namespace kiln {
+
+/// Reports every violation; true if there is none. (Shape rules are reached through ops/shape.h's table, so the full
+/// verifier lives in ops/; this one checks what needs no rule.)
+bool verify_structure(const Graph &graph, Diagnostics &diagnostics);
+
+}  // namespace kiln

@@ -1,0 +1,92 @@
+// Plan: a Module turned into kernels, buffers and an order of calls. Plain data, no pointers into graphs.
+//
+// A kernel is a small Graph of its own (its "body"): `argument` inputs, `value` results, scalar arguments being rank-0
+// inputs. Bodies with the same text are one kernel; the text (without locations) keys the object cache.
+// A buffer is a range of one arena. The work arena is shared by all programs (train, update, evaluate, ...) of the plan;
+// within a program buffers whose lifetimes do not meet share bytes.
+#pragma once
+
+#include "compiler/ir/module.h"
+
+#include <map>
+#include <string>
+#include <vector>
+
+namespace kiln {
+
+struct KernelId { int32_t index = -1; bool valid() const { return index >= 0; } auto operator<=>(const KernelId &) const = default; };
+struct BufferId { int32_t index = -1; bool valid() const { return index >= 0; } auto operator<=>(const BufferId &) const = default; };
+
+struct Kernel {
+    std::string name;       ///< a C symbol, "k_conv2d_3f2a91c0": family and content hash
+    std::string family;     ///< "elementwise", "reduction", "matmul", "conv2d", ...
+    Graph body;             ///< no locations or scopes: it is shared by its uses
+    /// in_place[i] = j: result i may be stored over argument j (same bytes); -1 if not. The kernel must honour it.
+    std::vector<int> in_place;
+    int64_t flops = 0;
+};
+
+struct Buffer {
+    std::string arena;      ///< "work", "param", "gradient", "buffer", "state.m", "constant", or "data:<column>"
+    int64_t offset = 0;     ///< bytes
+    Type type;
+    int first_use = 0, last_use = 0;  ///< calls of its program; work arena only
+    std::string label;      ///< what it holds, for people: "Digits/conv_1 relu"
+};
+
+/// Where a scalar operand of a call or rule comes from: result `node` of the program's scalar graph.
+struct Call {
+    KernelId kernel;
+    std::vector<BufferId> inputs;    ///< per tensor argument of the body, in order; invalid id for a scalar argument
+    std::vector<NodeId> scalars;     ///< per argument: the node of Program::scalars giving a scalar argument; invalid for tensors
+    std::vector<BufferId> outputs;   ///< per result
+    Loc loc;                         ///< of the anchor node, for listings and debug info
+    std::string scope;
+};
+
+/// A scalar result read back from a rank-0 buffer or computed by the scalar graph.
+struct ScalarResult {
+    ResultKind kind = ResultKind::scalar;
+    std::string name;                ///< "loss", a global, "rate", a statistic
+    BufferId buffer;                 ///< valid: load it after the calls (converted to f64)
+    NodeId node;                     ///< else: a node of `scalars`
+};
+
+/// One graph of the module as calls.
+struct Program {
+    std::string name;                ///< "train", ...
+    Graph scalars;                   ///< rank-0 inputs and the ops between them; run in LLVM code before the calls that need them
+    std::vector<Call> calls;
+    int commit = 0;                  ///< calls from this index on write storage: they run after the loss was found finite
+    std::vector<ScalarResult> scalar_results;
+    std::map<std::string, BufferId> samples;  ///< `sample` results: [batch]
+    std::map<std::string, BufferId> outputs;  ///< `output` results
+};
+
+struct Arena {
+    std::string name;
+    int64_t bytes = 0;               ///< a multiple of 64
+};
+
+struct Plan {
+    std::vector<Kernel> kernels;
+    std::vector<Buffer> buffers;
+    std::vector<Arena> arenas;       ///< "work" first
+    std::vector<uint8_t> constants;  ///< bytes of the "constant" arena
+    std::vector<Program> programs;   ///< kernels-bearing graphs
+    std::map<std::string, Graph> rules;  ///< scalar-only graphs: rules.step, ...
+    int64_t flops_per_sample = 0;    ///< of train, forward and backward (0 without training)
+    int64_t forward_flops_per_sample = 0;
+    int64_t peak_bytes = 0;          ///< sum of the arenas
+
+    const Kernel &operator[](KernelId id) const { return kernels[size_t(id.index)]; }
+    const Buffer &operator[](BufferId id) const { return buffers[size_t(id.index)]; }
+};
+
+/// Plans a module whose graphs went through optimize().
+Plan make_plan(const Module &module);
+
+/// The listing of `kiln emit plan`.
+std::string print(const Plan &plan);
+
+}  // namespace kiln

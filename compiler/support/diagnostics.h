@@ -1,0 +1,66 @@
+// Diagnostics: what is wrong with the user's program. Collected, never thrown; several per run.
+//
+// Every diagnostic has a code and a message template in diagnostics.def. A message may carry labels on further places
+// ("declared here") and notes ("did you mean `relu`?"). Rendering (carets, colour) is in render.h.
+#pragma once
+
+#include "compiler/support/source.h"
+
+#include <string>
+#include <vector>
+
+namespace kiln {
+
+enum class Severity { error, warning };
+
+/// One enumerator per line of diagnostics.def.
+enum class DiagnosticCode {
+#define DIAGNOSTIC(code, name, severity, text) name,
+#include "compiler/support/diagnostics.def"
+#undef DIAGNOSTIC
+};
+
+struct Label {
+    SourceRange range;
+    std::string text;
+};
+
+struct Diagnostic {
+    DiagnosticCode code;
+    Severity severity;
+    SourceRange range;            ///< the primary place; may be invalid (for a whole file), then `loc` may help
+    Loc loc;                      ///< used when there is no source text (IR files)
+    std::string message;          ///< the template with its arguments filled in
+    std::vector<Label> labels;    ///< further places involved
+    std::vector<std::string> notes;
+};
+
+/// "E0123" or "W0007".
+std::string code_text(DiagnosticCode code);
+/// The message template of a code, with {0}, {1}, ... for its arguments.
+const char *template_text(DiagnosticCode code);
+
+/// Collects the diagnostics of one compilation, in the order they were raised.
+class Diagnostics {
+public:
+    /// Raises a diagnostic; the arguments fill the placeholders of its template. The reference is for adding labels and
+    /// notes and is valid until the next call.
+    Diagnostic &report(DiagnosticCode code, SourceRange range, std::vector<std::string> arguments = {});
+    Diagnostic &report(DiagnosticCode code, const Loc &loc, std::vector<std::string> arguments = {});
+
+    bool has_errors() const { return error_count_ > 0; }
+    int error_count() const { return error_count_; }
+    const std::vector<Diagnostic> &all() const { return all_; }
+
+private:
+    std::vector<Diagnostic> all_;
+    int error_count_ = 0;
+};
+
+/// All diagnostics as text with source lines and carets; `colour` adds ANSI escapes.
+std::string render(const Diagnostics &diagnostics, bool colour);
+
+/// The candidate nearest to `name` by edit distance if near enough to be a likely misspelling, else "".
+std::string nearest_name(std::string_view name, const std::vector<std::string> &candidates);
+
+}  // namespace kiln

@@ -1,0 +1,58 @@
+// Source text and positions in it.
+//
+// A SourceFile is immutable text with a name. A SourceRange names a half-open byte range of one file. Files are owned by
+// a SourceMap, which lives as long as the compilation; every range is cheap to copy and valid for that long.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace kiln {
+
+/// One source text. `line_starts[i]` is the byte offset of line i (0-based).
+struct SourceFile {
+    std::string name;  ///< as shown in messages: "digits.model", "stdlib/nn/dense.model"
+    std::string text;
+    std::vector<uint32_t> line_starts;
+};
+
+/// 1-based line and column (columns count Unicode code points).
+struct LineColumn {
+    int line = 0, column = 0;
+};
+
+/// A half-open byte range [begin, end) of a file; `file == nullptr` means "no position known".
+struct SourceRange {
+    const SourceFile *file = nullptr;
+    uint32_t begin = 0, end = 0;
+    bool valid() const { return file != nullptr; }
+};
+
+/// Where an IR node comes from: file, line and column, kept by value so that IR text can be parsed without its sources.
+struct Loc {
+    std::string file;
+    int line = 0, column = 0;
+    bool valid() const { return line > 0; }
+    bool operator==(const Loc &) const = default;
+};
+
+/// Owns the sources of one compilation.
+class SourceMap {
+public:
+    /// Adds a text; the returned reference stays valid.
+    const SourceFile &add(std::string name, std::string text);
+
+private:
+    std::deque<SourceFile> files_;
+};
+
+LineColumn line_column(const SourceFile &file, uint32_t offset);
+std::string_view line_text(const SourceFile &file, int line);
+Loc to_loc(const SourceRange &range);
+/// "digits.model:18:12"
+std::string to_string(const Loc &loc);
+
+}  // namespace kiln

@@ -1,0 +1,81 @@
+/* The contract between an executable's generated code and the runtime, in C.
+ *
+ * The generated `main` calls kiln_main(argc, argv, &program). Everything the runtime must know by name is JSON in
+ * `metadata` (see the end of this file); everything that computes is a function below. The runtime does no arithmetic on
+ * tensors.
+ */
+#ifndef KILN_PROGRAM_H
+#define KILN_PROGRAM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum { KILN_ABI_VERSION = 1 };
+
+/* What the generated functions work on; owned by the runtime. */
+typedef struct KilnContext {
+    uint8_t **arenas;      /* base addresses, 64-byte aligned, by index in metadata.arenas */
+    const void **columns;  /* the current batch, by index in metadata.columns: [batch, ..], 64-byte aligned */
+    double *scalars;       /* by index in metadata.scalars; integers (seed, step) are exact below 2^53 */
+    double *sums;          /* by index in metadata.samples: sums over samples, added to by train_step and eval_step */
+} KilnContext;
+
+enum { KILN_STEP_OK = 0, KILN_STEP_NOT_FINITE = 1 };
+
+typedef struct KilnProgram {
+    int32_t abi_version;
+    const char *metadata;      /* JSON, UTF-8, zero-terminated */
+    const uint8_t *constants;  /* content of the "constant" arena */
+    /* Once, after the arenas are allocated (zeroed), before anything else. */
+    void (*bind)(KilnContext *);
+    /* Fills storage with its initial values from the scalar `seed`. */
+    void (*init)(KilnContext *);
+    /* One training step: the phase's rate rule (writes scalars), forward, backward, loss check, update. Adds the training samples'
+     * metrics to sums. KILN_STEP_NOT_FINITE: the loss (in scalar `loss`) is not finite and no storage was written. */
+    int32_t (*train_step)(KilnContext *, int32_t phase);
+    /* The rate rule alone, for `explain schedule`: writes scalars. */
+    void (*step_rule)(KilnContext *, int32_t phase);
+    /* The end of an epoch: rules with memory; scalar `loss` holds the epoch's mean training loss. */
+    void (*epoch_end)(KilnContext *, int32_t phase);
+    /* Inference on the current batch; adds the metrics of the first `valid` samples to sums. */
+    void (*eval_step)(KilnContext *, int64_t valid);
+    /* Inference on the current batch; the outputs lie in their arenas afterwards. */
+    void (*predict_step)(KilnContext *);
+    /* means[i] -> reported[i], both by index in metadata.samples (a square root for rmse, else the same value). */
+    void (*report)(const double *means, double *reported);
+} KilnProgram;
+
+/* metadata:
+ * {
+ *   "model": "Digits", "doc": "...", "source": "digits.model", "version": "kiln 0.1.0",
+ *   "float": "f32", "batch": 64, "shuffle": true,
+ *   "scalars":  ["seed", "step", "epoch", "progress", "steps_per_epoch", "phase_step", "phase_steps", "phase", "rate", "loss", ...],
+ *   "hypers":   [{"name": "lr", "kind": "real" | "integer" | "boolean", "default": 0.001, "doc": "...", "scalar": 10}],
+ *   "globals":  [{"name": "best", "initial": 1e308, "scalar": 11}],
+ *   "columns":  [{"name": "image", "dtype": "f32", "shape": [28, 28, 1], "classes": 0}],
+ *   "arenas":   [{"name": "work", "bytes": 1234560}, {"name": "param", "bytes": ...}, ...],
+ *   "storages": [{"path": "Digits/conv/W", "kind": "param" | "buffer" | "state", "dtype": "f32", "shape": [..],
+ *                 "arena": 1, "offset": 0}],                                                      offset in bytes
+ *   "splits":   [{"name": "train", "reader": "idx", "arguments": {"images": {"path": "train-images-idx3-ubyte"}, ...}}],
+ *   "phases":   [{"name": "main", "epochs": 4}],
+ *   "samples":  ["loss", "accuracy"],
+ *   "metrics":  [{"name": "accuracy", "higher_is_better": true}], "best_metric": "accuracy",
+ *   "outputs":  [{"name": "probabilities", "dtype": "f32", "shape": [64, 10], "arena": 0, "offset": 4096}],
+ *   "layers":   [{"path": "Digits/conv_1", "output": "f32[64, 26, 26, 32]", "parameters": 320}],
+ *   "parameters": 123456, "flops_per_sample": 1.2e7, "peak_bytes": 12345678
+ * }
+ * Reader arguments are numbers, booleans, strings, lists, or {"path": "relative/to/--data"}.
+ */
+
+#define RUNTIME_FUNCTION(result, name, arguments) result name arguments;
+#include "kiln/abi.def"
+#undef RUNTIME_FUNCTION
+
+#ifdef __cplusplus
+}
+#endif
+#endif
