@@ -1,7 +1,15 @@
 // Diagnostics: what is wrong with the user's program. Collected, never thrown; several per run.
 //
 // Every diagnostic has a code and a message template in diagnostics.def. A message may carry labels on further places
-// ("declared here") and notes ("did you mean `relu`?"). Rendering (carets, colour) is in render.h.
+// ("declared here") and notes ("did you mean `relu`?"). render() shows them as
+//
+//   digits.model:18:12: error[E0201]: cannot multiply f32[64, 10] by f32[12, 3]
+//     16 |     a = flatten(image)
+//        |     - f32[64, 10] comes from here
+//     ...
+//     18 |     y = a @ b
+//        |         ^^^^^
+//   note: the inner dimensions 10 and 12 must agree
 #pragma once
 
 #include "compiler/support/source.h"
@@ -57,10 +65,12 @@ private:
     int error_count_ = 0;
 };
 
-/// All diagnostics as text with source lines and carets; `colour` adds ANSI escapes.
+/// All diagnostics as text with source lines and carets; `colour` adds ANSI escapes. One without source text renders as
+/// "file:line:col: error[E0501]: message". Ends with a newline unless empty.
 std::string render(const Diagnostics &diagnostics, bool colour);
 
-/// The candidate nearest to `name` by edit distance if near enough to be a likely misspelling, else "".
+/// The candidate nearest to `name` by edit distance (a transposition counts as one edit) if near enough to be a likely
+/// misspelling, else "". Of equally near ones the first is taken.
 std::string nearest_name(std::string_view name, const std::vector<std::string> &candidates);
 
 }  // namespace kiln

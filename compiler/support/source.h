@@ -17,6 +17,7 @@ struct SourceFile {
     std::string name;  ///< as shown in messages: "digits.model", "stdlib/nn/dense.model"
     std::string text;
     std::vector<uint32_t> line_starts;
+    std::vector<uint32_t> continuation_bytes;  ///< [i]: UTF-8 continuation bytes before byte 1024 i, for columns of long lines
 };
 
 /// 1-based line and column (columns count Unicode code points).

@@ -1,0 +1,70 @@
+#include "compiler/support/diagnostics.h"
+
+#include "compiler/support/check.h"
+
+#include <fmt/format.h>
+
+namespace kiln {
+namespace {
+
+struct Entry {
+    int number;
+    Severity severity;
+    const char *text;
+};
+
+constexpr Entry kEntries[] = {
+#define DIAGNOSTIC(code, name, severity, text) {code, Severity::severity, text},
+#include "compiler/support/diagnostics.def"
+#undef DIAGNOSTIC
+};
+
+constexpr bool numbers_are_unique() {
+    for (const Entry &a : kEntries) {
+        for (const Entry &b : kEntries) {
+            if (&a != &b && a.number == b.number) return false;
+        }
+    }
+    return true;
+}
+static_assert(numbers_are_unique(), "two lines of diagnostics.def have the same code");
+
+const Entry &entry(DiagnosticCode code) { return kEntries[static_cast<size_t>(code)]; }
+
+std::string fill(const char *text, const std::vector<std::string> &arguments) {
+    std::string result;
+    for (const char *p = text; *p; ++p) {
+        if (p[0] == '{' && p[1] >= '0' && p[1] <= '9' && p[2] == '}') {
+            size_t index = static_cast<size_t>(p[1] - '0');
+            KILN_CHECK(index < arguments.size(), "no argument {} for the diagnostic \"{}\"", index, text);
+            result += arguments[index];
+            p += 2;
+        } else {
+            result += *p;
+        }
+    }
+    return result;
+}
+
+}  // namespace
+
+std::string code_text(DiagnosticCode code) {
+    return fmt::format("{}{:04}", entry(code).severity == Severity::error ? 'E' : 'W', entry(code).number);
+}
+
+const char *template_text(DiagnosticCode code) { return entry(code).text; }
+
+Diagnostic &Diagnostics::report(DiagnosticCode code, SourceRange range, std::vector<std::string> arguments) {
+    Diagnostic &diagnostic = report(code, to_loc(range), std::move(arguments));
+    diagnostic.range = range;
+    return diagnostic;
+}
+
+Diagnostic &Diagnostics::report(DiagnosticCode code, const Loc &loc, std::vector<std::string> arguments) {
+    const Entry &e = entry(code);
+    if (e.severity == Severity::error) ++error_count_;
+    all_.push_back({code, e.severity, {}, loc, fill(e.text, arguments), {}, {}});
+    return all_.back();
+}
+
+}  // namespace kiln

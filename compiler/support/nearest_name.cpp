@@ -1,0 +1,61 @@
+#include "compiler/support/diagnostics.h"
+
+#include <algorithm>
+#include <cctype>
+
+namespace kiln {
+namespace {
+
+/// Optimal string alignment distance: insertions, deletions, substitutions and swaps of neighbours cost 1 each.
+int edit_distance(std::string_view a, std::string_view b) {
+    const int columns = static_cast<int>(b.size()) + 1;
+    std::vector<int> before_previous(columns), previous(columns), current(columns);
+    for (int j = 0; j < columns; ++j) previous[j] = j;
+    for (int i = 1; i <= static_cast<int>(a.size()); ++i) {
+        current[0] = i;
+        for (int j = 1; j < columns; ++j) {
+            int substitution = previous[j - 1] + (a[i - 1] != b[j - 1]);
+            current[j] = std::min({previous[j] + 1, current[j - 1] + 1, substitution});
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) {
+                current[j] = std::min(current[j], before_previous[j - 2] + 1);
+            }
+        }
+        std::swap(before_previous, previous);
+        std::swap(previous, current);
+    }
+    return previous.back();
+}
+
+bool equal_but_for_case(std::string_view a, std::string_view b) {
+    return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](unsigned char x, unsigned char y) {
+        return std::tolower(x) == std::tolower(y);
+    });
+}
+
+}  // namespace
+
+std::string nearest_name(std::string_view name, const std::vector<std::string> &candidates) {
+    // Every one-letter name is one edit away from every other: nothing can be inferred.
+    const int size = static_cast<int>(name.size());
+    int limit = size < 2 ? 0 : std::max(1, size / 3);
+    int best_distance = limit + 1;
+    std::string best;
+    for (const std::string &candidate : candidates) {
+        int distance;
+        if (equal_but_for_case(name, candidate)) {
+            distance = candidate == name ? 0 : 1;
+            if (size < 2 && best.empty()) return candidate;
+        } else if (std::abs(static_cast<int>(candidate.size()) - size) > limit) {
+            continue;
+        } else {
+            distance = edit_distance(name, candidate);
+        }
+        if (distance < best_distance) {
+            best_distance = distance;
+            best = candidate;
+        }
+    }
+    return best;
+}
+
+}  // namespace kiln

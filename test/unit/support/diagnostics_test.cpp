@@ -1,0 +1,52 @@
+#include "compiler/support/diagnostics.h"
+
+#include "compiler/support/check.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+namespace kiln {
+namespace {
+
+TEST(Diagnostics, ReportFillsTheTemplate) {
+    Diagnostics diagnostics;
+    Diagnostic &d = diagnostics.report(DiagnosticCode::cannot_read_file, SourceRange{}, {"x.model", "no such file"});
+    EXPECT_EQ(d.message, "cannot read `x.model`: no such file");
+    EXPECT_EQ(code_text(d.code), "E0001");
+    EXPECT_TRUE(diagnostics.has_errors());
+    EXPECT_EQ(diagnostics.error_count(), 1);
+}
+
+TEST(Diagnostics, AMissingArgumentIsABugOfTheCompiler) {
+    Diagnostics diagnostics;
+    EXPECT_THROW(diagnostics.report(DiagnosticCode::cannot_read_file, SourceRange{}, {"x.model"}), InternalError);
+}
+
+// The wording rules of diagnostics.def.
+TEST(Diagnostics, TemplatesFollowTheWordingRules) {
+    std::vector<DiagnosticCode> codes = {
+#define DIAGNOSTIC(code, name, severity, text) DiagnosticCode::name,
+#include "compiler/support/diagnostics.def"
+#undef DIAGNOSTIC
+    };
+    std::set<std::string> texts;
+    for (DiagnosticCode code : codes) {
+        std::string text = template_text(code);
+        ASSERT_FALSE(text.empty());
+        EXPECT_NE(text.back(), '.') << text;
+        bool is_word = text.size() > 1 && std::islower(static_cast<unsigned char>(text[1]));
+        EXPECT_FALSE(is_word && std::isupper(static_cast<unsigned char>(text[0]))) << text;
+        EXPECT_TRUE(texts.insert(text).second) << "two codes say the same: " << text;
+    }
+}
+
+TEST(Diagnostics, FamiliesMatchSeverity) {
+#define DIAGNOSTIC(code, name, severity, text)                                                             \
+    EXPECT_EQ(Severity::severity == Severity::warning, (code) >= 900) << "warnings are 09xx, errors are not: " #name;
+#include "compiler/support/diagnostics.def"
+#undef DIAGNOSTIC
+}
+
+}  // namespace
+}  // namespace kiln

@@ -1,0 +1,30 @@
+#include "compiler/support/diagnostics.h"
+
+#include <gtest/gtest.h>
+
+namespace kiln {
+namespace {
+
+TEST(NearestName, FindsMisspellings) {
+    std::vector<std::string> names = {"relu", "elu", "gelu", "Dense", "activation", "learning_rate"};
+    EXPECT_EQ(nearest_name("rleu", names), "relu");  // swapped
+    EXPECT_EQ(nearest_name("Dens", names), "Dense");
+    EXPECT_EQ(nearest_name("activaton", names), "activation");
+    EXPECT_EQ(nearest_name("lerning_rte", names), "learning_rate");
+    EXPECT_EQ(nearest_name("DENSE", names), "Dense");
+}
+
+TEST(NearestName, SaysNothingWhenNothingIsNear) {
+    EXPECT_EQ(nearest_name("momentum", {"relu", "Dense"}), "");
+    EXPECT_EQ(nearest_name("x", {"y", "z"}), "");
+    EXPECT_EQ(nearest_name("ab", {"xy"}), "");
+    EXPECT_EQ(nearest_name("", {"a"}), "");
+    EXPECT_EQ(nearest_name("relu", {}), "");
+}
+
+TEST(NearestName, ACaseDifferenceIsEnoughForOneLetter) { EXPECT_EQ(nearest_name("w", {"b", "W"}), "W"); }
+
+TEST(NearestName, TheFirstOfEquallyNearWins) { EXPECT_EQ(nearest_name("cat", {"bat", "hat"}), "bat"); }
+
+}  // namespace
+}  // namespace kiln
