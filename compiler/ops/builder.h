@@ -32,14 +32,17 @@ public:
     NodeId iota(int64_t axis, Type type);
 
     /// Elementwise with NumPy broadcasting and with a rank-0 operand adopting the other's element type: inserts
-    /// `broadcast` and `cast`. Two non-scalar operands of different element types are a BuildError.
+    /// `broadcast` and `cast`. Among scalars the wider type wins: bool, u8, i32, i64, f32, f64. Two non-scalar operands of
+    /// different element types are a BuildError, and so is a real scalar with integer elements, unless it is a literal
+    /// without a fraction.
     NodeId elementwise(Op op, std::vector<NodeId> operands);
 
     NodeId cast(NodeId x, DType to);                                 ///< x itself if it has that type
     NodeId broadcast_to(NodeId x, const Shape &shape);               ///< NumPy rules: dims aligned at the right
     NodeId reshape(NodeId x, Shape shape);
     NodeId transpose(NodeId x, Ints axes);
-    NodeId reduce(Op op, NodeId x, Ints axes, bool keep = false);    ///< negative axes count from the end
+    NodeId reduce(Op op, NodeId x, Ints axes, bool keep = false);    ///< negative axes count from the end; x itself without axes
+    /// Leading extents broadcast as in NumPy; many matrices times one are one product of their stacked rows.
     NodeId matmul(NodeId a, NodeId b, bool transpose_a = false, bool transpose_b = false);
     // Short forms of elementwise().
     NodeId add(NodeId a, NodeId b) { return elementwise(Op::add, {a, b}); }

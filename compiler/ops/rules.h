@@ -23,10 +23,11 @@ using ShapeResult = std::variant<Type, ShapeError>;
 #include "compiler/ir/ops.def"
 #undef OP
 
-/// Dispatch through the table. `declared`: the type written on ops whose type is not determined by operands (input,
+/// Dispatch through the table, after checking the operand count and the kind of attributes, so any input is safe: no rule
+/// crashes on attributes that were read from text. `declared`: the type written on ops whose type is not determined by operands (input,
 /// constant, iota); other rules ignore it.
 ShapeResult infer_type(Op op, const std::vector<Type> &operands, const Attrs &attrs, const Type &declared);
-/// Gradient of the node's operands given the gradient `dy` of its result, as new nodes; an invalid id: no gradient flows.
+/// Gradients of the node's operands given the gradient `dy` of its result, as new nodes; an invalid id: no gradient flows.
 std::vector<NodeId> vjp(Builder &b, const Graph &g, NodeId node, NodeId dy);
 Tensor evaluate(const Node &node, const std::vector<const Tensor *> &operands);
 
