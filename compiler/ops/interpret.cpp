@@ -1,6 +1,5 @@
 #include "compiler/ops/interpret.h"
 
-#include "compiler/ir/verify.h"
 #include "compiler/ops/rules.h"
 #include "compiler/support/check.h"
 
