@@ -122,12 +122,14 @@ std::vector<NodeId> vjp_max_pool2d_gradient(Builder &b, const Graph &g, NodeId n
     const NodeId width = b.constant(double(a.window[1]), places);
     const NodeId r = b.divide(index, width);
     const NodeId s = b.append(Op::modulo, {index, width});
-    const NodeId h = b.add(scaled(b.iota(1, places), a.stride[0]), r);
-    const NodeId w = b.add(scaled(b.iota(2, places), a.stride[1]), s);
-    const NodeId pixel = b.add(scaled(b.iota(0, places), image[1] * W), b.add(scaled(h, W), w));
+    const NodeId row = b.iota(1, places), column = b.iota(2, places), batch = b.iota(0, places), channel = b.iota(3, places);
+    const NodeId h = b.add(scaled(row, a.stride[0]), r);
+    const NodeId w = b.add(scaled(column, a.stride[1]), s);
+    const NodeId in_image = b.add(scaled(h, W), w);
+    const NodeId pixel = b.add(scaled(batch, image[1] * W), in_image);
     // The padding is taken off last, as one constant, so that no term is negative before it.
     const NodeId shifted = b.subtract(pixel, b.constant(double(a.padding[0] * W + a.padding[2]), places));
-    const NodeId element = b.add(scaled(shifted, C), b.iota(3, places));
+    const NodeId element = b.add(scaled(shifted, C), channel);
     const NodeId flat = b.reshape(dz, {element_count(image)});
     return {b.append(Op::gather_rows, {flat, element}), NodeId{}};
 }
