@@ -1,0 +1,395 @@
+// The parser of the text form: a cursor over characters and one function per production. An error skips to the next line,
+// so that one run reports several; hostile text ends in diagnostics.
+#include "compiler/ir/text.h"
+#include "compiler/ir/text_cursor.h"
+#include "compiler/ir/text_names.h"
+
+#include <fmt/format.h>
+
+#include <map>
+#include <set>
+
+namespace kiln {
+
+namespace {
+
+using text::TextCursor;
+
+constexpr int kMaxNesting = 32;            ///< of lists in reader arguments
+constexpr int64_t kMaxElements = int64_t(1) << 48;
+
+class Parser {
+public:
+    Parser(const SourceFile &file, Diagnostics &diagnostics) : in_(file, diagnostics) {}
+
+    Module parse() {
+        while (!in_.at_end() && !in_.gave_up()) {
+            if (in_.accept_word("module")) {
+                if (has_header_) in_.error_here(DiagnosticCode::ir_duplicate, {"the module", "module"});
+                has_header_ = true;
+                parse_header();
+            } else if (in_.accept_word("graph")) {
+                parse_graph();
+            } else {
+                in_.expected("`graph` or `module`");
+                in_.skip_line();
+            }
+        }
+        return std::move(module_);
+    }
+
+private:
+    // ---- module header ----
+    void parse_header() {
+        module_.name = in_.string().value_or("");
+        if (!in_.expect('{')) return in_.skip_line();
+        while (!in_.gave_up() && !in_.accept('}')) {
+            if (in_.at_end()) return in_.expected("`}`");
+            size_t start = in_.position();
+            if (!parse_declaration()) in_.recover(start);
+        }
+    }
+
+    bool parse_declaration() {
+        if (in_.accept_word("doc")) return assign(module_.doc, in_.string());
+        if (in_.accept_word("source")) return assign(module_.source_name, in_.string());
+        if (in_.accept_word("float")) return assign(module_.float_type, dtype());
+        if (in_.accept_word("batch")) return assign(module_.batch, in_.integer());
+        if (in_.accept_word("shuffle")) return assign(module_.shuffle, boolean());
+        if (in_.accept_word("best")) return assign(module_.best_metric, in_.string());
+        if (in_.accept_word("hyper")) return parse_hyper();
+        if (in_.accept_word("column")) return parse_column();
+        if (in_.accept_word("storage")) return parse_storage();
+        if (in_.accept_word("split")) return parse_split();
+        if (in_.accept_word("phase")) return parse_phase();
+        if (in_.accept_word("global")) {
+            Global global;
+            if (!assign(global.name, in_.string()) || !in_.expect('=') || !assign(global.initial_value, in_.real())) return false;
+            module_.globals.push_back(global);
+            return true;
+        }
+        if (in_.accept_word("metric")) {
+            Metric metric;
+            if (!assign(metric.name, in_.string())) return false;
+            metric.higher_is_better = in_.accept_word("higher");
+            if (!metric.higher_is_better && !in_.accept_word("lower")) return in_.expected("`higher` or `lower`"), false;
+            module_.metrics.push_back(metric);
+            return true;
+        }
+        in_.expected("a declaration of the module");
+        return false;
+    }
+
+    bool parse_hyper() {
+        Hyper hyper;
+        if (!assign(hyper.name, in_.string()) || !assign(hyper.kind, enumerator<ScalarKind>()) || !in_.expect('=') ||
+            !assign(hyper.default_value, in_.real()))
+            return false;
+        if (in_.accept_word("doc") && !assign(hyper.doc, in_.string())) return false;
+        if (!parse_loc(hyper.loc)) return false;
+        module_.hypers.push_back(hyper);
+        return true;
+    }
+
+    bool parse_column() {
+        Column column;
+        if (!assign(column.name, in_.string()) || !in_.expect(':') || !assign(column.type, type())) return false;
+        if (in_.accept_word("classes") && !assign(column.classes, in_.integer())) return false;
+        if (!parse_loc(column.loc)) return false;
+        module_.columns.push_back(column);
+        return true;
+    }
+
+    bool parse_storage() {
+        Storage storage;
+        if (!assign(storage.kind, enumerator<StorageKind>()) || !assign(storage.path, in_.string()) || !in_.expect(':') ||
+            !assign(storage.type, type()) || !in_.expect_word("arena") || !assign(storage.arena, in_.string()) ||
+            !in_.expect_word("offset") || !assign(storage.offset, in_.integer()) || !parse_loc(storage.loc))
+            return false;
+        module_.storages.push_back(storage);
+        return true;
+    }
+
+    bool parse_split() {
+        Split split;
+        if (!assign(split.name, in_.string()) || !in_.expect('=') || !assign(split.reader, in_.word_or_string()) || !in_.expect('('))
+            return false;
+        while (!in_.accept(')')) {
+            if (!split.arguments.empty() && !in_.expect(',')) return false;
+            std::pair<std::string, ReaderValue> argument;
+            if (!assign(argument.first, in_.word_or_string()) || !in_.expect('=') || !parse_reader_value(argument.second, 0)) return false;
+            split.arguments.push_back(std::move(argument));
+        }
+        if (!parse_loc(split.loc)) return false;
+        module_.splits.push_back(std::move(split));
+        return true;
+    }
+
+    bool parse_reader_value(ReaderValue &value, int depth) {
+        using Kind = ReaderValue::Kind;
+        if (depth > kMaxNesting) return in_.error_here(DiagnosticCode::ir_too_large, {"a list", "its nesting"}), false;
+        if (in_.accept('[')) {
+            value.kind = Kind::list;
+            while (!in_.accept(']')) {
+                if (!value.list.empty() && !in_.expect(',')) return false;
+                if (!parse_reader_value(value.list.emplace_back(), depth + 1)) return false;
+            }
+            return true;
+        }
+        if (in_.peek() == '"') {
+            value.kind = Kind::string;
+            return assign(value.text, in_.string());
+        }
+        if (in_.accept_word("path")) {
+            value.kind = Kind::path;
+            return assign(value.text, in_.string());
+        }
+        if (in_.accept_word("true")) {
+            value.kind = Kind::boolean;
+            value.boolean = true;
+            return true;
+        }
+        if (in_.accept_word("false")) {
+            value.kind = Kind::boolean;
+            return true;
+        }
+        return assign(value.number, in_.real());
+    }
+
+    bool parse_phase() {
+        Phase phase;
+        if (!assign(phase.name, in_.string()) || !in_.expect_word("epochs") || !assign(phase.epochs, in_.integer())) return false;
+        if (in_.accept_word("frozen")) {
+            if (!in_.expect('[')) return false;
+            while (!in_.accept(']')) {
+                if (!phase.frozen.empty() && !in_.expect(',')) return false;
+                if (!assign(phase.frozen.emplace_back(), in_.string())) return false;
+            }
+        }
+        module_.phases.push_back(phase);
+        return true;
+    }
+
+    // ---- graphs ----
+    void parse_graph() {
+        Graph graph;
+        std::optional<std::string> name = in_.word_or_string();
+        if (!name || !in_.expect('{')) return in_.skip_line();
+        graph.name = *name;
+        names_.clear();
+        while (!in_.gave_up() && !in_.accept('}')) {
+            if (in_.at_end()) {
+                in_.expected("`}`");
+                break;
+            }
+            size_t start = in_.position();
+            bool good = in_.accept_word("result") ? parse_result(graph) : parse_node(graph);
+            if (!good) in_.recover(start);
+        }
+        if (!module_.graphs.emplace(*name, std::move(graph)).second)
+            in_.error_here(DiagnosticCode::ir_duplicate, {"graph", *name});
+    }
+
+    bool parse_node(Graph &graph) {
+        Node node;
+        std::string name;
+        SourceRange name_range;
+        if (!parse_value_name(name, name_range)) return false;
+        // Defined even if the rest of the line is wrong, so that its users are not reported as well.
+        NodeId id{graph.size()};
+        if (!names_.emplace(name, id).second) in_.error(DiagnosticCode::ir_redefined_value, name_range, {name});
+        bool good = parse_node_rest(graph, node);
+        graph.nodes.push_back(std::move(node));
+        return good;
+    }
+
+    bool parse_node_rest(const Graph &graph, Node &node) {
+        if (!in_.expect('=')) return false;
+        SourceRange op_range;
+        std::optional<std::string> op = in_.word(&op_range);
+        if (!op) return false;
+        if (!find_op(*op, node.op)) {
+            Diagnostic &diagnostic = in_.error(DiagnosticCode::ir_unknown_op, op_range, {*op});
+            std::string near = nearest_name(*op, op_names());
+            if (!near.empty()) diagnostic.notes.push_back(fmt::format("did you mean `{}`?", near));
+            return false;
+        }
+        node.attrs = info(node.op).default_attrs;
+        if (in_.peek() == '%') {
+            do {
+                NodeId operand;
+                if (!parse_operand(graph.size(), operand)) return false;
+                node.operands.push_back(operand);
+            } while (in_.accept(','));
+        }
+        if (in_.accept('{') && !parse_attributes(node)) return false;
+        if (!in_.expect(':') || !assign(node.type, type())) return false;
+        if (in_.accept('#')) {
+            int64_t group = 0;
+            if (!assign(group, in_.integer())) return false;
+            if (group < 0 || group > INT32_MAX) return in_.error_here(DiagnosticCode::ir_too_large, {"a group", std::to_string(group)}), false;
+            node.group = int(group);
+        }
+        if (in_.accept_word("in") && !assign(node.scope, in_.string())) return false;
+        return parse_loc(node.loc);
+    }
+
+    bool parse_result(Graph &graph) {
+        Result result;
+        if (!assign(result.kind, enumerator<ResultKind>())) return false;
+        if (in_.peek() == '"' && !assign(result.name, in_.string())) return false;
+        if (!parse_operand(graph.size(), result.value)) return false;
+        graph.results.push_back(std::move(result));
+        return true;
+    }
+
+    bool parse_value_name(std::string &name, SourceRange &range) {
+        if (!in_.expect('%')) return false;
+        return assign(name, in_.label(&range));
+    }
+
+    bool parse_operand(int defined, NodeId &operand) {
+        std::string name;
+        SourceRange range;
+        if (!parse_value_name(name, range)) return false;
+        auto found = names_.find(name);
+        if (found == names_.end() || found->second.index >= defined) {
+            in_.error(DiagnosticCode::ir_undefined_value, range, {name});
+            return false;
+        }
+        operand = found->second;
+        return true;
+    }
+
+    bool parse_attributes(Node &node) {
+        std::set<std::string> seen;
+        while (!in_.accept('}')) {
+            if (!seen.empty() && !in_.expect(',')) return false;
+            SourceRange range;
+            std::optional<std::string> name = in_.word(&range);
+            if (!name || !in_.expect('=')) return false;
+            if (!seen.insert(*name).second) in_.error(DiagnosticCode::ir_duplicate, range, {"attribute", *name});
+            bool found = false, good = true;
+            std::visit(
+                [&](auto &attributes) {
+                    attributes.visit([&](std::string_view member_name, auto &member) {
+                        if (member_name != *name) return;
+                        found = true;
+                        good = parse_member(member);
+                    });
+                },
+                node.attrs);
+            if (!found) in_.error(DiagnosticCode::ir_unknown_attribute, range, {info(node.op).name, *name});
+            if (!found || !good) return false;
+        }
+        return true;
+    }
+
+    bool parse_member(int64_t &member) { return assign(member, in_.integer()); }
+    bool parse_member(bool &member) { return assign(member, boolean()); }
+    bool parse_member(DType &member) { return assign(member, dtype()); }
+    bool parse_member(InputKind &member) { return assign(member, enumerator<InputKind>()); }
+    bool parse_member(std::string &member) { return assign(member, in_.string()); }
+    bool parse_member(Ints &member) { return parse_list(member, [&] { return in_.integer(); }); }
+    bool parse_member(std::vector<double> &member) { return parse_list(member, [&] { return in_.real(); }); }
+
+    template <typename T, typename ParseOne> bool parse_list(std::vector<T> &list, ParseOne parse_one) {
+        list.clear();
+        if (!in_.expect('[')) return false;
+        while (!in_.accept(']')) {
+            if (!list.empty() && !in_.expect(',')) return false;
+            if (!assign(list.emplace_back(), parse_one())) return false;
+        }
+        return true;
+    }
+
+    // ---- small productions ----
+    template <typename T, typename U> static bool assign(T &target, std::optional<U> value) {
+        if (value) target = std::move(*value);
+        return value.has_value();
+    }
+
+    std::optional<bool> boolean() {
+        if (in_.accept_word("true")) return true;
+        if (in_.accept_word("false")) return false;
+        in_.expected("`true` or `false`");
+        return std::nullopt;
+    }
+
+    std::optional<DType> dtype() {
+        SourceRange range;
+        std::optional<std::string> name = in_.word(&range);
+        if (!name) return std::nullopt;
+        std::optional<DType> found = dtype_from_name(*name);
+        if (!found) in_.error(DiagnosticCode::ir_expected, range, {"an element type", fmt::format("`{}`", *name)});
+        return found;
+    }
+
+    template <typename Enum> std::optional<Enum> enumerator() {
+        const auto &names = text::names_of(Enum{});
+        SourceRange range;
+        std::optional<std::string> name = in_.word(&range);
+        if (!name) return std::nullopt;
+        for (size_t i = 0; i < names.size(); ++i)
+            if (*name == names[i]) return Enum(i);
+        in_.error(DiagnosticCode::ir_expected, range, {fmt::format("one of {}", fmt::join(names, ", ")), fmt::format("`{}`", *name)});
+        return std::nullopt;
+    }
+
+    std::optional<Type> type() {
+        Type result;
+        if (!assign(result.dtype, dtype()) || !parse_list(result.shape, [&] { return in_.integer(); })) return std::nullopt;
+        int64_t count = 1;
+        for (int64_t extent : result.shape) {
+            if (extent < 0) return in_.error_here(DiagnosticCode::ir_expected, {"an extent", std::to_string(extent)}), std::nullopt;
+            if (__builtin_mul_overflow(count, std::max<int64_t>(extent, 1), &count) || count > kMaxElements)
+                return in_.error_here(DiagnosticCode::ir_too_large, {"a type", to_string(result)}), std::nullopt;
+        }
+        return result;
+    }
+
+    /// An optional ` @ file:line:column`.
+    bool parse_loc(Loc &loc) {
+        if (!in_.accept('@')) return true;
+        int64_t line = 0, column = 0;
+        if (!assign(loc.file, in_.word_or_string()) || !in_.expect(':') || !assign(line, in_.integer()) || !in_.expect(':') ||
+            !assign(column, in_.integer()))
+            return false;
+        if (line < 0 || line > INT32_MAX || column < 0 || column > INT32_MAX)
+            return in_.error_here(DiagnosticCode::ir_too_large, {"a position", fmt::format("{}:{}", line, column)}), false;
+        loc.line = int(line);
+        loc.column = int(column);
+        return true;
+    }
+
+    static const std::vector<std::string> &op_names() {
+        static const std::vector<std::string> names{
+#define OP(name, arity, attributes, traits) #name,
+#include "compiler/ir/ops.def"
+#undef OP
+        };
+        return names;
+    }
+    static bool find_op(const std::string &name, Op &op) {
+        static const std::map<std::string, Op> ops = [] {
+            std::map<std::string, Op> result;
+            for (size_t i = 0; i < op_names().size(); ++i) result[op_names()[i]] = Op(i);
+            return result;
+        }();
+        auto found = ops.find(name);
+        if (found == ops.end()) return false;
+        op = found->second;
+        return true;
+    }
+
+    TextCursor in_;
+    Module module_;
+    bool has_header_ = false;
+    std::map<std::string, NodeId> names_;  ///< values of the graph being read
+};
+
+}  // namespace
+
+Module parse_module(const SourceFile &file, Diagnostics &diagnostics) { return Parser(file, diagnostics).parse(); }
+
+}  // namespace kiln
