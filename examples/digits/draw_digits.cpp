@@ -64,10 +64,11 @@ void append_curve(const std::vector<Point> &points, size_t first, size_t last, s
     }
 }
 
-double distance_to_segment(Point p, Point a, Point b) {
+double squared_distance_to_segment(Point p, Point a, Point b) {
     double dx = b.x - a.x, dy = b.y - a.y, length2 = dx * dx + dy * dy;
     double t = length2 > 0 ? std::clamp(((p.x - a.x) * dx + (p.y - a.y) * dy) / length2, 0., 1.) : 0;
-    return std::hypot(p.x - a.x - t * dx, p.y - a.y - t * dy);
+    double x = p.x - a.x - t * dx, y = p.y - a.y - t * dy;
+    return x * x + y * y;
 }
 
 Picture draw(int digit, Random random) {
@@ -103,12 +104,12 @@ Picture draw(int digit, Random random) {
     for (int y = 0; y < kSide; ++y) {
         for (int x = 0; x < kSide; ++x) {
             Point centre{x + .5, y + .5};
-            double nearest = kSide;
+            double nearest = kSide * kSide;
             for (const auto &polyline : polylines)
                 for (size_t i = 0; i + 1 < polyline.size(); ++i)
-                    nearest = std::min(nearest, distance_to_segment(centre, polyline[i], polyline[i + 1]));
+                    nearest = std::min(nearest, squared_distance_to_segment(centre, polyline[i], polyline[i + 1]));
             // The share of the pixel the pen covers, by its distance from the pen's edge.
-            double cover = std::clamp((radius - nearest) / (2 * softness) + .5, 0., 1.);
+            double cover = std::clamp((radius - std::sqrt(nearest)) / (2 * softness) + .5, 0., 1.);
             double value = ink * cover + random.normal(grain);
             picture.grey[y * kSide + x] = uint8_t(std::clamp(std::lround(value), 0L, 255L));
         }
