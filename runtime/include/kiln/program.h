@@ -16,7 +16,8 @@ extern "C" {
 
 enum { KILN_ABI_VERSION = 1 };
 
-/* What the generated functions work on; owned by the runtime. */
+/* What the generated functions work on; owned by the runtime. The four tables stay where they are for the life of the
+ * program, and so do the arenas; entries of `columns` change from step to step. */
 typedef struct KilnContext {
     uint8_t **arenas;      /* base addresses, 64-byte aligned, by index in metadata.arenas */
     const void **columns;  /* the current batch, by index in metadata.columns: [batch, ..], 64-byte aligned */
@@ -26,16 +27,20 @@ typedef struct KilnContext {
 
 enum { KILN_STEP_OK = 0, KILN_STEP_NOT_FINITE = 1 };
 
+/* The runtime writes the scalars seed, step (1-based, over the whole run), epoch (0-based, over the whole run), progress
+ * (phase_step / phase_steps), steps_per_epoch, phase_step (0-based), phase_steps and phase before each train_step and
+ * step_rule, and fills in hypers, globals and seed before `init`; a name of these that metadata.scalars lacks is left out. All scalars are
+ * part of a checkpoint. */
 typedef struct KilnProgram {
     int32_t abi_version;
     const char *metadata;      /* JSON, UTF-8, zero-terminated */
-    const uint8_t *constants;  /* content of the "constant" arena */
+    const uint8_t *constants;  /* content of the "constant" arena, copied into it before bind; null if there is none */
     /* Once, after the arenas are allocated (zeroed), before anything else. */
     void (*bind)(KilnContext *);
     /* Fills storage with its initial values from the scalar `seed`. */
     void (*init)(KilnContext *);
     /* One training step: the phase's rate rule (writes scalars), forward, backward, loss check, update. Adds the training samples'
-     * metrics to sums. KILN_STEP_NOT_FINITE: the loss (in scalar `loss`) is not finite and no storage was written. */
+     * values of metadata.train_samples to sums (for "loss": batch times the loss). KILN_STEP_NOT_FINITE: the loss (in scalar `loss`) is not finite and no storage was written. */
     int32_t (*train_step)(KilnContext *, int32_t phase);
     /* The rate rule alone, for `explain schedule`: writes scalars. */
     void (*step_rule)(KilnContext *, int32_t phase);
@@ -45,9 +50,11 @@ typedef struct KilnProgram {
     void (*eval_step)(KilnContext *, int64_t valid);
     /* Inference on the current batch; the outputs lie in their arenas afterwards. */
     void (*predict_step)(KilnContext *);
-    /* means[i] -> reported[i], both by index in metadata.samples (a square root for rmse, else the same value). */
+    /* means[i] -> reported[i], both by index in metadata.samples (a square root for rmse, else the same value). Null: the same. */
     void (*report)(const double *means, double *reported);
 } KilnProgram;
+/* A program without training has null train_step, step_rule and epoch_end, and no phases; one without loss and metrics a null
+ * eval_step. init may be null if there is no storage. */
 
 /* metadata:
  * {
@@ -63,12 +70,14 @@ typedef struct KilnProgram {
  *   "splits":   [{"name": "train", "reader": "idx", "arguments": {"images": {"path": "train-images-idx3-ubyte"}, ...}}],
  *   "phases":   [{"name": "main", "epochs": 4}],
  *   "samples":  ["loss", "accuracy"],
+ *   "train_samples": ["loss"],                                    those that train_step adds to sums; absent: all of them
  *   "metrics":  [{"name": "accuracy", "higher_is_better": true}], "best_metric": "accuracy",
  *   "outputs":  [{"name": "probabilities", "dtype": "f32", "shape": [64, 10], "arena": 0, "offset": 4096}],
  *   "layers":   [{"path": "Digits/conv_1", "output": "f32[64, 26, 26, 32]", "parameters": 320}],
  *   "parameters": 123456, "flops_per_sample": 1.2e7, "peak_bytes": 12345678
  * }
- * Reader arguments are numbers, booleans, strings, lists, or {"path": "relative/to/--data"}.
+ * Reader arguments are numbers, booleans, strings, lists, or {"path": "relative/to/--data"}. The arena named "constant" is filled
+ * from `constants`. A column with classes > 0 is an i32 label.
  */
 
 #define RUNTIME_FUNCTION(result, name, arguments) result name arguments;

@@ -1,0 +1,232 @@
+#include "commands/command_line.h"
+
+#include "support/failure.h"
+#include "support/text.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+
+namespace kiln::runtime {
+namespace {
+
+constexpr const char *kCommands[] = {"train", "eval", "predict", "summary", "explain"};
+constexpr double kLargestInteger = 9007199254740992;  // 2^53: exact as a double
+
+// Flags of `train` that a hyper of the same name must not hide.
+constexpr const char *kTrainFlags[] = {"data", "run", "epochs", "seed", "threads", "resume", "overwrite", "quiet", "save-every", "help"};
+
+std::string with_dashes(std::string name) {
+    std::replace(name.begin(), name.end(), '_', '-');
+    return name;
+}
+
+std::string flag_of(const Hyper &hyper) {
+    std::string name = with_dashes(hyper.name);
+    bool taken = std::find(std::begin(kTrainFlags), std::end(kTrainFlags), name) != std::end(kTrainFlags);
+    std::string flag = (taken ? "--hyper-" : "--") + name;
+    return name == hyper.name || taken ? flag : flag + ",--" + hyper.name;
+}
+
+const char *kind_text(HyperKind kind) {
+    switch (kind) {
+        case HyperKind::real: return "REAL";
+        case HyperKind::integer: return "INTEGER";
+        case HyperKind::boolean: return "BOOLEAN";
+    }
+    return "";
+}
+
+double parse_hyper(const Hyper &hyper, const std::string &text) {
+    const char *flag = hyper.name.c_str();
+    if (hyper.kind == HyperKind::boolean) {
+        if (text == "true" || text == "1") return 1;
+        if (text == "false" || text == "0") return 0;
+        fail(ExitCode::usage, "--%s: `%s` is neither true nor false", flag, text.c_str());
+    }
+    char *end = nullptr;
+    double value = std::strtod(text.c_str(), &end);
+    if (text.empty() || *end != '\0' || !std::isfinite(value)) fail(ExitCode::usage, "--%s: `%s` is not a number", flag, text.c_str());
+    if (hyper.kind == HyperKind::integer && (value != std::floor(value) || std::abs(value) > kLargestInteger))
+        fail(ExitCode::usage, "--%s: `%s` is not a whole number", flag, text.c_str());
+    return value;
+}
+
+std::vector<int64_t> parse_epochs(const std::string &text) {
+    std::vector<int64_t> epochs;
+    size_t begin = 0;
+    while (begin <= text.size()) {
+        size_t end = std::min(text.find(',', begin), text.size());
+        std::string part = text.substr(begin, end - begin);
+        char *after = nullptr;
+        long long value = std::strtoll(part.c_str(), &after, 10);
+        if (part.empty() || *after != '\0' || value < 0 || value > 1000000000) fail(ExitCode::usage, "--epochs: `%s` is not a number of epochs", text.c_str());
+        epochs.push_back(value);
+        begin = end + 1;
+    }
+    return epochs;
+}
+
+std::string footer(const Metadata &metadata, const std::string &name) {
+    std::string text;
+    if (!metadata.hypers.empty()) {
+        std::vector<std::vector<std::string>> rows;
+        for (const Hyper &hyper : metadata.hypers) {
+            std::string value = hyper.kind == HyperKind::boolean ? (hyper.default_value != 0 ? "true" : "false") : number_text(hyper.default_value);
+            rows.push_back({"  " + flag_of(hyper), kind_text(hyper.kind), "[" + value + "]", hyper.doc});
+        }
+        text += "Hyper-parameters (flags of train):\n" + table(rows, {}) + "\n";
+    }
+    std::vector<std::vector<std::string>> rows;
+#define EXIT_CODE(name, value, meaning) rows.push_back({"  " #value, meaning});
+    KILN_EXIT_CODES(EXIT_CODE)
+#undef EXIT_CODE
+    text += "Exit codes:\n" + table(rows, {});
+    return text + "\n`" + name + " COMMAND --help` lists a command's flags. Without a command, `train` is meant.";
+}
+
+std::string base_name(const std::string &path) {
+    size_t slash = path.rfind('/');
+    return slash == std::string::npos ? path : path.substr(slash + 1);
+}
+
+// The model as it stands in the program: "Digits(image: f32[28, 28, 1], label: class[10])".
+std::string signature(const Metadata &metadata) {
+    std::vector<std::string> inputs;
+    for (const Column &column : metadata.columns)
+        inputs.push_back(column.name + ": " + (column.classes > 0 ? format("class[%lld]", (long long)column.classes) : type_text(column.dtype, column.shape)));
+    return metadata.model + "(" + join(inputs, ", ") + ")";
+}
+
+}  // namespace
+
+SaveEvery parse_save_every(const std::string &text) {
+    char *end = nullptr;
+    double value = std::strtod(text.c_str(), &end);
+    std::string unit = end;
+    if (end != text.c_str() && std::isfinite(value) && value >= 0) {
+        if (unit.empty() && value == std::floor(value) && value < 1e15) return {int64_t(value), 0};
+        if (unit == "s") return {0, value};
+        if (unit == "m") return {0, value * 60};
+        if (unit == "h") return {0, value * 3600};
+    }
+    fail(ExitCode::usage, "--save-every: `%s` is neither a number of steps (500) nor a time (30s, 5m, 1h)", text.c_str());
+}
+
+CommandLine parse_command_line(int argc, char **argv, const Metadata &metadata) {
+    std::string name = argc > 0 ? base_name(argv[0]) : metadata.model;
+    std::vector<std::string> arguments(argv + std::min(argc, 1), argv + argc);
+    bool names_command = !arguments.empty() && std::find(std::begin(kCommands), std::end(kCommands), arguments[0]) != std::end(kCommands);
+    bool asks_program = !arguments.empty() && (arguments[0] == "--help" || arguments[0] == "-h" || arguments[0] == "--version");
+    if (!names_command && !asks_program) {
+        if (!arguments.empty() && arguments[0].rfind("-", 0) != 0)
+            fail(ExitCode::usage, "there is no command `%s`; commands: train, eval, predict, summary, explain", arguments[0].c_str());
+        arguments.insert(arguments.begin(), "train");
+    }
+
+    CLI::App app(metadata.doc.empty() ? signature(metadata) : metadata.doc + "\n\n" + signature(metadata), name);
+    app.footer(footer(metadata, name));
+    app.set_version_flag("--version", name + " (" + metadata.source + "), " + metadata.version);
+    app.require_subcommand(1);
+    CommandLine result;
+    std::string default_run = name + ".run";
+
+    TrainOptions training;
+    training.run = default_run;
+    std::string epochs, save_every = "30s";
+    uint64_t seed = 0;
+    std::vector<std::string> values(metadata.hypers.size());
+    auto add_hypers = [&](CLI::App *command) {
+        for (size_t i = 0; i < metadata.hypers.size(); ++i) {
+            const Hyper &hyper = metadata.hypers[i];
+            CLI::Option *option = command->add_option(flag_of(hyper), values[i], hyper.doc)->type_name(kind_text(hyper.kind))->group("Hyper-parameters");
+            option->default_str(hyper.kind == HyperKind::boolean ? (hyper.default_value != 0 ? "true" : "false") : number_text(hyper.default_value));
+        }
+    };
+    auto add_threads = [&](CLI::App *command) {
+        command->add_option("--threads", result.threads, "threads to compute with; any number gives the same numbers [all processors]")->check(CLI::Range(1, 1024))->type_name("N");
+    };
+    auto *train = app.add_subcommand("train", "train the model and save it in the run folder");
+    train->add_option("--data", training.data, "folder of the data files")->type_name("DIR");
+    train->add_option("--run", training.run, "folder of checkpoints and metrics")->type_name("DIR")->capture_default_str();
+    std::vector<std::string> phase_epochs;
+    for (const Phase &phase : metadata.phases) phase_epochs.push_back(std::to_string(phase.epochs));
+    train->add_option("--epochs", epochs, "epochs to train; of several phases, one number each: 1,3")->type_name("N")->default_str(join(phase_epochs, ","));
+    auto *seed_option = train->add_option("--seed", seed, "seed of all randomness")->check(CLI::Range(uint64_t(0), uint64_t(kLargestInteger)))->type_name("N")->default_str("0");
+    train->add_flag("--resume", training.resume, "go on where the run folder's last checkpoint stands, exactly");
+    train->add_flag("--overwrite", training.overwrite, "replace the run that the run folder holds");
+    train->add_flag("--quiet", training.quiet, "print nothing but errors");
+    train->add_option("--save-every", save_every, "checkpoint also within an epoch: a time (30s, 5m) or a number of steps; 0: do not")->type_name("TIME|N")->capture_default_str();
+    add_threads(train);
+    add_hypers(train);
+
+    EvalOptions evaluation;
+    evaluation.run = default_run;
+    auto *eval = app.add_subcommand("eval", "measure the trained model on a split");
+    eval->add_option("--data", evaluation.data, "folder of the data files [the one trained on]")->type_name("DIR");
+    eval->add_option("--run", evaluation.run, "run folder")->type_name("DIR")->capture_default_str();
+    eval->add_option("--split", evaluation.split, "split to measure on [test, else validation, else train]")->type_name("NAME");
+    eval->add_option("--checkpoint", evaluation.checkpoint, "which checkpoint")->check(CLI::IsMember({"last", "best"}))->capture_default_str();
+    eval->add_flag("--json", evaluation.json, "end with one line of JSON: every metric under its name");
+    add_threads(eval);
+
+    PredictOptions prediction;
+    prediction.run = default_run;
+    auto *predict = app.add_subcommand("predict", "apply the trained model to pictures");
+    predict->add_option("FILE", prediction.files, "PNG or PGM pictures, or IDX files (see --index)")->required();
+    predict->add_option("--run", prediction.run, "run folder")->type_name("DIR")->capture_default_str();
+    predict->add_option("--checkpoint", prediction.checkpoint, "which checkpoint")->check(CLI::IsMember({"last", "best"}))->capture_default_str();
+    predict->add_option("--index", prediction.index, "which record of an IDX file, counted from 0")->check(CLI::NonNegativeNumber)->type_name("N")->capture_default_str();
+    predict->add_flag("--art", prediction.art, "also show the picture as the model sees it, as text");
+    predict->add_flag("--invert", prediction.invert, "exchange black and white first");
+    add_threads(predict);
+
+    app.add_subcommand("summary", "layers, parameters and memory");
+
+    ExplainScheduleOptions explanation;
+    auto *explain = app.add_subcommand("explain", "explain schedule: the learning rate of each step, without training");
+    explain->require_subcommand(1);
+    auto *schedule = explain->add_subcommand("schedule", "the learning rate of each step; rules that watch the training keep their initial state");
+    schedule->add_option("--data", explanation.data, "folder of the data files, for the steps an epoch has")->type_name("DIR");
+    schedule->add_option("--steps-per-epoch", explanation.steps_per_epoch, "steps an epoch has, instead of --data")->check(CLI::PositiveNumber)->type_name("N");
+    schedule->add_option("--epochs", epochs, "as for train")->type_name("N");
+    schedule->add_option("--every", explanation.every, "print every Nth step [some 20 rows a phase]")->check(CLI::PositiveNumber)->type_name("N");
+    add_hypers(schedule);
+
+    std::reverse(arguments.begin(), arguments.end());  // CLI11 takes a vector from its end
+    try {
+        app.parse(arguments);
+    } catch (const CLI::Success &success) {
+        std::ostringstream out, error;
+        app.exit(success, out, error);
+        std::fputs(out.str().c_str(), stdout);
+        return {Printed{}, 0};
+    } catch (const CLI::ParseError &error) {
+        fail(ExitCode::usage, "%s\n`%s%s --help` lists the flags", error.what(), name.c_str(), arguments.empty() ? "" : (" " + arguments.back()).c_str());
+    }
+    std::map<std::string, double> hypers;
+    for (size_t i = 0; i < values.size(); ++i)
+        if (!values[i].empty()) hypers[metadata.hypers[i].name] = parse_hyper(metadata.hypers[i], values[i]);
+    if (train->parsed()) {
+        if (!epochs.empty()) training.epochs = parse_epochs(epochs);
+        if (seed_option->count() > 0) training.seed = seed;
+        if (training.resume && training.overwrite) fail(ExitCode::usage, "--resume and --overwrite exclude each other");
+        training.save_every = parse_save_every(save_every);
+        training.hypers = std::move(hypers);
+        result.command = std::move(training);
+    } else if (eval->parsed()) {
+        result.command = std::move(evaluation);
+    } else if (predict->parsed()) {
+        result.command = std::move(prediction);
+    } else if (explain->parsed()) {
+        if (!epochs.empty()) explanation.epochs = parse_epochs(epochs);
+        explanation.hypers = std::move(hypers);
+        result.command = std::move(explanation);
+    } else {
+        result.command = SummaryOptions{};
+    }
+    return result;
+}
+
+}  // namespace kiln::runtime

@@ -1,0 +1,49 @@
+// The command line, generated from the program's metadata: one flag per hyper, --help from its doc comments.
+#pragma once
+
+#include "program/metadata.h"
+#include "train/trainer.h"
+
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace kiln::runtime {
+
+struct EvalOptions {
+    std::string data, run, split, checkpoint = "last";
+    bool json = false;
+};
+
+struct PredictOptions {
+    std::vector<std::string> files;
+    std::string run, checkpoint = "last";
+    int64_t index = 0;
+    bool art = false, invert = false;
+};
+
+struct SummaryOptions {};
+
+struct ExplainScheduleOptions {
+    std::string data;
+    std::map<std::string, double> hypers;
+    std::optional<std::vector<int64_t>> epochs;
+    int64_t steps_per_epoch = 0;  ///< 0: from the data
+    int64_t every = 0;            ///< 0: some 20 rows a phase
+};
+
+/// Nothing to do: help or version was printed.
+struct Printed {};
+
+struct CommandLine {
+    std::variant<Printed, TrainOptions, EvalOptions, PredictOptions, SummaryOptions, ExplainScheduleOptions> command;
+    int threads = 0;  ///< 0: as many as there are processors
+};
+
+/// Throws Failure (usage), whose message may be several lines.
+CommandLine parse_command_line(int argc, char **argv, const Metadata &metadata);
+
+/// "30s", "5m", "2h" -> seconds; "500" -> steps; "0" -> neither. Throws Failure (usage).
+SaveEvery parse_save_every(const std::string &text);
+
+}  // namespace kiln::runtime

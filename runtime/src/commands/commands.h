@@ -1,0 +1,14 @@
+// The commands of an executable besides train. Each prints to stdout and throws Failure.
+#pragma once
+
+#include "commands/command_line.h"
+#include "program/state.h"
+
+namespace kiln::runtime {
+
+void eval_command(ProgramState &state, const EvalOptions &options);
+void predict_command(ProgramState &state, const PredictOptions &options);
+void summary_command(const Metadata &metadata);
+void explain_schedule_command(ProgramState &state, const ExplainScheduleOptions &options);
+
+}  // namespace kiln::runtime

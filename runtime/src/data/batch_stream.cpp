@@ -1,0 +1,95 @@
+#include "data/batch_stream.h"
+
+#include <algorithm>
+#include <csignal>
+#include <cstring>
+#include <pthread.h>
+
+namespace kiln::runtime {
+namespace {
+
+// Small batches are queued deeper, so that the threads need to wake each other less often.
+size_t slot_count(const std::vector<Column> &columns, int64_t batch) {
+    int64_t bytes = 1;
+    for (const Column &column : columns) bytes += batch * column.bytes();
+    return size_t(std::clamp<int64_t>((int64_t(2) << 20) / bytes, 3, 12));
+}
+
+}  // namespace
+
+BatchStream::BatchStream(const Dataset &dataset, const std::vector<Column> &columns, int64_t batch, std::vector<int64_t> order, Range range)
+    : dataset_(dataset), columns_(columns), batch_(batch), order_(std::move(order)), range_(range), slots_(slot_count(columns, batch)),
+      filled_(range.first), taken_(range.first), released_(range.first) {
+    for (Slot &slot : slots_)
+        for (const Column &column : columns) {
+            slot.memory.emplace_back(size_t(batch * column.bytes()));
+            slot.batch.columns.push_back(slot.memory.back().data());
+        }
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    thread_ = std::thread([this] { produce(); });
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+BatchStream::~BatchStream() {
+    {
+        std::lock_guard lock(mutex_);
+        stopping_ = true;
+    }
+    can_fill_.notify_one();
+    thread_.join();
+}
+
+const Batch *BatchStream::next() {
+    std::unique_lock lock(mutex_);
+    bool had_one = taken_ > released_;
+    released_ = taken_;
+    // Woken when half of the slots are free: one wake-up for several batches.
+    if (had_one && filled_ - released_ <= int64_t(slots_.size() / 2)) can_fill_.notify_one();
+    if (taken_ >= range_.end) return nullptr;
+    can_take_.wait(lock, [&] { return filled_ > taken_; });
+    Slot &slot = slots_[size_t(taken_) % slots_.size()];
+    if (slot.error) std::rethrow_exception(slot.error);
+    ++taken_;
+    return &slot.batch;
+}
+
+void BatchStream::produce() {
+    for (int64_t number = range_.first; number < range_.end; ++number) {
+        {
+            std::unique_lock lock(mutex_);
+            can_fill_.wait(lock, [&] { return stopping_ || filled_ - released_ < int64_t(slots_.size()); });
+            if (stopping_) return;
+        }
+        Slot &slot = slots_[size_t(number) % slots_.size()];
+        try {
+            fill(slot, number);
+        } catch (...) {
+            slot.error = std::current_exception();
+        }
+        {
+            std::lock_guard lock(mutex_);
+            ++filled_;
+        }
+        can_take_.notify_one();
+        if (slot.error) return;
+    }
+}
+
+void BatchStream::fill(Slot &slot, int64_t number) const {
+    int64_t first = number * batch_;
+    slot.batch.valid = std::min(batch_, dataset_.records - first);
+    std::vector<uint8_t *> rows(columns_.size());
+    for (int64_t row = 0; row < slot.batch.valid; ++row) {
+        for (size_t c = 0; c < columns_.size(); ++c) rows[c] = slot.memory[c].data() + row * columns_[c].bytes();
+        dataset_.read(order_.empty() ? first + row : order_[size_t(first + row)], rows.data());
+    }
+    for (int64_t row = slot.batch.valid; row < batch_; ++row)
+        for (size_t c = 0; c < columns_.size(); ++c) {
+            int64_t bytes = columns_[c].bytes();
+            std::memcpy(slot.memory[c].data() + row * bytes, slot.memory[c].data(), size_t(bytes));
+        }
+}
+
+}  // namespace kiln::runtime

@@ -1,0 +1,59 @@
+// BatchStream: the batches of one pass over a split, assembled ahead by a background thread.
+//
+// Batch b holds the records order[b * batch .. ); only the last may be partial: its remaining rows are copies of its first
+// record, and `valid` says how many count. The order is fixed, so the thread changes when a batch is ready and
+// never what is in it. An error in reading surfaces from next() of the batch concerned.
+#pragma once
+
+#include "data/dataset.h"
+#include "program/state.h"
+
+#include <condition_variable>
+#include <exception>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <vector>
+
+namespace kiln::runtime {
+
+struct Batch {
+    std::vector<const void *> columns;  ///< [batch, ..] each, 64-byte aligned
+    int64_t valid = 0;
+};
+
+class BatchStream {
+public:
+    struct Range {
+        int64_t first = 0, end = 0;  ///< batches
+    };
+    /// `order` empty: file order. Refers to dataset and columns, which must outlive it.
+    BatchStream(const Dataset &dataset, const std::vector<Column> &columns, int64_t batch, std::vector<int64_t> order, Range range);
+    ~BatchStream();
+
+    /// The next batch, null at the end. It stays valid until the following call.
+    const Batch *next();
+
+private:
+    struct Slot {
+        std::vector<Memory> memory;
+        Batch batch;
+        std::exception_ptr error;
+    };
+    void produce();
+    void fill(Slot &slot, int64_t number) const;
+
+    const Dataset &dataset_;
+    const std::vector<Column> &columns_;
+    int64_t batch_;
+    std::vector<int64_t> order_;
+    Range range_;
+    std::vector<Slot> slots_;
+    std::mutex mutex_;
+    std::condition_variable can_fill_, can_take_;
+    int64_t filled_, taken_, released_;  ///< batch numbers: next to fill, to take, to release
+    bool stopping_ = false;
+    std::thread thread_;
+};
+
+}  // namespace kiln::runtime

@@ -1,0 +1,84 @@
+#include "data/byte_source.h"
+
+#include <algorithm>
+#include <cstring>
+#include <memory>
+#include <unistd.h>
+#include <zlib.h>
+
+namespace kiln::runtime {
+namespace {
+
+constexpr int64_t kInMemory = int64_t(16) << 20;
+constexpr int64_t kHeader = 64;  // enough for the header of a format
+
+std::string find_file(const std::string &path) {
+    if (exists(path)) return path;
+    if (exists(path + ".gz")) return path + ".gz";
+    if (path.ends_with(".gz") && exists(path.substr(0, path.size() - 3))) return path.substr(0, path.size() - 3);
+    fail(ExitCode::data, "there is no file %s%s", path.c_str(), path.ends_with(".gz") ? "" : " (nor one with .gz at the end)");
+}
+
+}  // namespace
+
+ByteSource::ByteSource(const std::string &path) : path_(find_file(path)), file_(open_for_reading(path_, ExitCode::data)) {
+    size_ = size_of(file_, path_, ExitCode::data);
+    uint8_t magic[2] = {};
+    read_at(file_, path_, magic, 2, 0, ExitCode::data);
+    compressed_ = magic[0] == 0x1f && magic[1] == 0x8b;
+    if (compressed_) {
+        inflate_up_to(kHeader);
+    } else if (size_ <= kInMemory) {
+        content_.resize(size_t(size_));
+        size_ = int64_t(read_at(file_, path_, content_.data(), content_.size(), 0, ExitCode::data));
+        in_memory_ = true;
+    }
+}
+
+void ByteSource::expect(int64_t bytes) {
+    if (compressed_) inflate_up_to(bytes + 1);
+}
+
+// Starts over rather than keeping a half-read stream: the first call reads a header only.
+void ByteSource::inflate_up_to(int64_t bytes) {
+    int copy = ::dup(file_.number());
+    ::lseek(copy, 0, SEEK_SET);
+    gzFile raw = ::gzdopen(copy, "rb");
+    if (!raw) {
+        ::close(copy);
+        fail(ExitCode::memory, "%s: cannot start decompression", path_.c_str());
+    }
+    std::unique_ptr<gzFile_s, int (*)(gzFile)> stream(raw, ::gzclose);
+    ::gzbuffer(raw, 1 << 17);
+    content_.clear();
+    in_memory_ = true;
+    // In pieces: what a header promises is not believed, memory grows with what is really there.
+    while (int64_t(content_.size()) < bytes) {
+        size_t done = content_.size();
+        size_t want = size_t(std::min<int64_t>(bytes - int64_t(done), std::max<int64_t>(int64_t(done), 1 << 20)));
+        want = std::min<size_t>(want, 1 << 30);
+        content_.resize(done + want);
+        int got = ::gzread(raw, content_.data() + done, unsigned(want));
+        content_.resize(done + size_t(std::max(got, 0)));
+        if (got == int(want)) continue;
+        int error = Z_OK;
+        const char *message = ::gzerror(raw, &error);
+        if (error == Z_BUF_ERROR) fail(ExitCode::data, "%s is truncated: the compressed data end after %zu bytes of content", path_.c_str(), content_.size());
+        if (error != Z_OK && error != Z_STREAM_END)
+            fail(ExitCode::data, "%s is corrupted after %zu bytes of content: %s", path_.c_str(), content_.size(), error == Z_ERRNO ? std::strerror(errno) : message);
+        break;
+    }
+    size_ = int64_t(content_.size());
+}
+
+void ByteSource::read(int64_t offset, int64_t count, uint8_t *to) const {
+    bool there = offset >= 0 && count >= 0 && offset + count <= size_;
+    if (there && in_memory_) {
+        std::memcpy(to, content_.data() + offset, size_t(count));
+        return;
+    }
+    if (!there || read_at(file_, path_, to, size_t(count), offset, ExitCode::data) != size_t(count))
+        fail(ExitCode::data, "%s ends before byte %lld", path_.c_str(), static_cast<long long>(offset + count));
+}
+
+}  // namespace kiln::runtime

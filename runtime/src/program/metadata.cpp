@@ -1,0 +1,193 @@
+#include "program/metadata.h"
+
+#include "support/failure.h"
+#include "support/hash.h"
+#include "support/text.h"
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+namespace kiln::runtime {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr const char *kDTypeNames[] = {"f32", "f64", "i32", "i64", "u8", "bool"};
+
+DType dtype_from(const Json &json) {
+    auto name = json.get<std::string>();
+    for (size_t i = 0; i < std::size(kDTypeNames); ++i)
+        if (name == kDTypeNames[i]) return DType(i);
+    fail(ExitCode::internal, "metadata: unknown dtype %s", name.c_str());
+}
+
+HyperKind hyper_kind_from(const std::string &name) {
+    if (name == "real") return HyperKind::real;
+    if (name == "integer") return HyperKind::integer;
+    if (name == "boolean") return HyperKind::boolean;
+    fail(ExitCode::internal, "metadata: unknown kind of hyper %s", name.c_str());
+}
+
+StorageKind storage_kind_from(const std::string &name) {
+    if (name == "param") return StorageKind::param;
+    if (name == "buffer") return StorageKind::buffer;
+    if (name == "state") return StorageKind::state;
+    fail(ExitCode::internal, "metadata: unknown kind of storage %s", name.c_str());
+}
+
+// JSON has no infinities: they come as strings, or as null where a printer could not help it.
+double number_from(const Json &json) {
+    if (json.is_boolean()) return json.get<bool>() ? 1 : 0;
+    if (json.is_string()) return std::strtod(json.get<std::string>().c_str(), nullptr);
+    return json.get<double>();
+}
+
+Value value_from(const Json &json) {
+    Value value;
+    if (json.is_boolean()) {
+        value.kind = Value::Kind::boolean;
+        value.boolean = json.get<bool>();
+    } else if (json.is_number()) {
+        value.number = json.get<double>();
+    } else if (json.is_string()) {
+        value.kind = Value::Kind::string;
+        value.text = json.get<std::string>();
+    } else if (json.is_array()) {
+        value.kind = Value::Kind::list;
+        for (const Json &item : json) value.list.push_back(value_from(item));
+    } else {
+        value.kind = Value::Kind::path;
+        value.text = json.at("path").get<std::string>();
+    }
+    return value;
+}
+
+size_t index_below(const Json &json, size_t limit, const char *what) {
+    auto index = json.get<int64_t>();
+    if (index < 0 || size_t(index) >= limit) fail(ExitCode::internal, "metadata: %s index %lld is out of range", what, (long long)index);
+    return size_t(index);
+}
+
+void check_range(const Metadata &metadata, size_t arena, int64_t offset, int64_t bytes, const std::string &name) {
+    if (offset < 0 || bytes < 0 || offset + bytes > metadata.arenas[arena].bytes)
+        fail(ExitCode::internal, "metadata: %s lies outside arena %s", name.c_str(), metadata.arenas[arena].name.c_str());
+}
+
+template <typename Read>
+void each(const Json &root, const char *key, Read read) {
+    if (auto found = root.find(key); found != root.end())
+        for (const Json &item : *found) read(item);
+}
+
+Metadata read(const Json &root) {
+    Metadata m;
+    m.model = root.at("model");
+    m.doc = root.value("doc", "");
+    m.source = root.value("source", "");
+    m.version = root.value("version", "");
+    m.float_type = root.value("float", "f32");
+    m.batch = root.at("batch");
+    if (m.batch < 1) fail(ExitCode::internal, "metadata: batch is %lld", (long long)m.batch);
+    m.shuffle = root.value("shuffle", true);
+    each(root, "scalars", [&](const Json &j) { m.scalars.push_back(j); });
+    each(root, "hypers", [&](const Json &j) {
+        m.hypers.push_back({j.at("name"), hyper_kind_from(j.value("kind", "real")), number_from(j.at("default")), j.value("doc", ""),
+                            index_below(j.at("scalar"), m.scalars.size(), "scalar")});
+    });
+    each(root, "globals", [&](const Json &j) {
+        m.globals.push_back({j.at("name"), number_from(j.at("initial")), index_below(j.at("scalar"), m.scalars.size(), "scalar")});
+    });
+    each(root, "columns", [&](const Json &j) { m.columns.push_back({j.at("name"), dtype_from(j.at("dtype")), j.at("shape"), j.value("classes", int64_t(0))}); });
+    each(root, "arenas", [&](const Json &j) { m.arenas.push_back({j.at("name"), j.at("bytes")}); });
+    each(root, "storages", [&](const Json &j) {
+        Storage s{j.at("path"), storage_kind_from(j.at("kind")), dtype_from(j.at("dtype")), j.at("shape"),
+                  index_below(j.at("arena"), m.arenas.size(), "arena"), j.at("offset")};
+        check_range(m, s.arena, s.offset, s.bytes(), s.path);
+        m.storages.push_back(std::move(s));
+    });
+    each(root, "splits", [&](const Json &j) {
+        Split split{j.at("name"), j.at("reader"), {}};
+        if (auto arguments = j.find("arguments"); arguments != j.end())
+            for (const auto &[name, value] : arguments->items()) split.arguments.emplace_back(name, value_from(value));
+        m.splits.push_back(std::move(split));
+    });
+    each(root, "phases", [&](const Json &j) { m.phases.push_back({j.at("name"), j.at("epochs")}); });
+    each(root, "samples", [&](const Json &j) { m.samples.push_back(j); });
+    m.in_training.assign(m.samples.size(), !root.contains("train_samples"));
+    each(root, "train_samples", [&](const Json &j) {
+        auto found = std::find(m.samples.begin(), m.samples.end(), j.get<std::string>());
+        if (found == m.samples.end()) fail(ExitCode::internal, "metadata: train_samples names %s, which samples lacks", j.get<std::string>().c_str());
+        m.in_training[size_t(found - m.samples.begin())] = true;
+    });
+    each(root, "metrics", [&](const Json &j) { m.metrics.push_back({j.at("name"), j.value("higher_is_better", true)}); });
+    m.best_metric = root.value("best_metric", "loss");
+    each(root, "outputs", [&](const Json &j) {
+        Output o{j.at("name"), dtype_from(j.at("dtype")), j.at("shape"), index_below(j.at("arena"), m.arenas.size(), "arena"), j.at("offset")};
+        check_range(m, o.arena, o.offset, element_count(o.shape) * size_of(o.dtype), o.name);
+        m.outputs.push_back(std::move(o));
+    });
+    each(root, "layers", [&](const Json &j) { m.layers.push_back({j.at("path"), j.value("output", ""), j.value("parameters", int64_t(0))}); });
+    m.parameters = root.value("parameters", int64_t(0));
+    m.peak_bytes = root.value("peak_bytes", int64_t(0));
+    m.flops_per_sample = root.value("flops_per_sample", 0.0);
+    return m;
+}
+
+}  // namespace
+
+int64_t size_of(DType dtype) {
+    switch (dtype) {
+        case DType::f32:
+        case DType::i32: return 4;
+        case DType::f64:
+        case DType::i64: return 8;
+        case DType::u8:
+        case DType::boolean: return 1;
+    }
+    return 0;
+}
+
+const char *name_of(DType dtype) { return kDTypeNames[size_t(dtype)]; }
+
+int64_t element_count(const std::vector<int64_t> &shape) {
+    int64_t count = 1;
+    for (int64_t extent : shape) count *= extent;
+    return count;
+}
+
+std::string type_text(DType dtype, const std::vector<int64_t> &shape) { return name_of(dtype) + shape_text(shape); }
+
+int Metadata::scalar(std::string_view name) const {
+    auto found = std::find(scalars.begin(), scalars.end(), name);
+    return found == scalars.end() ? -1 : int(found - scalars.begin());
+}
+
+const Split *Metadata::find_split(std::string_view name) const {
+    for (const Split &split : splits)
+        if (split.name == name) return &split;
+    return nullptr;
+}
+
+bool Metadata::higher_is_better(std::string_view metric) const {
+    for (const Metric &m : metrics)
+        if (m.name == metric) return m.higher_is_better;
+    return false;
+}
+
+std::string Metadata::fingerprint() const {
+    std::string text = model + "\n";
+    for (const Storage &s : storages) text += s.path + " " + type_text(s.dtype, s.shape) + format(" %d\n", int(s.kind));
+    for (const std::string &name : scalars) text += name + "\n";
+    return hash_text(xxh64(text.data(), text.size()));
+}
+
+Metadata parse_metadata(const char *json) {
+    try {
+        return read(Json::parse(json));
+    } catch (const Json::exception &error) {
+        fail(ExitCode::internal, "metadata: %s", error.what());
+    }
+}
+
+}  // namespace kiln::runtime

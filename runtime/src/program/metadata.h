@@ -1,0 +1,132 @@
+// What the executable tells about itself (program.h, `metadata`), parsed once at start.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace kiln::runtime {
+
+enum class DType : uint8_t { f32, f64, i32, i64, u8, boolean };
+int64_t size_of(DType dtype);
+const char *name_of(DType dtype);  ///< "f32", ..., "bool"
+int64_t element_count(const std::vector<int64_t> &shape);
+/// "f32[28, 28]"
+std::string type_text(DType dtype, const std::vector<int64_t> &shape);
+
+enum class HyperKind { real, integer, boolean };
+
+struct Hyper {
+    std::string name;
+    HyperKind kind = HyperKind::real;
+    double default_value = 0;
+    std::string doc;
+    size_t scalar = 0;  ///< index in scalars
+};
+
+struct Global {
+    std::string name;
+    double initial = 0;
+    size_t scalar = 0;
+};
+
+/// A per-sample input of the model.
+struct Column {
+    std::string name;
+    DType dtype = DType::f32;
+    std::vector<int64_t> shape;  ///< per sample
+    int64_t classes = 0;         ///< > 0: a label in [0, classes)
+    int64_t elements() const { return element_count(shape); }
+    int64_t bytes() const { return elements() * size_of(dtype); }
+};
+
+struct Arena {
+    std::string name;
+    int64_t bytes = 0;
+};
+
+enum class StorageKind { param, buffer, state };
+
+/// A tensor that persists from step to step: it is in every checkpoint.
+struct Storage {
+    std::string path;
+    StorageKind kind = StorageKind::param;
+    DType dtype = DType::f32;
+    std::vector<int64_t> shape;
+    size_t arena = 0;
+    int64_t offset = 0;  ///< bytes
+    int64_t bytes() const { return element_count(shape) * size_of(dtype); }
+};
+
+/// An argument of a reader.
+struct Value {
+    enum class Kind { number, boolean, string, path, list } kind = Kind::number;
+    double number = 0;
+    bool boolean = false;
+    std::string text;  ///< string, or a path relative to the data folder
+    std::vector<Value> list;
+};
+
+struct Split {
+    std::string name, reader;
+    std::vector<std::pair<std::string, Value>> arguments;
+};
+
+struct Phase {
+    std::string name;
+    int64_t epochs = 1;
+};
+
+struct Metric {
+    std::string name;
+    bool higher_is_better = true;
+};
+
+struct Output {
+    std::string name;
+    DType dtype = DType::f32;
+    std::vector<int64_t> shape;  ///< [batch, ..]
+    size_t arena = 0;
+    int64_t offset = 0;  ///< bytes
+};
+
+struct Layer {
+    std::string path, output;
+    int64_t parameters = 0;
+};
+
+struct Metadata {
+    std::string model, doc, source, version, float_type;
+    int64_t batch = 1;
+    bool shuffle = true;
+    std::vector<std::string> scalars;
+    std::vector<Hyper> hypers;
+    std::vector<Global> globals;
+    std::vector<Column> columns;
+    std::vector<Arena> arenas;
+    std::vector<Storage> storages;
+    std::vector<Split> splits;
+    std::vector<Phase> phases;
+    std::vector<std::string> samples;
+    std::vector<bool> in_training;  ///< by index in samples: train_step adds to it
+    std::vector<Metric> metrics;
+    std::string best_metric;
+    std::vector<Output> outputs;
+    std::vector<Layer> layers;
+    int64_t parameters = 0, peak_bytes = 0;
+    double flops_per_sample = 0;
+
+    /// Index in scalars, -1 if there is none of this name.
+    int scalar(std::string_view name) const;
+    const Split *find_split(std::string_view name) const;
+    bool higher_is_better(std::string_view metric) const;
+    /// XXH64 over what a checkpoint must agree on: names, dtypes and shapes of storages, names of scalars.
+    std::string fingerprint() const;
+};
+
+/// Parses and checks metadata; throws Failure (internal) where it does not follow program.h.
+Metadata parse_metadata(const char *json);
+
+}  // namespace kiln::runtime

@@ -1,0 +1,71 @@
+#include "program/state.h"
+
+#include "support/failure.h"
+
+#include <cstring>
+#include <sys/mman.h>
+
+namespace kiln::runtime {
+namespace {
+
+constexpr size_t kHugePage = size_t(2) << 20;
+
+}  // namespace
+
+Memory::Memory(size_t bytes) {
+    bool large = bytes >= 2 * kHugePage;
+    mapped_ = bytes + (large ? kHugePage : 64);
+    mapping_ = ::mmap(nullptr, mapped_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (mapping_ == MAP_FAILED) {
+        mapping_ = nullptr;
+        fail(ExitCode::memory, "cannot allocate %zu bytes", bytes);
+    }
+    auto address = reinterpret_cast<uintptr_t>(mapping_);
+    if (large) address = (address + kHugePage - 1) / kHugePage * kHugePage;
+    data_ = reinterpret_cast<uint8_t *>(address);
+    if (large) ::madvise(data_, bytes, MADV_HUGEPAGE);
+}
+
+Memory::Memory(Memory &&other) noexcept : data_(other.data_), mapped_(other.mapped_), mapping_(other.mapping_) { other.mapping_ = nullptr; }
+
+Memory::~Memory() {
+    if (mapping_) ::munmap(mapping_, mapped_);
+}
+
+ProgramState::ProgramState(const KilnProgram &program, const Metadata &metadata) : program(program), metadata(metadata) {
+    for (const Arena &arena : metadata.arenas) {
+        memory_.emplace_back(size_t(arena.bytes));
+        arenas_.push_back(memory_.back().data());
+        if (arena.name == "constant" && program.constants) std::memcpy(arenas_.back(), program.constants, size_t(arena.bytes));
+    }
+    columns_.resize(metadata.columns.size());
+    scalars_.resize(metadata.scalars.size());
+    sums_.resize(metadata.samples.size());
+    for (const Hyper &hyper : metadata.hypers) scalars_[hyper.scalar] = hyper.default_value;
+    for (const Global &global : metadata.globals) scalars_[global.scalar] = global.initial;
+    context_ = {arenas_.data(), columns_.data(), scalars_.data(), sums_.data()};
+    if (program.bind) program.bind(&context_);
+}
+
+void ProgramState::set(std::string_view name, double value) {
+    if (int index = metadata.scalar(name); index >= 0) scalars_[size_t(index)] = value;
+}
+
+double ProgramState::get(std::string_view name, double otherwise) const {
+    int index = metadata.scalar(name);
+    return index >= 0 ? scalars_[size_t(index)] : otherwise;
+}
+
+void ProgramState::set_columns(const std::vector<const void *> &columns) {
+    for (size_t i = 0; i < columns_.size(); ++i) columns_[i] = columns[i];
+}
+
+std::vector<double> reported(const ProgramState &state, const std::vector<double> &sums, double count) {
+    std::vector<double> means(sums.size()), out(sums.size());
+    for (size_t i = 0; i < sums.size(); ++i) means[i] = sums[i] / count;
+    if (!state.program.report) return means;
+    state.program.report(means.data(), out.data());
+    return out;
+}
+
+}  // namespace kiln::runtime

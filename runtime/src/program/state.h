@@ -1,0 +1,57 @@
+// The memory a program works on: arenas, scalars, sums and the pointers to the current batch.
+#pragma once
+
+#include "kiln/program.h"
+#include "program/metadata.h"
+
+#include <memory>
+#include <string_view>
+#include <vector>
+
+namespace kiln::runtime {
+
+/// Zeroed memory, 64-byte aligned (2 MiB, on huge pages where the system has them, if it is large).
+class Memory {
+public:
+    explicit Memory(size_t bytes);  ///< throws Failure (memory)
+    Memory(Memory &&other) noexcept;
+    Memory(const Memory &) = delete;
+    ~Memory();
+    uint8_t *data() const { return data_; }
+
+private:
+    uint8_t *data_ = nullptr;
+    size_t mapped_ = 0;
+    void *mapping_ = nullptr;
+};
+
+class ProgramState {
+public:
+    /// Allocates, sets hypers to their defaults and globals to their initial values, calls bind.
+    ProgramState(const KilnProgram &program, const Metadata &metadata);
+
+    KilnContext *context() { return &context_; }
+    uint8_t *storage(const Storage &storage) { return arenas_[storage.arena] + storage.offset; }
+    const uint8_t *output(const Output &output) const { return arenas_[output.arena] + output.offset; }
+    std::vector<double> &scalars() { return scalars_; }
+    std::vector<double> &sums() { return sums_; }
+    /// Writes a scalar of this name if the program has one.
+    void set(std::string_view name, double value);
+    double get(std::string_view name, double otherwise) const;
+    void set_columns(const std::vector<const void *> &columns);
+
+    const KilnProgram &program;
+    const Metadata &metadata;
+
+private:
+    std::vector<Memory> memory_;
+    std::vector<uint8_t *> arenas_;
+    std::vector<const void *> columns_;
+    std::vector<double> scalars_, sums_;
+    KilnContext context_{};
+};
+
+/// sums over `count` samples -> what is reported, by index in metadata.samples.
+std::vector<double> reported(const ProgramState &state, const std::vector<double> &sums, double count);
+
+}  // namespace kiln::runtime

@@ -1,0 +1,117 @@
+#include "support/text.h"
+
+#include "support/failure.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <cstdio>
+
+namespace kiln::runtime {
+
+std::string vformat(const char *format, va_list arguments) {
+    va_list again;
+    va_copy(again, arguments);
+    int length = std::vsnprintf(nullptr, 0, format, arguments);
+    std::string text(size_t(std::max(length, 0)), '\0');
+    std::vsnprintf(text.data(), text.size() + 1, format, again);
+    va_end(again);
+    return text;
+}
+
+std::string format(const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    std::string text = vformat(format, arguments);
+    va_end(arguments);
+    return text;
+}
+
+void fail(ExitCode code, const char *format, ...) {
+    va_list arguments;
+    va_start(arguments, format);
+    std::string text = vformat(format, arguments);
+    va_end(arguments);
+    throw Failure(code, text);
+}
+
+std::string number_text(double value) {
+    char buffer[32];
+    auto [end, error] = std::to_chars(buffer, buffer + sizeof buffer, value);
+    return std::string(buffer, end);
+}
+
+std::string short_number(double value) { return format("%.4g", value); }
+
+std::string json_number(double value) { return std::isfinite(value) ? number_text(value) : "null"; }
+
+std::string json_string(std::string_view text) {
+    std::string out = "\"";
+    for (char c : text) {
+        if (c == '"' || c == '\\') {
+            out += '\\';
+            out += c;
+        } else if (static_cast<unsigned char>(c) < 0x20) {
+            out += format("\\u%04x", static_cast<unsigned>(c));
+        } else {
+            out += c;
+        }
+    }
+    return out + '"';
+}
+
+std::string bytes_text(double bytes) {
+    const char *units[] = {"B", "kB", "MB", "GB", "TB"};
+    size_t unit = 0;
+    while (bytes >= 999.5 && unit + 1 < std::size(units)) bytes /= 1000, ++unit;
+    return format(unit == 0 ? "%.0f %s" : "%.3g %s", bytes, units[unit]);
+}
+
+std::string duration_text(double seconds) {
+    auto total = static_cast<long long>(std::min(std::max(seconds, 0.0), 1e9) + 0.5);
+    if (total >= 3600) return format("%lld:%02lld:%02lld", total / 3600, total / 60 % 60, total % 60);
+    return format("%lld:%02lld", total / 60, total % 60);
+}
+
+std::string grouped(int64_t value) {
+    std::string digits = std::to_string(value);
+    for (int64_t at = int64_t(digits.size()) - 3; at > (value < 0 ? 1 : 0); at -= 3) digits.insert(size_t(at), 1, ',');
+    return digits;
+}
+
+std::string shape_text(const std::vector<int64_t> &shape) {
+    std::vector<std::string> parts;
+    for (int64_t extent : shape) parts.push_back(std::to_string(extent));
+    return "[" + join(parts, ", ") + "]";
+}
+
+std::string join(const std::vector<std::string> &parts, std::string_view separator) {
+    std::string out;
+    for (size_t i = 0; i < parts.size(); ++i) {
+        if (i) out += separator;
+        out += parts[i];
+    }
+    return out;
+}
+
+std::string table(const std::vector<std::vector<std::string>> &rows, const std::vector<size_t> &right) {
+    std::vector<size_t> widths;
+    for (const auto &row : rows) {
+        widths.resize(std::max(widths.size(), row.size()));
+        for (size_t c = 0; c < row.size(); ++c) widths[c] = std::max(widths[c], row[c].size());
+    }
+    std::string out;
+    for (const auto &row : rows) {
+        std::string line;
+        for (size_t c = 0; c < row.size(); ++c) {
+            std::string padding(widths[c] - row[c].size(), ' ');
+            bool to_right = std::find(right.begin(), right.end(), c) != right.end();
+            line += (c ? "  " : "") + (to_right ? padding + row[c] : row[c] + padding);
+        }
+        line.erase(line.find_last_not_of(' ') + 1);
+        out += line + "\n";
+    }
+    return out;
+}
+
+}  // namespace kiln::runtime

@@ -1,0 +1,37 @@
+// Text for messages, tables and JSON, without the weight of a formatting library.
+#pragma once
+
+#include <cstdarg>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace kiln::runtime {
+
+/// printf into a string.
+std::string format(const char *format, ...) __attribute__((format(printf, 1, 2)));
+std::string vformat(const char *format, va_list arguments);
+
+/// The shortest text that reads back as the same double: "0.001", "1e+308", "inf", "nan".
+std::string number_text(double value);
+/// Four significant digits, for people.
+std::string short_number(double value);
+/// A number as JSON: null if it is not finite.
+std::string json_number(double value);
+std::string json_string(std::string_view text);
+
+/// "12.3 MB", "1.2 kB": powers of 1000.
+std::string bytes_text(double bytes);
+/// "0:07", "1:02:03".
+std::string duration_text(double seconds);
+/// 1234567 -> "1,234,567".
+std::string grouped(int64_t value);
+/// "[28, 28, 1]"
+std::string shape_text(const std::vector<int64_t> &shape);
+std::string join(const std::vector<std::string> &parts, std::string_view separator);
+
+/// A text table: columns padded to their widest cell, two spaces between; columns in `right` (by index) are right-aligned.
+std::string table(const std::vector<std::vector<std::string>> &rows, const std::vector<size_t> &right);
+
+}  // namespace kiln::runtime

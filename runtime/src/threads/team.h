@@ -1,0 +1,67 @@
+// ThreadTeam: the threads that kernels run on.
+//
+// One team per process, owned by the main thread, which takes part as member 0. A loop of n iterations is cut into contiguous
+// pieces by position alone, so which thread runs an iteration never changes what is computed. Waiting members spin
+// for some microseconds (kernels follow each other closely), then sleep on a futex; they do not spin if the team is
+// larger than the machine. A loop started inside a loop, or on any other thread, runs serially where it is.
+//
+// Members flush denormals to zero: a decaying optimizer state would otherwise slow some processors down a hundredfold.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <thread>
+#include <vector>
+
+namespace kiln::runtime {
+
+using LoopBody = int (*)(void *user_context, int iteration, uint8_t *closure);
+
+class ThreadTeam {
+public:
+    /// Makes this thread member 0 of a team of `threads` >= 1.
+    explicit ThreadTeam(int threads);
+    ~ThreadTeam();
+    ThreadTeam(const ThreadTeam &) = delete;
+
+    int size() const { return int(workers_.size()) + 1; }
+
+    /// Runs body for the iterations [first, first + count); 0, or the first nonzero result by iteration piece.
+    int run(void *user_context, LoopBody body, int first, int count, uint8_t *closure);
+
+    /// The team this thread may start loops on; null in members other than 0, inside a loop, and elsewhere.
+    static ThreadTeam *current();
+
+private:
+    struct alignas(64) Worker {
+        std::atomic<uint32_t> ticket{0};  ///< counts the loops given to this member
+        std::atomic<uint32_t> sleeping{0};
+        int result = 0;
+        std::thread thread;
+    };
+    struct Loop {
+        void *user_context;
+        LoopBody body;
+        int first, count, pieces;
+        uint8_t *closure;
+    };
+
+    void work(Worker &worker, int member);
+    int run_piece(int piece) const;
+
+    std::vector<std::unique_ptr<Worker>> workers_;
+    Loop loop_{};
+    alignas(64) std::atomic<uint32_t> pending_{0};  ///< members that have not finished their piece
+    std::atomic<uint32_t> owner_sleeping_{0};
+    alignas(64) std::atomic<bool> stopping_{false};
+    bool spin_ = true;
+};
+
+/// Processors this process may run on.
+int available_processors();
+
+/// Lets this thread round denormal numbers to zero.
+void flush_denormals();
+
+}  // namespace kiln::runtime

@@ -1,0 +1,75 @@
+#include "train/metrics_log.h"
+
+#include "support/text.h"
+
+#include <cstdlib>
+
+namespace kiln::runtime {
+namespace {
+
+// The complete lines of `text` whose epoch, read behind `prefix`, is at most `epochs`.
+std::string kept_lines(const std::string &text, std::string_view prefix, int64_t epochs) {
+    std::string kept;
+    size_t begin = 0;
+    for (size_t end; (end = text.find('\n', begin)) != std::string::npos; begin = end + 1) {
+        std::string line = text.substr(begin, end - begin + 1);
+        if (!line.starts_with(prefix)) break;
+        char *after = nullptr;
+        long long epoch = std::strtoll(line.c_str() + prefix.size(), &after, 10);
+        if (after == line.c_str() + prefix.size() || epoch > epochs) break;
+        kept += line;
+    }
+    return kept;
+}
+
+std::string content_of(const std::string &path) { return exists(path) ? read_file(path, ExitCode::disk) : ""; }
+
+}  // namespace
+
+std::string csv_header(const Metadata &metadata, bool with_validation) {
+    std::string header = "epoch,phase,step,rate";
+    for (size_t i = 0; i < metadata.samples.size(); ++i)
+        if (metadata.in_training[i]) header += ",train_" + metadata.samples[i];
+    if (with_validation)
+        for (const std::string &sample : metadata.samples) header += ",validation_" + sample;
+    return header + ",samples_per_second,seconds\n";
+}
+
+MetricsLog::MetricsLog(const std::string &run, const Metadata &metadata, bool with_validation, int64_t epochs)
+    : metadata_(metadata), with_validation_(with_validation), csv_path_(run + "/metrics.csv"), jsonl_path_(run + "/metrics.jsonl") {
+    std::string header = csv_header(metadata, with_validation), csv = content_of(csv_path_), rows;
+    if (epochs > 0 && !csv.empty()) {
+        if (!csv.starts_with(header)) fail(ExitCode::checkpoint, "%s has other columns than this program writes", csv_path_.c_str());
+        rows = kept_lines(csv.substr(header.size()), "", epochs);
+    }
+    replace_file(csv_path_, header + rows);
+    replace_file(jsonl_path_, epochs > 0 ? kept_lines(content_of(jsonl_path_), "{\"epoch\":", epochs) : "");
+    flush_folder(run);
+    csv_ = open_for_appending(csv_path_);
+    jsonl_ = open_for_appending(jsonl_path_);
+}
+
+void MetricsLog::append(const EpochRow &row) {
+    std::string csv = std::to_string(row.epoch) + "," + row.phase + "," + std::to_string(row.step) + "," + number_text(row.rate);
+    std::string json = "{\"epoch\":" + std::to_string(row.epoch) + ",\"phase\":" + json_string(row.phase) + ",\"step\":" + std::to_string(row.step) +
+                       ",\"rate\":" + json_number(row.rate);
+    auto add = [&](const char *split, const std::vector<double> &values, bool training) {
+        std::vector<std::string> fields;
+        for (size_t i = 0; i < values.size(); ++i) {
+            if (training && !metadata_.in_training[i]) continue;
+            csv += "," + number_text(values[i]);
+            fields.push_back(json_string(metadata_.samples[i]) + ":" + json_number(values[i]));
+        }
+        json += std::string(",\"") + split + "\":{" + join(fields, ",") + "}";
+    };
+    add("train", row.train, true);
+    if (with_validation_) add("validation", row.validation, false);
+    csv += format(",%.1f,%.3f\n", row.samples_per_second, row.seconds);
+    json += format(",\"samples_per_second\":%.1f,\"seconds\":%.3f}\n", row.samples_per_second, row.seconds);
+    write_all(csv_, csv_path_, csv.data(), csv.size());
+    write_all(jsonl_, jsonl_path_, json.data(), json.size());
+    flush_to_disk(csv_, csv_path_);
+    flush_to_disk(jsonl_, jsonl_path_);
+}
+
+}  // namespace kiln::runtime

@@ -1,0 +1,40 @@
+// metrics.csv and metrics.jsonl of a run folder: one row an epoch, on the disk before the epoch's checkpoint is.
+//
+// On resume, rows after the checkpoint's epoch (and a last line cut short by a kill) are dropped, since they will come again.
+#pragma once
+
+#include "program/metadata.h"
+#include "support/file.h"
+
+#include <string>
+#include <vector>
+
+namespace kiln::runtime {
+
+struct EpochRow {
+    int64_t epoch = 0;  ///< 1-based
+    std::string phase;
+    int64_t step = 0;
+    double rate = 0;
+    std::vector<double> train, validation;  ///< reported values by index in metadata.samples; validation may be empty
+    double samples_per_second = 0, seconds = 0;
+};
+
+class MetricsLog {
+public:
+    /// Opens or creates both files, keeping rows of the first `epochs` epochs. Throws Failure (disk; checkpoint if metrics.csv there
+    /// has other columns).
+    MetricsLog(const std::string &run, const Metadata &metadata, bool with_validation, int64_t epochs);
+    void append(const EpochRow &row);
+
+private:
+    const Metadata &metadata_;
+    bool with_validation_;
+    std::string csv_path_, jsonl_path_;
+    FileDescriptor csv_, jsonl_;
+};
+
+/// "epoch,phase,step,rate,train_loss,..."
+std::string csv_header(const Metadata &metadata, bool with_validation);
+
+}  // namespace kiln::runtime

@@ -1,0 +1,122 @@
+#include "train/run_folder.h"
+
+#include "checkpoint/checkpoint.h"
+#include "support/text.h"
+
+#include <cerrno>
+#include <cstring>
+#include <fcntl.h>
+#include <sys/file.h>
+
+namespace kiln::runtime {
+namespace {
+
+bool holds_run(const std::string &run) {
+    return has_checkpoint(run, "last") || has_checkpoint(run, "best");
+}
+
+std::vector<int64_t> epochs_of(const Metadata &metadata, const TrainOptions &options, const std::vector<int64_t> &otherwise) {
+    if (!options.epochs) return otherwise;
+    if (options.epochs->size() != metadata.phases.size()) {
+        std::vector<std::string> names;
+        for (const Phase &phase : metadata.phases) names.push_back(phase.name);
+        fail(ExitCode::usage, "--epochs gives %zu numbers, but this run has %zu phases (%s): one number for each, such as --epochs 1,3", options.epochs->size(),
+             metadata.phases.size(), join(names, ", ").c_str());
+    }
+    return *options.epochs;
+}
+
+Manifest new_run(ProgramState &state, const TrainOptions &options) {
+    const Metadata &metadata = state.metadata;
+    Manifest manifest;
+    manifest.model = metadata.model;
+    manifest.fingerprint = metadata.fingerprint();
+    manifest.program = metadata.version;
+    manifest.batch = metadata.batch;
+    manifest.seed = options.seed.value_or(0);
+    manifest.data = options.data;
+    std::vector<int64_t> epochs;
+    for (const Phase &phase : metadata.phases) epochs.push_back(phase.epochs);
+    manifest.epochs = epochs_of(metadata, options, epochs);
+    for (const Hyper &hyper : metadata.hypers) {
+        auto given = options.hypers.find(hyper.name);
+        if (given != options.hypers.end()) state.scalars()[hyper.scalar] = given->second;
+        manifest.hypers[hyper.name] = state.scalars()[hyper.scalar];
+    }
+    state.set("seed", double(manifest.seed));
+    if (state.program.init) state.program.init(state.context());
+    return manifest;
+}
+
+// More epochs for the current phase or later ones; the past cannot change.
+void change_epochs(Manifest &manifest, const std::vector<int64_t> &epochs, const Metadata &metadata) {
+    Position &position = manifest.position;
+    bool complete = position.phase == int64_t(manifest.epochs.size());
+    int64_t current = complete ? position.phase - 1 : position.phase;
+    for (int64_t i = 0; i < current; ++i)
+        if (epochs[size_t(i)] != manifest.epochs[size_t(i)])
+            fail(ExitCode::usage, "--epochs: phase %s is over after %lld epochs; that cannot be changed on resume", metadata.phases[size_t(i)].name.c_str(),
+                 (long long)manifest.epochs[size_t(i)]);
+    int64_t done = complete ? manifest.epochs.back() : position.epoch_in_phase;
+    int64_t now = epochs[size_t(current)];
+    if (now < done + (!complete && position.batch > 0))
+        fail(ExitCode::usage, "--epochs %lld: phase %s has already had more", (long long)now, metadata.phases[size_t(current)].name.c_str());
+    if (complete && now > done) {
+        position.phase = current;
+        position.epoch_in_phase = done;
+    } else if (!complete && now == done) {
+        position.phase = current + 1;
+        position.epoch_in_phase = 0;
+    }
+    manifest.epochs = epochs;
+}
+
+Manifest resumed_run(ProgramState &state, const TrainOptions &options) {
+    const Metadata &metadata = state.metadata;
+    Manifest manifest = load_checkpoint(options.run, "last", state, true);
+    if (manifest.batch != metadata.batch)
+        fail(ExitCode::checkpoint, "%s/last was made with batches of %lld; this program's are of %lld", options.run.c_str(), (long long)manifest.batch, (long long)metadata.batch);
+    if (options.seed && *options.seed != manifest.seed)
+        fail(ExitCode::usage, "--seed %llu differs from the checkpoint's %llu: leave it out, or start a new run", (unsigned long long)*options.seed, (unsigned long long)manifest.seed);
+    for (const auto &[name, value] : options.hypers) {
+        auto saved = manifest.hypers.find(name);
+        if (saved != manifest.hypers.end() && saved->second != value)
+            fail(ExitCode::usage, "--%s %s differs from the checkpoint's %s: leave it out, or start a new run", name.c_str(), number_text(value).c_str(), number_text(saved->second).c_str());
+    }
+    const Position &p = manifest.position;
+    bool sound = manifest.epochs.size() == metadata.phases.size() && p.phase >= 0 && p.phase <= int64_t(manifest.epochs.size()) && p.batch >= 0 && p.step >= 0 && p.epoch >= 0;
+    if (!sound) fail(ExitCode::checkpoint, "%s/last is a checkpoint of a run with %zu phases; this program has %zu", options.run.c_str(), manifest.epochs.size(), metadata.phases.size());
+    change_epochs(manifest, epochs_of(metadata, options, manifest.epochs), metadata);
+    if (!options.data.empty()) manifest.data = options.data;
+    return manifest;
+}
+
+}  // namespace
+
+FileDescriptor claim_run_folder(const TrainOptions &options) {
+    const char *run = options.run.c_str();
+    make_folders(options.run);
+    FileDescriptor folder(::open(run, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!folder.valid()) fail(ExitCode::disk, "cannot open the folder %s: %s", run, std::strerror(errno));
+    if (::flock(folder.number(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) fail(ExitCode::checkpoint, "another training is writing to %s", run);
+    if (options.overwrite && !options.resume) {
+        for (const char *name : {"last", "best", ".last.new", ".last.old", ".best.new", ".best.old", "metrics.csv", "metrics.jsonl"})
+            remove_all(options.run + "/" + name);
+    } else if (!options.resume && holds_run(options.run)) {
+        fail(ExitCode::checkpoint, "%s already holds a run: go on with it by --resume, replace it by --overwrite, or name another --run", run);
+    }
+    recover(options.run);
+    return folder;
+}
+
+Manifest begin_run(ProgramState &state, const TrainOptions &options) {
+    if (options.resume) {
+        if (has_checkpoint(options.run, "last")) return resumed_run(state, options);
+        // A run that was killed before its first checkpoint starts over, which gives the same numbers. best/ alone means last/ was lost.
+        if (has_checkpoint(options.run, "best"))
+            fail(ExitCode::checkpoint, "%s has best/ but no last/ to resume from; copy best/ to last/ to go on from there", options.run.c_str());
+    }
+    return new_run(state, options);
+}
+
+}  // namespace kiln::runtime

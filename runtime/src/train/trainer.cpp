@@ -1,0 +1,261 @@
+#include "train/trainer.h"
+
+#include "checkpoint/checkpoint.h"
+#include "data/batch_stream.h"
+#include "data/shuffle.h"
+#include "support/text.h"
+#include "train/evaluate.h"
+#include "train/metrics_log.h"
+#include "train/progress.h"
+#include "train/run_folder.h"
+#include "train/signals.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <csignal>
+#include <numeric>
+
+namespace kiln::runtime {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+struct StopSignals {
+    StopSignals() { catch_stop_signals(); }
+    ~StopSignals() { release_stop_signals(); }
+};
+
+class Trainer {
+public:
+    Trainer(ProgramState &state, const TrainOptions &options);
+    ExitCode run();
+
+private:
+    enum class Outcome { done, stopped };
+    Outcome run_epoch();
+    Outcome run_steps();
+    void set_step_scalars();
+    void step(const Batch &batch);
+    void close_epoch();
+    void note_best(const std::vector<double> &values, int64_t epoch);
+    void save(const std::string &name);
+    bool save_is_due() const;
+    void show_progress();
+    ProgressState progress_state() const;
+    std::vector<std::string> train_names() const;
+    std::vector<double> train_values(const std::vector<double> &values) const;
+    double seconds() const { return earlier_seconds_ + seconds_since(start_); }
+    int64_t total_epochs() const { return std::accumulate(manifest_.epochs.begin(), manifest_.epochs.end(), int64_t(0)); }
+    const Phase &phase() const { return metadata_.phases[size_t(position().phase)]; }
+    Position &position() { return manifest_.position; }
+    const Position &position() const { return manifest_.position; }
+
+    ProgramState &state_;
+    const Metadata &metadata_;
+    const TrainOptions &options_;
+    FileDescriptor claim_;
+    Manifest manifest_;
+    Dataset training_;
+    std::optional<Dataset> validation_;
+    int64_t batches_ = 0;  ///< a full epoch's
+    std::optional<MetricsLog> log_;
+    Progress progress_;
+    Clock::time_point start_ = Clock::now(), epoch_start_ = start_, last_save_ = start_;
+    int64_t epoch_first_batch_ = 0, steps_since_save_ = 0, run_first_step_ = 0;
+    double earlier_seconds_ = 0;
+};
+
+Trainer::Trainer(ProgramState &state, const TrainOptions &options)
+    : state_(state), metadata_(state.metadata), options_(options), claim_(claim_run_folder(options)), manifest_(begin_run(state, options)),
+      progress_(style_for(options.out, options.quiet), options.out) {
+    training_ = open_split(manifest_.data, split_named(metadata_, "train"), metadata_.columns);
+    if (training_.records < metadata_.batch)
+        fail(ExitCode::data, "a batch of %lld is larger than the training data: %s has %lld records", (long long)metadata_.batch, training_.description.c_str(), (long long)training_.records);
+    if (manifest_.records != 0 && manifest_.records != training_.records)
+        fail(ExitCode::data, "the training data have %lld records (%s), but the checkpoint was made with %lld: a run resumes only on its own data", (long long)training_.records,
+             training_.description.c_str(), (long long)manifest_.records);
+    manifest_.records = training_.records;
+    batches_ = training_.records / metadata_.batch;
+    if (position().batch > batches_) fail(ExitCode::checkpoint, "%s/last stands at batch %lld of %lld", options.run.c_str(), (long long)position().batch, (long long)batches_);
+    if (const Split *split = metadata_.find_split("validation"); split && state.program.eval_step) validation_ = open_split(manifest_.data, *split, metadata_.columns);
+    log_.emplace(options.run, metadata_, validation_.has_value(), position().epoch);
+    earlier_seconds_ = manifest_.seconds;
+    run_first_step_ = position().step;
+}
+
+ExitCode Trainer::run() {
+    if (position().phase == int64_t(metadata_.phases.size())) {
+        progress_.line(format("%s is complete: %lld epochs, %lld steps; --epochs N trains on", options_.run.c_str(), (long long)position().epoch, (long long)position().step));
+        return ExitCode::ok;
+    }
+    if (position().step > 0)
+        progress_.line(format("resuming at step %lld (epoch %lld, batch %lld of %lld)", (long long)position().step + 1, (long long)position().epoch + 1, (long long)position().batch, (long long)batches_));
+    StopSignals signals;
+    start_ = last_save_ = Clock::now();
+    while (position().phase < int64_t(metadata_.phases.size())) {
+        if (position().epoch_in_phase >= manifest_.epochs[size_t(position().phase)]) {
+            position().phase += 1;
+            position().epoch_in_phase = 0;
+        } else if (run_epoch() == Outcome::stopped) {
+            save("last");
+            int signal = stop_signal();
+            progress_.line(format("stopped by %s after step %lld; saved in %s/last, --resume goes on", signal == SIGINT ? "Ctrl-C" : signal == SIGTERM ? "SIGTERM" : "SIGHUP",
+                                  (long long)position().step, options_.run.c_str()));
+            return ExitCode(128 + signal);
+        }
+    }
+    return ExitCode::ok;
+}
+
+Trainer::Outcome Trainer::run_epoch() {
+    epoch_start_ = Clock::now();
+    epoch_first_batch_ = position().batch;
+    if (position().batch == 0) std::fill(state_.sums().begin(), state_.sums().end(), 0.0);
+    if (run_steps() == Outcome::stopped) return Outcome::stopped;
+    double training_seconds = seconds_since(epoch_start_);
+    std::optional<Evaluation> validation;
+    if (validation_) {
+        validation = evaluate(state_, *validation_, [] { return stop_signal() != 0; });
+        if (!validation) return Outcome::stopped;
+    }
+
+    std::vector<double> values = reported(state_, state_.sums(), double(batches_ * metadata_.batch));
+    int64_t epoch = position().epoch + 1;
+    EpochRow row{epoch, phase().name, position().step, state_.get("rate", std::nan("")), values, validation ? validation->values : std::vector<double>{},
+                 training_seconds > 0 ? double((batches_ - epoch_first_batch_) * metadata_.batch) / training_seconds : 0, seconds()};
+    close_epoch();
+    log_->append(row);
+    std::string text = format("epoch %lld/%lld  ", (long long)epoch, (long long)total_epochs()) + metrics_text(train_names(), train_values(values));
+    if (metadata_.phases.size() > 1) text = row.phase + " " + text;
+    if (validation) text += "  validation " + metrics_text(metadata_.samples, validation->values);
+    progress_.line(text + format("  %.0f samples/s  %.1f s", row.samples_per_second, seconds_since(epoch_start_)));
+    // best/ first: once last/ says that this epoch is done, best/ is never written for it again.
+    note_best(validation ? validation->values : values, epoch);
+    save("last");
+    return stop_signal() && position().phase < int64_t(metadata_.phases.size()) ? Outcome::stopped : Outcome::done;
+}
+
+Trainer::Outcome Trainer::run_steps() {
+    auto order = metadata_.shuffle ? shuffled_order(training_.records, manifest_.seed, uint64_t(position().epoch)) : std::vector<int64_t>{};
+    BatchStream stream(training_, metadata_.columns, metadata_.batch, std::move(order), {position().batch, batches_});
+    while (const Batch *batch = stream.next()) {
+        step(*batch);
+        if (stop_signal()) return Outcome::stopped;
+        if (save_is_due()) save("last");
+        if (progress_.due()) show_progress();
+    }
+    return Outcome::done;
+}
+
+void Trainer::set_step_scalars() {
+    int64_t phase_steps = manifest_.epochs[size_t(position().phase)] * batches_;
+    int64_t phase_step = position().epoch_in_phase * batches_ + position().batch;
+    state_.set("seed", double(manifest_.seed));
+    state_.set("step", double(position().step + 1));
+    state_.set("epoch", double(position().epoch));
+    state_.set("progress", double(phase_step) / double(phase_steps));
+    state_.set("steps_per_epoch", double(batches_));
+    state_.set("phase_step", double(phase_step));
+    state_.set("phase_steps", double(phase_steps));
+    state_.set("phase", double(position().phase));
+}
+
+void Trainer::step(const Batch &batch) {
+    set_step_scalars();
+    state_.set_columns(batch.columns);
+    if (int32_t result = state_.program.train_step(state_.context(), int32_t(position().phase)); result != KILN_STEP_OK) {
+        std::string where = format("step %lld (phase %s, epoch %lld, batch %lld of %lld)", (long long)position().step + 1, phase().name.c_str(), (long long)position().epoch + 1,
+                                   (long long)position().batch + 1, (long long)batches_);
+        if (result != KILN_STEP_NOT_FINITE) fail(ExitCode::internal, "%s failed with code %d", where.c_str(), result);
+        fail(ExitCode::not_finite, "the loss is %s in %s, rate %s: the weights were not touched%s", number_text(state_.get("loss", std::nan(""))).c_str(), where.c_str(),
+             short_number(state_.get("rate", std::nan(""))).c_str(),
+             has_checkpoint(options_.run, "last") ? ("; the last checkpoint is in " + options_.run + "/last").c_str() : "");
+    }
+    position().step += 1;
+    position().batch += 1;
+    steps_since_save_ += 1;
+}
+
+void Trainer::close_epoch() {
+    for (size_t i = 0; i < metadata_.samples.size(); ++i)
+        if (metadata_.samples[i] == "loss") state_.set("loss", state_.sums()[i] / double(batches_ * metadata_.batch));
+    if (state_.program.epoch_end) state_.program.epoch_end(state_.context(), int32_t(position().phase));
+    std::fill(state_.sums().begin(), state_.sums().end(), 0.0);
+    position().epoch += 1;
+    position().epoch_in_phase += 1;
+    position().batch = 0;
+    if (position().epoch_in_phase >= manifest_.epochs[size_t(position().phase)]) {
+        position().phase += 1;
+        position().epoch_in_phase = 0;
+    }
+}
+
+void Trainer::note_best(const std::vector<double> &values, int64_t epoch) {
+    auto found = std::find(metadata_.samples.begin(), metadata_.samples.end(), metadata_.best_metric);
+    if (found == metadata_.samples.end()) return;
+    if (!validation_ && !metadata_.in_training[size_t(found - metadata_.samples.begin())]) return;
+    double value = values[size_t(found - metadata_.samples.begin())];
+    if (std::isnan(value)) return;
+    bool higher = metadata_.higher_is_better(metadata_.best_metric);
+    if (manifest_.best && !(higher ? value > manifest_.best->value : value < manifest_.best->value)) return;
+    manifest_.best = BestSoFar{metadata_.best_metric, value, epoch};
+    save("best");
+}
+
+void Trainer::save(const std::string &name) {
+    manifest_.seconds = seconds();
+    for (size_t i = 0; i < metadata_.samples.size(); ++i) manifest_.sums[metadata_.samples[i]] = state_.sums()[i];
+    save_checkpoint(options_.run, name, state_, manifest_);
+    last_save_ = Clock::now();
+    steps_since_save_ = 0;
+}
+
+bool Trainer::save_is_due() const {
+    const SaveEvery &every = options_.save_every;
+    if (position().batch == batches_) return false;  // the end of the epoch follows
+    return (every.steps > 0 && steps_since_save_ >= every.steps) || (every.seconds > 0 && seconds_since(last_save_) >= every.seconds);
+}
+
+std::vector<std::string> Trainer::train_names() const {
+    std::vector<std::string> names;
+    for (size_t i = 0; i < metadata_.samples.size(); ++i)
+        if (metadata_.in_training[i]) names.push_back(metadata_.samples[i]);
+    return names;
+}
+
+std::vector<double> Trainer::train_values(const std::vector<double> &values) const {
+    std::vector<double> out;
+    for (size_t i = 0; i < values.size(); ++i)
+        if (metadata_.in_training[i]) out.push_back(values[i]);
+    return out;
+}
+
+ProgressState Trainer::progress_state() const {
+    ProgressState s;
+    if (metadata_.phases.size() > 1) s.phase = phase().name;
+    s.epoch = position().epoch + 1;
+    s.epochs = total_epochs();
+    s.batch = position().batch;
+    s.batches = batches_;
+    double per_step = seconds_since(start_) / double(std::max<int64_t>(position().step - run_first_step_, 1));
+    s.seconds_left = per_step * double(total_epochs() * batches_ - position().step);
+    s.samples_per_second = double((position().batch - epoch_first_batch_) * metadata_.batch) / std::max(seconds_since(epoch_start_), 1e-9);
+    s.names = train_names();
+    s.values = train_values(reported(state_, state_.sums(), double(std::max<int64_t>(position().batch, 1) * metadata_.batch)));
+    return s;
+}
+
+void Trainer::show_progress() { progress_.update(progress_state()); }
+
+}  // namespace
+
+ExitCode train(ProgramState &state, const TrainOptions &options) {
+    if (!state.program.train_step || state.metadata.phases.empty())
+        fail(ExitCode::usage, "%s declares no training: this program can only predict", state.metadata.source.c_str());
+    return Trainer(state, options).run();
+}
+
+}  // namespace kiln::runtime

@@ -1,0 +1,58 @@
+// Runs executables made of the fake program: each in a child process, as a user would.
+#pragma once
+
+#include "fake_program.h"
+
+#include <filesystem>
+#include <string>
+#include <sys/types.h>
+#include <vector>
+
+namespace kiln::runtime::testing {
+
+struct Outcome {
+    int code = -1;  ///< exit code, or -signal
+    std::string out, error;
+};
+
+/// A folder that is removed at the end.
+class TemporaryFolder {
+public:
+    TemporaryFolder();
+    ~TemporaryFolder();
+    std::string operator/(const std::string &name) const { return path_ + "/" + name; }
+    const std::string &path() const { return path_; }
+
+private:
+    std::string path_;
+};
+
+/// A running executable.
+class Process {
+public:
+    Process(const std::vector<std::string> &arguments, const FakeOptions &options = {}, const std::string &out_path = "");
+    ~Process();
+    void kill(int signal) const;
+    Outcome wait();
+
+private:
+    pid_t pid_ = -1;
+    TemporaryFolder folder_;
+    std::string out_path_;
+};
+
+Outcome run(const std::vector<std::string> &arguments, const FakeOptions &options = {});
+
+std::string read_text(const std::string &path);
+void write_text(const std::string &path, const std::string &content);
+void write_gz(const std::string &path, const std::string &content);
+/// Names below a folder, sorted.
+std::vector<std::string> names_in(const std::string &folder);
+
+/// The bytes of IDX files: pictures of 4x4 whose class is the brightest third, with noise.
+std::string idx_images(int count, int seed);
+std::string idx_labels(int count, int seed, int classes = 3);
+/// Writes train-images, train-labels, validation-images, validation-labels.
+void write_data(const std::string &folder, int train = 100, int validation = 27);
+
+}  // namespace kiln::runtime::testing
