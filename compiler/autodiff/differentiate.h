@@ -3,6 +3,7 @@
 
 #include "compiler/ir/graph.h"
 
+#include <string>
 #include <vector>
 
 namespace kiln {

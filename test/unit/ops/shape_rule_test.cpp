@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <random>
+
 namespace kiln {
 namespace {
 
@@ -34,15 +36,46 @@ TEST(ShapeRules, EveryOpRefusesAWrongNumberOfOperandsAndForeignAttributes) {
     }
 }
 
-TEST(ShapeRules, DefaultAttributesNeverCrash) {
-    // Whatever text holds, a rule answers: operands of every small rank and of a wrong type.
+// Attributes come from text, so a rule must answer whatever they hold. Run under the sanitizers this finds overflow too.
+TEST(ShapeRules, AnswerForAnyAttributesAndOperands) {
+    std::mt19937_64 random(5);
+    const auto pick = [&](std::initializer_list<int64_t> choices) { return *(choices.begin() + random() % choices.size()); };
+    const auto number = [&] { return pick({-1, 0, 1, 1, 2, 2, 3, 4, 7, 1000, INT64_MAX, INT64_MIN, int64_t(1) << 40, int64_t(1) << 31}); };
+    const auto dtype = [&] { return DType(pick({0, 0, 0, 1, 2, 3, 4, 5})); };
+    const auto list = [&](size_t most) {
+        Ints values(random() % (most + 1));
+        for (int64_t &value : values) value = number();
+        return values;
+    };
+    const auto randomize = [&](std::string_view, auto &member) {
+        using Member = std::decay_t<decltype(member)>;
+        if constexpr (std::is_same_v<Member, Ints>) member = list(5);
+        else if constexpr (std::is_same_v<Member, std::vector<double>>) member = {double(number()), 0.5};
+        else if constexpr (std::is_same_v<Member, int64_t>) member = number();
+        else if constexpr (std::is_same_v<Member, bool>) member = number() % 2 == 0;
+        else if constexpr (std::is_same_v<Member, DType>) member = dtype();
+        else if constexpr (std::is_same_v<Member, InputKind>) member = InputKind::scalar;
+        else static_assert(std::is_same_v<Member, std::string>);
+    };
+    int accepted = 0;
     for (int i = 0; i < kOpCount; ++i)
-        for (int rank = 0; rank <= 5; ++rank)
-            for (DType dtype : {DType::f32, DType::i32, DType::u8, DType::boolean}) {
-                const OpInfo &op_info = info(Op(i));
-                const size_t count = op_info.arity < 0 ? 2 : size_t(op_info.arity);
-                (void)infer_type(Op(i), std::vector<Type>(count, Type{dtype, Shape(size_t(rank), 2)}), op_info.default_attrs, Type{dtype, Shape(size_t(rank), 2)});
+        for (int round = 0; round < 3000; ++round) {
+            const OpInfo &op_info = info(Op(i));
+            Attrs attrs = op_info.default_attrs;
+            std::visit([&](auto &each) { each.visit(randomize); }, attrs);
+            std::vector<Type> operands(op_info.arity < 0 ? 2 : size_t(op_info.arity));
+            const Type first{dtype(), Shape(random() % 5, 2)};
+            for (Type &operand : operands) {
+                operand = first;
+                for (int64_t &extent : operand.shape) extent = pick({1, 2, 2, 3, 5, int64_t(1) << 20});
             }
+            const ShapeResult result = infer_type(Op(i), operands, attrs, Type{dtype(), list(3)});
+            accepted += std::holds_alternative<Type>(result);
+            if (const Type *type = std::get_if<Type>(&result)) {
+                for (int64_t extent : type->shape) ASSERT_GE(extent, 1) << op_info.name;
+            }
+        }
+    EXPECT_GT(accepted, 1000) << "the draws are not all hopeless";
 }
 
 TEST(ShapeRules, ExtentsArePositiveAndBounded) {
