@@ -18,13 +18,13 @@ bool verify(const Graph &graph, Diagnostics &diagnostics) {
             types.push_back(graph[operand].type);
             names.push_back(to_string(graph[operand].type));
         }
-        const std::string position = std::to_string(i), operands = names.empty() ? "nothing" : fmt::format("{}", fmt::join(names, ", "));
+        const std::string place = fmt::format("graph `{}`, %{} ({})", graph.name, i, info(node.op).name);
+        const std::string operands = names.empty() ? "nothing" : fmt::format("{}", fmt::join(names, ", "));
         const ShapeResult inferred = infer_type(node.op, types, node.attrs, node.type);
         if (const ShapeError *error = std::get_if<ShapeError>(&inferred))
-            diagnostics.report(DiagnosticCode::shape_rule_refuses, node.loc, {position, info(node.op).name, operands, error->message});
+            diagnostics.report(DiagnosticCode::ir_shape_rule, node.loc, {place, operands, error->message});
         else if (std::get<Type>(inferred) != node.type)
-            diagnostics.report(DiagnosticCode::node_type_differs, node.loc,
-                               {position, info(node.op).name, operands, to_string(node.type), to_string(std::get<Type>(inferred))});
+            diagnostics.report(DiagnosticCode::ir_type, node.loc, {place, operands, to_string(node.type), to_string(std::get<Type>(inferred))});
     }
     return diagnostics.error_count() == errors;
 }

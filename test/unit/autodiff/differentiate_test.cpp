@@ -155,6 +155,14 @@ TEST_F(DifferentiateTest, StoresOneGradientForEachParameterRead) {
     EXPECT_EQ(values[2].values, (Values{1, 1}));
 }
 
+TEST_F(DifferentiateTest, WhatIsMadePassesTheVerifier) {
+    const NodeId x = input({3, 4}), y = input({4}, "y");
+    const NodeId z = b.divide(b.append(Op::power, {b.append(Op::absolute, {x}), b.broadcast_to(y, {3, 4})}), y);
+    graph.results.push_back({ResultKind::loss, "loss", sum(b.reduce(Op::reduce_product, z, {0}))});
+    Diagnostics diagnostics;
+    EXPECT_TRUE(verify(differentiate(graph, {"x", "y"}), diagnostics)) << render(diagnostics, false);
+}
+
 TEST_F(DifferentiateTest, AGradientOfATensorIsABugOfTheCaller) {
     const NodeId x = input({2});
     EXPECT_THROW(append_gradients(graph, x, {x}), InternalError);

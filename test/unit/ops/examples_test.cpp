@@ -1,6 +1,6 @@
 // Every op of the table has examples, and they all run.
+#include "compiler/ir/text.h"
 #include "compiler/ops/interpret.h"
-#include "compiler/ops/rules.h"
 #include "test/property/op_examples.h"
 
 #include <gtest/gtest.h>
@@ -49,6 +49,29 @@ TEST(OpExamples, RunInBothPrecisionsAndAgree) {
             }
             ASSERT_NEAR(narrow.values[k], exact.values[k], 1e-5 * (1 + std::abs(exact.values[k]))) << k;
         }
+    }
+}
+
+TEST(OpExamples, PassTheVerifier) {
+    for (DType dtype : {DType::f32, DType::f64})
+        for (const OpExample &example : op_examples(dtype)) {
+            Diagnostics diagnostics;
+            EXPECT_TRUE(verify(example.graph, diagnostics)) << example.name << "\n" << render(diagnostics, false);
+        }
+}
+
+TEST(OpExamples, SurviveTheTextForm) {
+    for (const OpExample &example : op_examples(DType::f32)) {
+        SourceMap sources;
+        Diagnostics diagnostics;
+        const std::string text = print(example.graph);
+        const Module module = parse_module(sources.add("example", text), diagnostics);
+        ASSERT_EQ(module.graphs.size(), 1u) << example.name << "\n" << render(diagnostics, false);
+        EXPECT_EQ(print(module.graphs.begin()->second), text);
+        const std::vector<Tensor> inputs = draw_inputs(example, 3);
+        OpExample again = example;
+        again.graph = module.graphs.begin()->second;
+        EXPECT_EQ(run(again, inputs)[0].values, run(example, inputs)[0].values) << example.name;
     }
 }
 
