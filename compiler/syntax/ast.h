@@ -80,7 +80,8 @@ struct ThenExpr { ExprPtr first, second; };               ///< schedules: warmup
 struct IfExpr { ExprPtr condition, then_value, else_value; };  ///< if c { a } else { b }
 struct RangeExpr { ExprPtr begin, end; };                 ///< 0..n, half open, in `for`
 struct Lambda;                                            ///< fn(x) { ... } or fn(x) = expr
-/// Index notation: sum(i, j) body. `where` guards the body.
+/// Index notation: sum(i, j) body, where the body is a product (`sum(j) a[j] * b[j] + c` is `(sum(j) a[j] * b[j]) + c`).
+/// `where` right after the body guards its terms.
 struct ReduceExpr { Name reducer; std::vector<Name> indices; ExprPtr body; ExprPtr where; };
 
 struct Param {
@@ -112,14 +113,14 @@ struct StorageStmt {
     ExprPtr init;
 };
 struct SharedStmt { Name name; ExprPtr value; };          ///< shared enc = Dense(64)
-struct ReturnStmt { ExprPtr value; };                     ///< a TupleExpr for several
+struct ReturnStmt { ExprPtr value; };                     ///< a TupleExpr for several; `fn(x) = e` has one too
 struct IfStmt { ExprPtr condition; Block then_block, else_block; };
 struct ForStmt { Name variable; ExprPtr range; Block body; };
 struct LossStmt { ExprPtr value; };
 struct MetricStmt { Name name; ExprPtr value; };          ///< name empty: taken from the call
 struct OutputStmt { Name name; ExprPtr value; };
 struct ExprStmt { ExprPtr value; };
-/// `y[.., i] = sum(j) x[.., i + j] * k[j] where cond`: only in `op`.
+/// `y[.., i] = a[i] + b[i] where cond`: only in `op`. A `where` right after the body of a reduction belongs to that.
 struct IndexStmt { Name name; std::vector<Subscript> subscripts; ExprPtr value; ExprPtr where; };
 /// A named block inside a definition: `update(p, g) { }`, `before_step(loss) { }`, `epoch_end { }`, `phase warm { }`.
 struct HookStmt { Name kind; Name name; std::vector<Name> params; Block body; };
@@ -141,7 +142,8 @@ struct ValueDecl {
     ExprPtr value;
 };
 
-/// Everything with parameters and a block. `primitive` has no block: it names an operation of the IR.
+/// Everything with parameters and a block. `primitive` and `reader` have no block: they name an operation of the IR and a
+/// reader of the runtime. A body written `= e` is a ReturnStmt.
 struct DefinitionDecl {
     enum class Kind { function, layer, op, optimizer, schedule, augment, model, data, reader, primitive } kind;
     std::vector<Param> params;
