@@ -27,6 +27,7 @@ std::vector<TensorView> parse(const std::string &content, const std::string &pat
     std::memcpy(&length, content.data(), 8);
     if (length > content.size() - 8) fail(ExitCode::checkpoint, "%s is truncated or no safetensors file", path.c_str());
     Json header = Json::parse(content.begin() + 8, content.begin() + 8 + int64_t(length));
+    if (!header.is_object()) fail(ExitCode::checkpoint, "%s: the header is not an object", path.c_str());
     auto *data = reinterpret_cast<const uint8_t *>(content.data()) + 8 + length;
     auto size = int64_t(content.size() - 8 - length);
     std::vector<std::pair<int64_t, TensorView>> tensors;
@@ -34,8 +35,9 @@ std::vector<TensorView> parse(const std::string &content, const std::string &pat
         if (name == "__metadata__") continue;
         TensorView tensor{name, dtype_from(entry.at("dtype"), path), entry.at("shape"), nullptr};
         auto offsets = entry.at("data_offsets").get<std::vector<int64_t>>();
+        int64_t elements = 1;
         for (int64_t extent : tensor.shape)
-            if (extent < 0 || extent > (int64_t(1) << 40)) fail(ExitCode::checkpoint, "%s: %s has shape %s", path.c_str(), name.c_str(), shape_text(tensor.shape).c_str());
+            if (extent < 0 || __builtin_mul_overflow(elements, extent, &elements) || elements > size) fail(ExitCode::checkpoint, "%s: %s has shape %s", path.c_str(), name.c_str(), shape_text(tensor.shape).c_str());
         if (offsets.size() != 2 || offsets[0] < 0 || offsets[1] > size || offsets[1] - offsets[0] != tensor.bytes())
             fail(ExitCode::checkpoint, "%s: the bytes of %s do not fit the file", path.c_str(), name.c_str());
         tensor.data = data + offsets[0];

@@ -74,7 +74,7 @@ std::string footer(const Metadata &metadata, const std::string &name) {
         std::vector<std::vector<std::string>> rows;
         for (const Hyper &hyper : metadata.hypers) {
             std::string value = hyper.kind == HyperKind::boolean ? (hyper.default_value != 0 ? "true" : "false") : number_text(hyper.default_value);
-            rows.push_back({"  " + flag_of(hyper), kind_text(hyper.kind), "[" + value + "]", hyper.doc});
+            rows.push_back({"  " + flag_of(hyper).substr(0, flag_of(hyper).find(',')), kind_text(hyper.kind), "[" + value + "]", hyper.doc});
         }
         text += "Hyper-parameters (flags of train):\n" + table(rows, {}) + "\n";
     }
@@ -129,6 +129,7 @@ CommandLine parse_command_line(int argc, char **argv, const Metadata &metadata) 
     app.footer(footer(metadata, name));
     app.set_version_flag("--version", name + " (" + metadata.source + "), " + metadata.version);
     app.require_subcommand(1);
+    std::string command = arguments[0].rfind("-", 0) == 0 ? "" : " " + arguments[0];
     CommandLine result;
     std::string default_run = name + ".run";
 
@@ -145,7 +146,7 @@ CommandLine parse_command_line(int argc, char **argv, const Metadata &metadata) 
         }
     };
     auto add_threads = [&](CLI::App *command) {
-        command->add_option("--threads", result.threads, "threads to compute with; any number gives the same numbers [all processors]")->check(CLI::Range(1, 1024))->type_name("N");
+        command->add_option("--threads", result.threads, "threads to compute with; any number gives the same numbers [all processors]")->check(CLI::Range(1, 1024).description(""))->type_name("N");
     };
     auto *train = app.add_subcommand("train", "train the model and save it in the run folder");
     train->add_option("--data", training.data, "folder of the data files")->type_name("DIR");
@@ -153,7 +154,7 @@ CommandLine parse_command_line(int argc, char **argv, const Metadata &metadata) 
     std::vector<std::string> phase_epochs;
     for (const Phase &phase : metadata.phases) phase_epochs.push_back(std::to_string(phase.epochs));
     train->add_option("--epochs", epochs, "epochs to train; of several phases, one number each: 1,3")->type_name("N")->default_str(join(phase_epochs, ","));
-    auto *seed_option = train->add_option("--seed", seed, "seed of all randomness")->check(CLI::Range(uint64_t(0), uint64_t(kLargestInteger)))->type_name("N")->default_str("0");
+    auto *seed_option = train->add_option("--seed", seed, "seed of all randomness")->check(CLI::Range(uint64_t(0), uint64_t(kLargestInteger)).description(""))->type_name("N")->default_str("0");
     train->add_flag("--resume", training.resume, "go on where the run folder's last checkpoint stands, exactly");
     train->add_flag("--overwrite", training.overwrite, "replace the run that the run folder holds");
     train->add_flag("--quiet", training.quiet, "print nothing but errors");
@@ -194,6 +195,8 @@ CommandLine parse_command_line(int argc, char **argv, const Metadata &metadata) 
     schedule->add_option("--every", explanation.every, "print every Nth step [some 20 rows a phase]")->check(CLI::PositiveNumber)->type_name("N");
     add_hypers(schedule);
 
+    for (CLI::App *each : app.get_subcommands([](CLI::App *) { return true; })) each->footer("");
+    schedule->footer("");
     std::reverse(arguments.begin(), arguments.end());  // CLI11 takes a vector from its end
     try {
         app.parse(arguments);
@@ -203,7 +206,7 @@ CommandLine parse_command_line(int argc, char **argv, const Metadata &metadata) 
         std::fputs(out.str().c_str(), stdout);
         return {Printed{}, 0};
     } catch (const CLI::ParseError &error) {
-        fail(ExitCode::usage, "%s\n`%s%s --help` lists the flags", error.what(), name.c_str(), arguments.empty() ? "" : (" " + arguments.back()).c_str());
+        fail(ExitCode::usage, "%s\n`%s%s --help` lists the flags", error.what(), name.c_str(), command.c_str());
     }
     std::map<std::string, double> hypers;
     for (size_t i = 0; i < values.size(); ++i)

@@ -50,6 +50,9 @@ std::string ReaderRequest::path(const Value &value) const {
 }
 
 Dataset open_split(const std::string &data_folder, const Split &split, const std::vector<Column> &columns) {
+    if (data_folder.empty())
+        for (const auto &[name, value] : split.arguments)
+            if (value.kind == Value::Kind::path && !value.text.starts_with('/')) fail(ExitCode::usage, "where are the data? Give --data DIR (split %s reads %s)", split.name.c_str(), value.text.c_str());
     std::vector<std::string> names;
     for (const ReaderEntry &reader : kReaders) {
         if (split.reader == reader.name) return reader.open({data_folder, split, columns});

@@ -1,0 +1,98 @@
+// The thread team and the scratch pool.
+#include "kiln/program.h"
+#include "threads/pool.h"
+#include "threads/team.h"
+
+#include <atomic>
+#include <cstring>
+#include <gtest/gtest.h>
+#include <numeric>
+#include <thread>
+
+namespace kiln::runtime {
+namespace {
+
+int add_one(void *, int i, uint8_t *counts) {
+    reinterpret_cast<int *>(counts)[i] += 1;
+    return 0;
+}
+
+TEST(ThreadTeam, runs_every_iteration_once) {
+    for (int threads : {1, 2, 3, 8}) {
+        ThreadTeam team(threads);
+        EXPECT_EQ(team.size(), threads);
+        for (int count : {0, 1, 2, 3, 7, 8, 9, 100}) {
+            std::vector<int> counts(size_t(count) + 5);
+            EXPECT_EQ(halide_do_par_for(nullptr, add_one, 5, count, reinterpret_cast<uint8_t *>(counts.data())), 0);
+            for (int i = 0; i < count + 5; ++i) EXPECT_EQ(counts[size_t(i)], i >= 5);
+        }
+    }
+}
+
+TEST(ThreadTeam, many_small_loops_neither_hang_nor_skip) {
+    for (int threads : {2, 3, 8}) {
+        ThreadTeam team(threads);
+        std::vector<int> counts(16);
+        for (int round = 0; round < 5000; ++round) {
+            halide_do_par_for(nullptr, add_one, 0, 1 + round % 16, reinterpret_cast<uint8_t *>(counts.data()));
+            if (round % 1000 == 0) std::this_thread::sleep_for(std::chrono::milliseconds(2));  // the members fall asleep
+        }
+        EXPECT_EQ(std::accumulate(counts.begin(), counts.end(), 0), 5000 / 16 * 136 + 36);
+    }
+}
+
+TEST(ThreadTeam, the_first_failing_piece_gives_the_result) {
+    ThreadTeam team(4);
+    auto body = [](void *, int i, uint8_t *) { return i >= 10 ? i : 0; };
+    EXPECT_EQ(team.run(nullptr, body, 0, 9, nullptr), 0);
+    EXPECT_EQ(team.run(nullptr, body, 0, 16, nullptr), 10);
+}
+
+int nested(void *, int i, uint8_t *counts) {
+    EXPECT_EQ(ThreadTeam::current(), nullptr);
+    return halide_do_par_for(nullptr, add_one, 10 * i, 10, counts);
+}
+
+TEST(ThreadTeam, nested_loops_and_foreign_threads_run_serially) {
+    ThreadTeam team(3);
+    std::vector<int> counts(50);
+    EXPECT_EQ(halide_do_par_for(nullptr, nested, 0, 5, reinterpret_cast<uint8_t *>(counts.data())), 0);
+    EXPECT_EQ(counts, std::vector<int>(50, 1));
+    EXPECT_EQ(ThreadTeam::current(), &team);
+    std::thread([&] { EXPECT_EQ(halide_do_par_for(nullptr, nested, 0, 5, reinterpret_cast<uint8_t *>(counts.data())), 0); }).join();
+    EXPECT_EQ(counts, std::vector<int>(50, 2));
+}
+
+TEST(ThreadTeam, is_gone_after_its_life) {
+    { ThreadTeam team(2); }
+    EXPECT_EQ(ThreadTeam::current(), nullptr);
+}
+
+TEST(Pool, memory_is_aligned_distinct_and_reused) {
+    for (size_t bytes : {size_t(0), size_t(1), size_t(4096), size_t(4097), size_t(100000), size_t(5) << 20}) {
+        void *a = halide_malloc(nullptr, bytes), *b = halide_malloc(nullptr, bytes);
+        EXPECT_EQ(reinterpret_cast<uintptr_t>(a) % 128, 0u);
+        std::memset(a, 1, bytes);
+        std::memset(b, 2, bytes);
+        if (bytes) {
+            EXPECT_EQ(static_cast<char *>(a)[bytes - 1], 1);
+        }
+        halide_free(nullptr, b);
+        EXPECT_EQ(halide_malloc(nullptr, bytes), b);
+        halide_free(nullptr, a);
+        halide_free(nullptr, b);
+    }
+    halide_free(nullptr, nullptr);
+    EXPECT_EQ(acquire_scratch(size_t(1) << 62), nullptr);
+}
+
+TEST(Pool, may_be_released_on_another_thread) {
+    void *a = acquire_scratch(50000);
+    std::thread([&] { release_scratch(a); }).join();
+    void *b = acquire_scratch(50000);
+    std::memset(b, 0, 50000);
+    release_scratch(b);
+}
+
+}  // namespace
+}  // namespace kiln::runtime
