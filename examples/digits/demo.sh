@@ -14,13 +14,13 @@ step() {  # says the command, then runs it
 }
 
 step draw-digits "$demo/data"
-step draw-digits --png "$demo/seven.png" --digit 7 --text
+step draw-digits --png "$demo/seven.png" --digit 7
 step kiln build examples/digits/digits.model -o "$demo/digits"
 step "$demo/digits" summary
 rm -rf "$demo/run"
 step "$demo/digits" train --data "$demo/data" --run "$demo/run"
 step "$demo/digits" eval --data "$demo/data" --run "$demo/run" --json | tee "$demo/eval.txt"
-step "$demo/digits" predict --run "$demo/run" "$demo/seven.png"
+step "$demo/digits" predict --art --run "$demo/run" "$demo/seven.png"
 
 accuracy=$(tail -n 1 "$demo/eval.txt" | sed -n 's/.*"accuracy": *\([0-9.]*\).*/\1/p')
 if ! awk -v accuracy="${accuracy:-0}" 'BEGIN { exit !(accuracy >= 0.98) }'; then

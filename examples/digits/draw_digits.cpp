@@ -129,17 +129,6 @@ void write_png(const Picture &picture, const std::string &path) {
         throw std::runtime_error("cannot write " + path + ": " + image.message);
 }
 
-/// The picture in characters: two pixels a character, one above the other.
-void print_as_text(const Picture &picture) {
-    auto ink = [&](int x, int y) { return picture.grey[y * picture.width + x] > 90; };
-    for (int y = 0; y + 1 < picture.height; y += 2) {
-        std::string line = "    ";
-        for (int x = 0; x < picture.width; ++x) line += ink(x, y) ? ink(x, y + 1) ? "\u2588" : "\u2580" : ink(x, y + 1) ? "\u2584" : " ";
-        line.erase(line.find_last_not_of(' ') + 1);
-        std::cout << line << "\n";
-    }
-}
-
 /// The header of an IDX file of unsigned bytes: a magic number that counts the dimensions, then the extents, big-endian.
 void write_idx_header(std::ofstream &file, std::initializer_list<uint32_t> extents) {
     auto put = [&file](uint32_t value) {
@@ -193,14 +182,12 @@ int main(int argc, char **argv) {
     uint64_t seed = 1;
     uint32_t train = 12000, validation = 2000;
     int digit = 7;
-    bool text = false;
     app.add_option("folder", folder, "write a training and a validation set here, as IDX files");
     app.add_option("--train", train, "pictures to train on")->capture_default_str();
     app.add_option("--validation", validation, "pictures to validate on")->capture_default_str();
     app.add_option("--seed", seed, "every picture is a function of it")->capture_default_str();
     auto *png_option = app.add_option("--png", png, "write one picture to this file");
     app.add_option("--digit", digit, "which digit --png draws")->check(CLI::Range(0, 9))->needs(png_option)->capture_default_str();
-    app.add_flag("--text", text, "print what --png draws as text")->needs(png_option);
     app.add_option("--sheet", sheet, "write twenty pictures of each digit to this file");
     CLI11_PARSE(app, argc, argv);
     if (folder.empty() && png.empty() && sheet.empty()) {
@@ -213,11 +200,7 @@ int main(int argc, char **argv) {
             write_set(folder, "train", seed, 0, train);
             write_set(folder, "t10k", seed, 1, validation);
         }
-        if (!png.empty()) {
-            Picture picture = draw(digit, Random(seed, 2, digit));
-            write_png(picture, png);
-            if (text) print_as_text(picture);
-        }
+        if (!png.empty()) write_png(draw(digit, Random(seed, 2, digit)), png);
         if (!sheet.empty()) write_png(contact_sheet(seed), sheet);
     } catch (const std::exception &error) {
         std::cerr << "draw-digits: " << error.what() << "\n";

@@ -1,0 +1,1 @@
+autocmd BufNewFile,BufRead *.model setfiletype kiln
