@@ -7,8 +7,9 @@
 
 namespace kiln {
 
-/// The file in canonical layout, comments kept where they stand. Formatting twice changes nothing; parsing the result
-/// gives the same tree.
+/// The file in canonical layout: four spaces for each block, one space around operators, neighbouring definitions aligned,
+/// line breaks and comments kept where they stand. Formatting twice changes nothing; parsing the result gives the same
+/// tree. `module` must come from a file without errors.
 std::string format(const ast::Module &module);
 
 /// The tree as indented text with locations, one node a line.
