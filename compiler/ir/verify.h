@@ -7,7 +7,7 @@
 
 namespace kiln {
 
-/// Reports every violation; true if there is none. (Shape rules are reached through ops/shape.h's table, so the full
+/// Reports every violation; true if there is none. (Shape rules are reached through ops/rules.h, so the full
 /// verifier lives in ops/; this one checks what needs no rule.)
 bool verify_structure(const Graph &graph, Diagnostics &diagnostics);
 

@@ -6,8 +6,6 @@
 
 #include <fmt/format.h>
 
-#include <functional>
-
 namespace kiln {
 
 template <typename... Args> ShapeError shape_error(fmt::format_string<Args...> format, Args &&...args) {

@@ -1,7 +1,7 @@
 // The dispatch tables of the op table, and what holds for every op: arity, kind of attributes, positive extents, rounding.
 #include "compiler/ops/common.h"
 
-#include <cmath>
+#include <algorithm>
 
 namespace kiln {
 namespace {
@@ -19,13 +19,16 @@ std::optional<ShapeError> check_extents(const Type &type) {
     return std::nullopt;
 }
 
+/// Unspecified for the table (integer overflow, infinities cast to integers), but never undefined here.
+int64_t whole(double value) { return value != value ? 0 : int64_t(std::clamp(value, -0x1p62, 0x1p62)); }
+
 double round_to(double value, DType dtype) {
     switch (dtype) {
     case DType::f32: return double(float(value));
     case DType::f64: return value;
-    case DType::i32: return double(int32_t(int64_t(value)));
-    case DType::i64: return value;
-    case DType::u8: return double(uint8_t(int64_t(value)));
+    case DType::i32: return double(int32_t(whole(value)));
+    case DType::i64: return double(whole(value));
+    case DType::u8: return double(uint8_t(whole(value)));
     case DType::boolean: return value;
     }
     KILN_UNREACHABLE("dtype {}", int(dtype));

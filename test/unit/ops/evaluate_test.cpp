@@ -56,6 +56,14 @@ TEST(Evaluate, RoundingAndCasts) {
     EXPECT_EQ(evaluate_op(Op::is_finite, {tensor({3}, {1, HUGE_VAL, NAN})}), (Values{1, 0, 0}));
 }
 
+TEST(Evaluate, WhatIsUnspecifiedStillGivesWholeNumbersOfTheType) {
+    for (DType dtype : {DType::i32, DType::i64, DType::u8})
+        for (double value : evaluate_op(Op::cast, {tensor({4}, {HUGE_VAL, -HUGE_VAL, NAN, 1e30})}, CastAttrs{dtype})) {
+            EXPECT_EQ(value, std::floor(value)) << name_of(dtype);
+            EXPECT_LE(std::abs(value), 0x1p63);
+        }
+}
+
 TEST(Evaluate, Views) {
     EXPECT_EQ(evaluate_op(Op::transpose, {tensor({2, 3}, count(6))}, AxesAttrs{{1, 0}}), (Values{0, 3, 1, 4, 2, 5}));
     EXPECT_EQ(evaluate_op(Op::broadcast, {tensor({2}, {5, 6})}, BroadcastAttrs{{2, 2}, {0}}), (Values{5, 5, 6, 6}));
