@@ -30,14 +30,15 @@ struct Buffer {
     std::string arena;      ///< "work", "param", "gradient", "buffer", "state.m", "constant", or "data:<column>"
     int64_t offset = 0;     ///< bytes
     Type type;
-    int first_use = 0, last_use = 0;  ///< calls of its program; work arena only
-    std::string label;      ///< what it holds, for people: "Digits/conv_1 relu"
+    int first_use = 0, last_use = 0;  ///< calls of its program, both included; work arena only. Results live to the end
+    int allocation = -1;    ///< work arena: buffers of one allocation share its bytes on purpose (a reshape is an alias)
+    std::string label{};    ///< what it holds, for people: "Digits/conv_1 relu"
 };
 
-/// Where a scalar operand of a call or rule comes from: result `node` of the program's scalar graph.
+/// One run of a kernel.
 struct Call {
     KernelId kernel;
-    std::vector<BufferId> inputs;    ///< per tensor argument of the body, in order; invalid id for a scalar argument
+    std::vector<BufferId> inputs;    ///< per argument of the body, in order; invalid for a scalar argument
     std::vector<NodeId> scalars;     ///< per argument: the node of Program::scalars giving a scalar argument; invalid for tensors
     std::vector<BufferId> outputs;   ///< per result
     Loc loc;                         ///< of the anchor node, for listings and debug info
@@ -60,7 +61,7 @@ struct Program {
     int commit = 0;                  ///< calls from this index on write storage: they run after the loss was found finite
     std::vector<ScalarResult> scalar_results;
     std::map<std::string, BufferId> samples;  ///< `sample` results: [batch]
-    std::map<std::string, BufferId> outputs;  ///< `output` results
+    std::map<std::string, BufferId> outputs;  ///< `output` results; `value` results by their position
 };
 
 struct Arena {
@@ -85,6 +86,9 @@ struct Plan {
 
 /// Plans a module whose graphs went through optimize().
 Plan make_plan(const Module &module);
+
+/// Bytes between neighbouring elements of an arena: of the widest element type in it. A storage lies at its offset times this.
+int64_t arena_element_bytes(const Module &module, std::string_view arena);
 
 /// The listing of `kiln emit plan`.
 std::string print(const Plan &plan);

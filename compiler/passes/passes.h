@@ -1,0 +1,14 @@
+// Every pass, one per file; see each file for what it does and pipeline.cpp for their order.
+#pragma once
+
+#include "compiler/ir/graph.h"
+
+namespace kiln {
+
+Graph fold(const Graph &graph);
+Graph simplify(const Graph &graph);
+Graph cse(const Graph &graph);
+Graph dce(const Graph &graph);
+Graph fuse(const Graph &graph);
+
+}  // namespace kiln

@@ -1,0 +1,92 @@
+#include "compiler/plan/body.h"
+
+#include "compiler/support/check.h"
+
+namespace kiln {
+
+int64_t flops_of(const Graph &graph, const Node &node) {
+    auto operand = [&](size_t i) -> const Type & { return graph[node.operands[i]].type; };
+    auto window = [](const Ints &w) { return w[0] * w[1]; };
+    const int64_t elements = node.type.elements();
+    switch (node.op) {
+        case Op::input:
+        case Op::constant:
+        case Op::iota:
+        case Op::random_uniform:
+        case Op::cast:
+        case Op::stop_gradient:
+        case Op::reshape:
+        case Op::broadcast:
+        case Op::transpose:
+        case Op::slice:
+        case Op::pad:
+        case Op::reverse:
+        case Op::concat:
+        case Op::max_pool2d_gradient:
+        case Op::gather_rows:
+            return 0;
+        case Op::negate:
+        case Op::absolute:
+        case Op::sign:
+        case Op::exp:
+        case Op::log:
+        case Op::log1p:
+        case Op::sqrt:
+        case Op::sin:
+        case Op::cos:
+        case Op::tanh:
+        case Op::erf:
+        case Op::floor:
+        case Op::ceil:
+        case Op::round:
+        case Op::logical_not:
+        case Op::is_finite:
+        case Op::add:
+        case Op::subtract:
+        case Op::multiply:
+        case Op::divide:
+        case Op::modulo:
+        case Op::power:
+        case Op::minimum:
+        case Op::maximum:
+        case Op::equal:
+        case Op::not_equal:
+        case Op::less:
+        case Op::less_equal:
+        case Op::logical_and:
+        case Op::logical_or:
+        case Op::select:
+            return elements;
+        case Op::reduce_sum:
+        case Op::reduce_product:
+        case Op::reduce_max:
+        case Op::reduce_min:
+        case Op::argmax:
+        case Op::scatter_add_rows:
+            return operand(0).elements();
+        case Op::matmul: {
+            const bool transposed = attrs<MatmulAttrs>(node).transpose_a;
+            const Shape &a = operand(0).shape;
+            return 2 * elements * a[a.size() - (transposed ? 2 : 1)];
+        }
+        case Op::conv2d: {  // [N,P,Q,K] with R*S*C terms each
+            const Shape &w = operand(1).shape;
+            return 2 * elements * w[0] * w[1] * w[2];
+        }
+        case Op::conv2d_input_gradient: {  // as many as the forward convolution
+            const Shape &w = operand(1).shape;
+            return 2 * operand(0).elements() * w[0] * w[1] * w[2];
+        }
+        case Op::conv2d_weight_gradient: {
+            const Shape &w = node.type.shape;
+            return 2 * operand(1).elements() * w[0] * w[1] * w[2];
+        }
+        case Op::max_pool2d:
+        case Op::max_pool2d_index:
+        case Op::window_sum2d:
+            return elements * window(attrs<WindowAttrs>(node).window);
+    }
+    KILN_UNREACHABLE("op {}", int(node.op));
+}
+
+}  // namespace kiln

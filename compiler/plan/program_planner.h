@@ -1,0 +1,91 @@
+// One graph of a module -> one program of the plan: units (future calls), their order, their buffers.
+#pragma once
+
+#include "compiler/plan/body.h"
+#include "compiler/plan/layout.h"
+#include "compiler/plan/plan.h"
+
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+namespace kiln {
+
+/// What the programs of a plan share while it is made.
+struct PlanParts {
+    const Module &module;
+    Plan &plan;
+    std::map<std::string, KernelId> kernels_by_name;
+    std::map<std::pair<std::string, std::string>, BufferId> shared_buffers;  ///< storage, data, constants: (place, type)
+};
+
+class ProgramPlanner {
+public:
+    ProgramPlanner(PlanParts &parts, const Graph &graph);
+    /// Returns the program; its buffers and kernels are added to the plan.
+    Program run();
+
+private:
+    /// A value a unit makes, and where: in a storage, or (no target) in the work arena.
+    struct Output {
+        NodeId value;
+        std::optional<ByteRange> target;
+        BufferId buffer;
+    };
+    /// A future call: a group of nodes, or a copy (no members) of `source`.
+    struct Unit {
+        std::vector<NodeId> members;
+        std::vector<NodeId> reads;  ///< tensors from outside
+        std::vector<Output> outputs;
+        NodeId source;            ///< of a copy
+        int source_unit = -1;     ///< of a copy of what another unit keeps in the work arena
+        bool late = false;        ///< runs after the loss was found finite
+        int priority = 0;
+        std::set<int> needs;      ///< units that make what this one reads
+        std::set<int> after;      ///< units that read what this one overwrites
+    };
+
+    void find_live();
+    void make_units();
+    void make_copies_and_targets();
+    void find_dependencies();
+    void order_units();
+    void make_calls();
+    void finish_results();
+    void assign_work_arena();
+
+    NodeId root(NodeId id) const;      ///< through reshapes that are aliases
+    bool is_alias(NodeId id) const;
+    bool writes_in_place(const Unit &unit, size_t output) const;
+    std::vector<NodeId> reads_of(const Unit &unit) const;
+    std::vector<NodeId> results_of(const Unit &unit) const;
+    const std::optional<ByteRange> &input_range(NodeId id) const { return input_ranges_[size_t(id.index)]; }
+    int add_copy(NodeId source, int source_unit, std::optional<ByteRange> target, bool late);
+    void demote(int unit);
+    void add_anti_dependencies(int unit);
+    BufferId buffer_of(NodeId id);
+    BufferId add_buffer(Buffer buffer);
+    BufferId shared_buffer(const std::string &arena, int64_t offset, const Type &type, const std::string &label);
+    BufferId constant_buffer(const Node &node);
+    NodeId scalar_node(NodeId id);
+    void use(BufferId buffer, int call);
+
+    PlanParts &parts_;
+    const Graph &graph_;
+    std::vector<bool> host_, live_, early_;
+    std::vector<std::optional<ByteRange>> input_ranges_;  ///< per node: of storage inputs
+    std::map<int, int> group_sizes_;
+    std::vector<Unit> units_;
+    std::vector<int> unit_of_;          ///< per node
+    std::vector<int> order_;
+    std::map<int, int> result_copies_;  ///< result index -> copy unit
+    std::map<NodeId, BufferId> buffers_;
+    std::map<NodeId, NodeId> scalars_;
+    std::vector<Allocation> allocations_;
+    std::vector<BufferId> work_buffers_;
+    Program program_;
+};
+
+}  // namespace kiln
