@@ -1,0 +1,133 @@
+#include "compiler/codegen/emit_program.h"
+#include "compiler/codegen/layer_table.h"
+#include "compiler/codegen/program_layout.h"
+#include "compiler/support/check.h"
+
+#include <nlohmann/json.hpp>
+
+#include <cmath>
+#include <limits>
+
+namespace kiln {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+const char *name_of(ScalarKind kind) {
+    switch (kind) {
+    case ScalarKind::real: return "real";
+    case ScalarKind::integer: return "integer";
+    case ScalarKind::boolean: return "boolean";
+    }
+    KILN_UNREACHABLE("scalar kind {}", int(kind));
+}
+
+const char *name_of(StorageKind kind) {
+    switch (kind) {
+    case StorageKind::param: return "param";
+    case StorageKind::buffer: return "buffer";
+    case StorageKind::state: return "state";
+    }
+    KILN_UNREACHABLE("storage kind {}", int(kind));
+}
+
+/// JSON has no infinities: they are the largest numbers.
+double finite(double value) {
+    if (std::isinf(value)) return std::copysign(std::numeric_limits<double>::max(), value);
+    return value;
+}
+
+Json json_of(ScalarKind kind, double value) {
+    if (kind == ScalarKind::integer) return int64_t(value);
+    if (kind == ScalarKind::boolean) return value != 0;
+    return finite(value);
+}
+
+Json json_of(const ReaderValue &value) {
+    switch (value.kind) {
+    case ReaderValue::Kind::number:
+        if (value.number == std::floor(value.number) && std::abs(value.number) < 9e15) return int64_t(value.number);
+        return finite(value.number);
+    case ReaderValue::Kind::boolean: return value.boolean;
+    case ReaderValue::Kind::string: return value.text;
+    case ReaderValue::Kind::path: return Json{{"path", value.text}};
+    case ReaderValue::Kind::list: {
+        Json list = Json::array();
+        for (const ReaderValue &element : value.list) list.push_back(json_of(element));
+        return list;
+    }
+    }
+    KILN_UNREACHABLE("reader value {}", int(value.kind));
+}
+
+Json arguments_of(const Split &split) {
+    Json arguments = Json::object();
+    for (const auto &[name, value] : split.arguments) arguments[name] = json_of(value);
+    return arguments;
+}
+
+}  // namespace
+
+std::string program_metadata(const Module &module, const Plan &plan) {
+    ProgramLayout layout = layout_of(module, plan);
+    Json json;
+    json["model"] = module.name;
+    json["doc"] = module.doc;
+    json["source"] = module.source_name;
+    json["version"] = "kiln " KILN_VERSION;
+    json["float"] = kiln::name_of(module.float_type);
+    json["batch"] = module.batch;
+    json["shuffle"] = module.shuffle;
+    json["scalars"] = layout.scalars;
+
+    Json &hypers = json["hypers"] = Json::array();
+    for (const Hyper &hyper : module.hypers)
+        hypers.push_back({{"name", hyper.name}, {"kind", name_of(hyper.kind)}, {"default", json_of(hyper.kind, hyper.default_value)},
+                          {"doc", hyper.doc}, {"scalar", layout.scalar(hyper.name)}});
+    Json &globals = json["globals"] = Json::array();
+    for (const Global &global : module.globals)
+        globals.push_back({{"name", global.name}, {"initial", finite(global.initial_value)}, {"scalar", layout.scalar(global.name)}});
+    Json &columns = json["columns"] = Json::array();
+    for (const Column &column : module.columns)
+        columns.push_back({{"name", column.name}, {"dtype", kiln::name_of(column.type.dtype)}, {"shape", column.type.shape}, {"classes", column.classes}});
+
+    Json &arenas = json["arenas"] = Json::array();
+    for (const Arena &arena : plan.arenas) arenas.push_back({{"name", arena.name}, {"bytes", arena.bytes}});
+    Json &storages = json["storages"] = Json::array();
+    for (const Storage &storage : module.storages)
+        storages.push_back({{"path", storage.path}, {"kind", name_of(storage.kind)}, {"dtype", kiln::name_of(storage.type.dtype)},
+                            {"shape", storage.type.shape}, {"arena", layout.arena(storage.arena)},
+                            {"offset", storage.offset * size_of(storage.type.dtype)}});
+
+    Json &splits = json["splits"] = Json::array();
+    for (const Split &split : module.splits) splits.push_back({{"name", split.name}, {"reader", split.reader}, {"arguments", arguments_of(split)}});
+    Json &phases = json["phases"] = Json::array();
+    for (const Phase &phase : module.phases) phases.push_back({{"name", phase.name}, {"epochs", phase.epochs}});
+    json["samples"] = layout.samples;
+    Json &train_samples = json["train_samples"] = Json::array();
+    if (const Program *train = program_of_phase(plan, "train", 0))
+        for (const std::string &name : layout.samples)
+            if (name == "loss" || train->samples.contains(name)) train_samples.push_back(name);
+    Json &metrics = json["metrics"] = Json::array();
+    for (const Metric &metric : module.metrics) metrics.push_back({{"name", metric.name}, {"higher_is_better", metric.higher_is_better}});
+    json["best_metric"] = module.best_metric.empty() ? "loss" : module.best_metric;
+
+    Json &outputs = json["outputs"] = Json::array();
+    if (const Program *predict = program_of_phase(plan, "predict", 0))
+        for (const auto &[name, id] : predict->outputs) {
+            const Buffer &buffer = plan[id];
+            outputs.push_back({{"name", name}, {"dtype", kiln::name_of(buffer.type.dtype)}, {"shape", buffer.type.shape},
+                               {"arena", layout.arena(buffer.arena)}, {"offset", buffer.offset}});
+        }
+    Json &layers = json["layers"] = Json::array();
+    for (const LayerRow &row : layer_table(module))
+        layers.push_back({{"path", row.path}, {"output", to_string(row.output)}, {"parameters", row.parameters}});
+    json["parameters"] = parameter_count(module);
+    json["flops_per_sample"] = plan.flops_per_sample;
+    json["forward_flops_per_sample"] = plan.forward_flops_per_sample;
+    json["peak_bytes"] = plan.peak_bytes;
+    return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+}  // namespace kiln
