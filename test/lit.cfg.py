@@ -6,8 +6,9 @@
 #   %data   the folder with public data sets (KILN_DATA, by default shared/data beside the project)
 #   %root   the project's folder
 #   %tools  test/tools
-# Features for REQUIRES: one per data set that is present (mnist, ml-100k, statefarm).
+# Features for REQUIRES: one per data set that is present (mnist, ml-100k, statefarm); tmpfs, where a test may mount one.
 import os
+import subprocess
 import lit.formats
 
 root = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -35,3 +36,6 @@ config.substitutions.append(("%tools", tools))
 for feature, path in [("mnist", "mnist/train-images-idx3-ubyte.gz"), ("ml-100k", "ml-100k/u.data"), ("statefarm", "statefarm")]:
     if os.path.exists(os.path.join(data, path)):
         config.available_features.add(feature)
+
+if subprocess.run(["unshare", "--mount", "mount", "-t", "tmpfs", "none", "/mnt"], stderr=subprocess.DEVNULL).returncode == 0:
+    config.available_features.add("tmpfs")
