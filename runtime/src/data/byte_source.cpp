@@ -52,11 +52,12 @@ void ByteSource::inflate_up_to(int64_t bytes) {
     ::gzbuffer(raw, 1 << 17);
     content_.clear();
     in_memory_ = true;
-    // In pieces: what a header promises is not believed, memory grows with what is really there.
+    // What a header promises is not believed: deflate shrinks at most 1032-fold, and memory is touched as content arrives.
+    int64_t most = size_of(file_, path_, ExitCode::data) * 1032;
+    content_.reserve(size_t(std::min(bytes, most)));
     while (int64_t(content_.size()) < bytes) {
         size_t done = content_.size();
-        size_t want = size_t(std::min<int64_t>(bytes - int64_t(done), std::max<int64_t>(int64_t(done), 1 << 20)));
-        want = std::min<size_t>(want, 1 << 30);
+        auto want = size_t(std::min<int64_t>(bytes - int64_t(done), 1 << 20));
         content_.resize(done + want);
         int got = ::gzread(raw, content_.data() + done, unsigned(want));
         content_.resize(done + size_t(std::max(got, 0)));

@@ -254,9 +254,9 @@ TEST_F(Data, an_error_of_the_reading_thread_surfaces_at_its_batch) {
 }
 
 TEST_F(Data, a_stream_can_be_dropped_early) {
-    Dataset data = open();
+    Dataset data = open(), other = open();
     BatchStream untouched(data, kColumns, 8, {}, {0, 12});
-    BatchStream begun(data, kColumns, 8, {}, {0, 12});
+    BatchStream begun(other, kColumns, 8, {}, {0, 12});
     begun.next();
 }
 
