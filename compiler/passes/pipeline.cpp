@@ -7,9 +7,14 @@
 namespace kiln {
 
 const std::vector<Pass> &all_passes() {
+    // Folding first makes constants visible to the algebra; the algebra exposes equal computations and drops uses, which cse and dce
+    // clean up. Fusion is last: it copies cheap nodes into their kernels, which cse would undo.
     static const std::vector<Pass> passes{
+        {"fold", "compute what depends on constants alone", fold},
+        {"simplify", "algebra that keeps the bits", simplify},
         {"cse", "of equal computations keep the first", cse},
         {"dce", "drop what no result depends on", dce},
+        {"fuse", "decide which nodes become one kernel", fuse},
     };
     return passes;
 }
@@ -22,8 +27,9 @@ const Pass *find_pass(std::string_view name) {
 Graph optimize(const Graph &graph, int level) {
     if (level <= 0) return dce(graph);
     Graph result = graph;
-    for (const Pass &pass : all_passes()) result = pass.run(result);
-    return result;
+    // Twice: a simplification can make a constant, and equal computations can make operands the same.
+    for (int round = 0; round < 2; ++round) result = dce(cse(simplify(fold(result))));
+    return fuse(result);
 }
 
 }  // namespace kiln

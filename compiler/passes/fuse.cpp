@@ -1,0 +1,318 @@
+// Fusion: decides which nodes become one kernel (Node::group). kernels.md says why each rule pays.
+//
+// 1. Values that are cheap to repeat from what is in memory anyway (broadcasts, masks, normalised inputs) are copied into each
+//    kernel that uses them (recompute.h).
+// 2. Every other node is in exactly one group. A group has at most one anchor (a contraction, a pooling, a gather, a view, ..)
+//    or reductions over the same axes of the same shape; elementwise nodes join the group of an operand with their shape (an
+//    epilogue), and elementwise nodes only a reduction reads join it (a prologue).
+// 3. Rows: softmax, norms and losses over a short last axis are reductions and elementwise steps in turn. While a whole
+//    tensor is small these are one group, whatever their number.
+// 4. Two groups unite only if no path leads out of the union and back into it, and only if both run before, or both after, the
+//    loss is checked.
+// 5. Reshapes are no work: they stay outside groups and become aliases in the plan.
+#include "compiler/passes/passes.h"
+#include "compiler/passes/recompute.h"
+#include "compiler/passes/rewrite.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+namespace kiln {
+
+namespace {
+
+constexpr size_t kMaxMembers = 96;          ///< compile time of a kernel grows faster than its size
+constexpr int64_t kMaxRow = 256;            ///< elements of a row in a row group
+constexpr int64_t kMaxRowTensor = 1 << 16;  ///< elements of its tensors
+
+enum class Kind { elementwise, anchor, reduction, rows };
+
+/// How a node reads another: element for element, one value for a row, or otherwise.
+enum class Access { pointwise, per_row, other };
+
+struct Edge {
+    NodeId from;
+    Access access;
+};
+
+struct Group {
+    Kind kind = Kind::elementwise;
+    Shape shape;    ///< of the elementwise nodes that may join
+    Shape operand;  ///< of reductions: the shape reduced
+    Ints axes;
+    bool late = false;
+    std::vector<NodeId> members;
+};
+
+bool may_have_epilogue(Op op) { return op != Op::scatter_add_rows; }
+
+bool is_row_reduction(const Shape &operand, const Ints &axes) {
+    return !operand.empty() && axes == Ints{int64_t(operand.size()) - 1} && operand.back() <= kMaxRow && element_count(operand) <= kMaxRowTensor;
+}
+
+class Fuser {
+public:
+    explicit Fuser(const Graph &graph)
+        : graph_(graph), roles_(find_roles(graph)), edges_(graph.nodes.size()), readers_(graph.nodes.size()), group_(graph.nodes.size(), -1) {}
+
+    Graph run() {
+        find_edges();
+        make_groups();
+        unite_siblings();
+        for (int i = 0; i < graph_.size(); ++i)
+            if (is_solid({i})) join_operands({i});
+        return emit();
+    }
+
+private:
+    bool is_solid(NodeId id) const { return roles_.role[size_t(id.index)] == Role::solid; }
+    Group &group_of(NodeId id) { return groups_[size_t(group_[size_t(id.index)])]; }
+
+    // ---- who reads whom, through recomputed nodes and aliases ----
+    void add_edges(NodeId reader, NodeId from, Access access) {
+        switch (roles_.role[size_t(from.index)]) {
+            case Role::absent:
+            case Role::host: return;
+            case Role::solid: {
+                auto &edges = edges_[size_t(reader.index)];
+                for (Edge &edge : edges)
+                    if (edge.from == from) {
+                        if (edge.access != access) edge.access = std::max(edge.access, access);
+                        return;
+                    }
+                edges.push_back({from, access});
+                readers_[size_t(from.index)].push_back(reader);
+                return;
+            }
+            case Role::alias: return add_edges(reader, graph_[from].operands[0], Access::other);
+            case Role::recomputed: break;
+        }
+        const Node &node = graph_[from];
+        Access inner = access;
+        if (node.op == Op::broadcast) {
+            const Ints &dims = attrs<BroadcastAttrs>(node).dims;
+            Shape row = node.type.shape;
+            row.pop_back();
+            bool leading = graph_[node.operands[0]].type.shape == row;
+            for (size_t i = 0; i < dims.size(); ++i) leading = leading && dims[i] == int64_t(i);
+            inner = leading && access == Access::pointwise ? Access::per_row : Access::other;
+        }
+        for (NodeId operand : node.operands) add_edges(reader, operand, inner);
+    }
+
+    void find_edges() {
+        for (int i = 0; i < graph_.size(); ++i) {
+            if (!is_solid({i})) continue;
+            const Node &node = graph_.nodes[size_t(i)];
+            Access access = has_trait(node.op, kElementwise) || has_trait(node.op, kReduction) ? Access::pointwise : Access::other;
+            if (node.op == Op::broadcast) access = Access::other;
+            for (NodeId operand : node.operands) add_edges({i}, operand, access);
+        }
+    }
+
+    // ---- groups ----
+    void make_groups() {
+        for (int i = 0; i < graph_.size(); ++i) {
+            if (!is_solid({i})) continue;
+            const Node &node = graph_.nodes[size_t(i)];
+            Group group;
+            group.shape = node.type.shape;
+            group.late = !roles_.early[size_t(i)];
+            group.members = {NodeId{i}};
+            if (has_trait(node.op, kReduction)) {
+                group.kind = Kind::reduction;
+                group.operand = graph_[node.operands[0]].type.shape;
+                group.axes = node.op == Op::argmax ? Ints{attrs<AxisAttrs>(node).axis} : attrs<AxesAttrs>(node).axes;
+                if (is_row_reduction(group.operand, group.axes)) group.kind = Kind::rows;
+            } else if (!has_trait(node.op, kElementwise) && node.op != Op::broadcast && node.op != Op::iota && node.op != Op::random_uniform) {
+                group.kind = Kind::anchor;
+            }
+            group_[size_t(i)] = int(groups_.size());
+            groups_.push_back(std::move(group));
+        }
+    }
+
+    /// Whether a path leaves the two groups and comes back.
+    bool makes_cycle(int a, int b) {
+        std::vector<bool> seen(groups_.size(), false);
+        std::vector<int> pending;
+        auto leave = [&](int from) {
+            for (NodeId member : groups_[size_t(from)].members)
+                for (NodeId reader : readers_[size_t(member.index)]) {
+                    const int to = group_[size_t(reader.index)];
+                    if (to == a || to == b) {
+                        if (from != a && from != b) return true;
+                        continue;
+                    }
+                    if (!seen[size_t(to)]) {
+                        seen[size_t(to)] = true;
+                        pending.push_back(to);
+                    }
+                }
+            return false;
+        };
+        leave(a);
+        leave(b);
+        while (!pending.empty()) {
+            const int next = pending.back();
+            pending.pop_back();
+            if (leave(next)) return true;
+        }
+        return false;
+    }
+
+    bool unite(int a, int b, Kind kind) {
+        if (a == b) return true;
+        Group &x = groups_[size_t(a)], &y = groups_[size_t(b)];
+        if (x.late != y.late || x.members.size() + y.members.size() > kMaxMembers || makes_cycle(a, b)) return false;
+        if (x.kind == Kind::elementwise) {
+            x.shape = y.shape;
+            x.operand = y.operand;
+            x.axes = y.axes;
+        }
+        x.kind = kind;
+        x.members.insert(x.members.end(), y.members.begin(), y.members.end());
+        std::sort(x.members.begin(), x.members.end());
+        for (NodeId member : y.members) group_[size_t(member.index)] = a;
+        y.members.clear();
+        return true;
+    }
+
+    static bool same_reduction(const Group &a, const Group &b) { return a.operand == b.operand && a.axes == b.axes; }
+
+    /// Reductions over the same axes of the same data, and a pooling with its index.
+    void unite_siblings() {
+        for (int i = 0; i < graph_.size(); ++i)
+            for (NodeId second : readers_[size_t(i)])
+                for (NodeId first : readers_[size_t(i)]) {
+                    if (first >= second) continue;
+                    const int a = group_[size_t(first.index)], b = group_[size_t(second.index)];
+                    const Node &x = graph_[first], &y = graph_[second];
+                    const Group &ga = groups_[size_t(a)], &gb = groups_[size_t(b)];
+                    if (ga.kind == Kind::reduction && gb.kind == Kind::reduction && same_reduction(ga, gb))
+                        unite(a, b, Kind::reduction);
+                    else if (x.op == Op::max_pool2d && y.op == Op::max_pool2d_index && same_pooling(x, y))
+                        unite(a, b, Kind::anchor);
+                    else if (x.op == Op::max_pool2d_index && y.op == Op::max_pool2d && same_pooling(x, y))
+                        unite(a, b, Kind::anchor);
+                }
+    }
+
+    static bool same_pooling(const Node &x, const Node &y) {
+        const WindowAttrs &a = attrs<WindowAttrs>(x), &b = attrs<WindowAttrs>(y);
+        return x.operands == y.operands && a.window == b.window && a.stride == b.stride && a.padding == b.padding;
+    }
+
+    static bool fits_rows(const Group &rows, const Group &other) {
+        if (other.kind == Kind::rows) return other.operand == rows.operand;
+        Shape row = rows.operand;
+        row.pop_back();
+        return other.kind == Kind::elementwise && (other.shape == rows.operand || other.shape == row);
+    }
+
+    void join_operands(NodeId id) {
+        for (const Edge &edge : edges_[size_t(id.index)]) {
+            const int a = group_[size_t(edge.from.index)], b = group_[size_t(id.index)];
+            if (a == b || edge.access == Access::other) continue;
+            Group &from = groups_[size_t(a)], &to = groups_[size_t(b)];
+            if (from.kind == Kind::rows && fits_rows(from, to)) {
+                unite(a, b, Kind::rows);
+            } else if (to.kind == Kind::rows && fits_rows(to, from)) {
+                unite(b, a, Kind::rows);
+            } else if (edge.access != Access::pointwise) {
+                continue;
+            } else if (has_trait(graph_[id].op, kElementwise)) {
+                join_epilogue(edge.from, id, a, b);
+            } else if (to.kind == Kind::reduction && from.kind == Kind::elementwise && from.shape == to.operand && only_read_by(from, b)) {
+                unite(b, a, Kind::reduction);
+            }
+        }
+    }
+
+    /// The elementwise node (its group is b) joins the group of an operand.
+    void join_epilogue(NodeId operand, NodeId id, int a, int b) {
+        const Group &from = groups_[size_t(a)], &to = groups_[size_t(b)];
+        if (graph_[operand].type.shape != graph_[id].type.shape || from.shape != to.shape) return;
+        auto has_anchor = [](const Group &g) { return g.kind != Kind::elementwise; };
+        if (has_anchor(from) && has_anchor(to)) {
+            if (from.kind == Kind::reduction && to.kind == Kind::reduction && same_reduction(from, to)) unite(a, b, Kind::reduction);
+            return;
+        }
+        for (NodeId member : from.members)
+            if (!may_have_epilogue(graph_[member].op)) return;
+        if (has_anchor(to))
+            unite(b, a, to.kind);
+        else
+            unite(a, b, from.kind);
+    }
+
+    /// Whether nothing outside the two groups reads a member, and no result is one.
+    bool only_read_by(const Group &group, int reader) {
+        for (NodeId member : group.members) {
+            for (NodeId user : readers_[size_t(member.index)])
+                if (group_[size_t(user.index)] != reader && group_[size_t(user.index)] != group_[size_t(member.index)]) return false;
+            for (const Result &result : graph_.results)
+                if (result.value == member) return false;
+        }
+        return true;
+    }
+
+    // ---- the new graph ----
+    /// What `id` is for a member of `group`; recomputed nodes are copied once a group.
+    NodeId operand_for(Rewriter &rewriter, NodeId id, int group) {
+        if (roles_.role[size_t(id.index)] != Role::recomputed) return rewriter.mapped(id);
+        auto [entry, is_new] = copies_.try_emplace({id, group});
+        if (!is_new) return entry->second;
+        Node node = graph_[id];
+        for (NodeId &operand : node.operands) operand = operand_for(rewriter, operand, group);
+        node.group = number_of(group);
+        const NodeId copy = rewriter.append(std::move(node));
+        return copies_[{id, group}] = copy;
+    }
+
+    int number_of(int group) { return numbers_.try_emplace(group, int(numbers_.size())).first->second; }
+
+    Graph emit() {
+        Rewriter rewriter(graph_);
+        for (int i = 0; i < graph_.size(); ++i) {
+            const NodeId id{i};
+            Node node = graph_[id];
+            node.group = -1;
+            switch (roles_.role[size_t(i)]) {
+                case Role::recomputed: continue;
+                case Role::absent:
+                    // Inputs and constants; what is dead has dead operands, too.
+                    if (!node.operands.empty()) continue;
+                    break;
+                case Role::host:
+                case Role::alias:
+                    for (NodeId &operand : node.operands) operand = rewriter.mapped(operand);
+                    break;
+                case Role::solid: {
+                    const int group = group_[size_t(i)];
+                    for (NodeId &operand : node.operands) operand = operand_for(rewriter, operand, group);
+                    node.group = number_of(group);
+                    break;
+                }
+            }
+            rewriter.map(id, rewriter.append(std::move(node)));
+        }
+        return rewriter.finish();
+    }
+
+    const Graph &graph_;
+    const Roles roles_;
+    std::vector<std::vector<Edge>> edges_;       ///< per solid node: the solid nodes it reads
+    std::vector<std::vector<NodeId>> readers_;   ///< the other way
+    std::vector<int> group_;
+    std::vector<Group> groups_;
+    std::map<std::pair<NodeId, int>, NodeId> copies_;
+    std::map<int, int> numbers_;                 ///< groups in the order of their first node
+};
+
+}  // namespace
+
+Graph fuse(const Graph &graph) { return Fuser(graph).run(); }
+
+}  // namespace kiln

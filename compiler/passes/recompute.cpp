@@ -1,0 +1,206 @@
+#include "compiler/passes/recompute.h"
+
+#include <set>
+
+namespace kiln {
+
+namespace {
+
+constexpr int kMaxCost = 10;  ///< of recomputing a value, in additions
+constexpr int kNever = 1000;
+
+/// Additions' worth of one element, kNever for what is better stored.
+int cost_of(Op op) {
+    switch (op) {
+        case Op::iota:
+        case Op::broadcast:
+        case Op::cast:
+        case Op::negate:
+        case Op::absolute:
+        case Op::sign:
+        case Op::floor:
+        case Op::ceil:
+        case Op::round:
+        case Op::logical_not:
+        case Op::is_finite:
+        case Op::stop_gradient:
+        case Op::add:
+        case Op::subtract:
+        case Op::multiply:
+        case Op::minimum:
+        case Op::maximum:
+        case Op::equal:
+        case Op::not_equal:
+        case Op::less:
+        case Op::less_equal:
+        case Op::logical_and:
+        case Op::logical_or:
+        case Op::select:
+            return 1;
+        case Op::divide:
+        case Op::sqrt:
+            return 4;
+        case Op::input:
+        case Op::constant:
+        case Op::random_uniform:
+        case Op::exp:
+        case Op::log:
+        case Op::log1p:
+        case Op::sin:
+        case Op::cos:
+        case Op::tanh:
+        case Op::erf:
+        case Op::modulo:
+        case Op::power:
+        case Op::reshape:
+        case Op::transpose:
+        case Op::slice:
+        case Op::pad:
+        case Op::reverse:
+        case Op::concat:
+        case Op::reduce_sum:
+        case Op::reduce_product:
+        case Op::reduce_max:
+        case Op::reduce_min:
+        case Op::argmax:
+        case Op::matmul:
+        case Op::conv2d:
+        case Op::conv2d_input_gradient:
+        case Op::conv2d_weight_gradient:
+        case Op::max_pool2d:
+        case Op::max_pool2d_index:
+        case Op::max_pool2d_gradient:
+        case Op::window_sum2d:
+        case Op::gather_rows:
+        case Op::scatter_add_rows:
+            return kNever;
+    }
+    return kNever;
+}
+
+bool is_host_source(const Node &node) {
+    return node.type.rank() == 0 && (node.op == Op::constant || (node.op == Op::input && attrs<InputAttrs>(node).kind == InputKind::scalar));
+}
+
+bool is_splat(const Node &node) { return node.op == Op::constant && attrs<ConstantAttrs>(node).values.size() == 1; }
+
+/// Windows that do not overlap read each element at most once.
+bool reads_once(const Node &node) {
+    if (node.op != Op::max_pool2d && node.op != Op::max_pool2d_index && node.op != Op::window_sum2d) return false;
+    const WindowAttrs &a = attrs<WindowAttrs>(node);
+    return a.stride[0] >= a.window[0] && a.stride[1] >= a.window[1];
+}
+
+/// Whether an op reads its operands from memory: it reads elements many times, or at addresses that matter.
+bool wants_stored_operands(const Graph &graph, const Node &node) {
+    switch (node.op) {
+        case Op::matmul:
+        case Op::conv2d:
+        case Op::conv2d_input_gradient:
+        case Op::conv2d_weight_gradient:
+        case Op::max_pool2d_gradient:
+        case Op::gather_rows:
+        case Op::scatter_add_rows:
+            return true;
+        case Op::max_pool2d:
+        case Op::max_pool2d_index:
+        case Op::window_sum2d:
+            return !reads_once(node);
+        case Op::broadcast: {
+            const Op from = graph[node.operands[0]].op;
+            return from != Op::cast && from != Op::broadcast && from != Op::iota;
+        }
+        default:
+            return false;  // elementwise, views, reductions: each element once
+    }
+}
+
+}  // namespace
+
+Roles find_roles(const Graph &graph) {
+    const size_t count = graph.nodes.size();
+    Roles roles{std::vector<Role>(count, Role::absent), std::vector<bool>(count, false)};
+    std::vector<bool> live(count, false), stored(count, false), host(count, false);
+    for (size_t i = 0; i < count; ++i) {
+        const Node &node = graph.nodes[i];
+        host[i] = is_host_source(node);
+        if (node.type.rank() != 0 || !has_trait(node.op, kElementwise)) continue;
+        host[i] = true;
+        for (NodeId operand : node.operands) host[i] = host[i] && host[size_t(operand.index)];
+    }
+    auto is_alias = [&](size_t i) {
+        const Node &node = graph.nodes[i];
+        if (node.op != Op::reshape || host[i]) return false;
+        const NodeId from = node.operands[0];
+        return !host[size_t(from.index)] && !is_splat(graph[from]);
+    };
+    auto store = [&](NodeId id) {
+        while (is_alias(size_t(id.index))) id = graph[id].operands[0];
+        stored[size_t(id.index)] = true;
+    };
+    for (const Result &result : graph.results) {
+        const size_t i = size_t(result.value.index);
+        live[i] = true;
+        store(result.value);
+        if (result.kind != ResultKind::store || result.name.starts_with("gradient")) roles.early[i] = true;
+    }
+    for (size_t i = count; i-- > 0;) {
+        if (!live[i]) continue;
+        const Node &node = graph.nodes[i];
+        for (NodeId operand : node.operands) {
+            live[size_t(operand.index)] = true;
+            if (roles.early[i]) roles.early[size_t(operand.index)] = true;
+            if (is_alias(i) || is_alias(size_t(operand.index)) || wants_stored_operands(graph, node)) store(operand);
+        }
+    }
+    // What several reductions of its own full size need is stored if it comes out of something that cannot be repeated; a value that only
+    // moves on elementwise need not be.
+    const std::vector<std::vector<NodeId>> users = users_of(graph);
+    for (size_t i = 0; i < count; ++i) {
+        if (!live[i] || users[i].size() < 2 || cost_of(graph.nodes[i].op) >= kNever) continue;
+        bool reduced = false, contracted = false;
+        for (NodeId user : users[i]) reduced = reduced || has_trait(graph[user].op, kReduction);
+        for (NodeId operand : graph.nodes[i].operands) contracted = contracted || has_trait(graph[operand].op, kContraction);
+        if (reduced && contracted) stored[i] = true;
+    }
+
+    std::vector<int> cost(count, 0);
+    std::vector<std::set<NodeId>> sources(count);  // of recomputed nodes: what they read, through other recomputed nodes
+    for (size_t i = 0; i < count; ++i) {
+        const Node &node = graph.nodes[i];
+        if (!live[i] || node.op == Op::input || (node.op == Op::constant && !host[i])) continue;
+        if (host[i]) {
+            roles.role[i] = Role::host;
+            continue;
+        }
+        if (node.op == Op::constant) continue;
+        if (is_alias(i)) {
+            roles.role[i] = Role::alias;
+            continue;
+        }
+        roles.role[i] = Role::solid;
+        if (stored[i]) continue;
+        cost[i] = cost_of(node.op);
+        bool available = true;
+        for (NodeId operand : node.operands) {
+            const size_t o = size_t(operand.index);
+            if (roles.role[o] == Role::recomputed) {
+                cost[i] += cost[o];
+                sources[i].insert(sources[o].begin(), sources[o].end());
+            } else if (!host[o] && graph.nodes[o].op != Op::constant) {
+                sources[i].insert(operand);
+            }
+        }
+        // One source of full size: reading it costs what reading the value would. It must be in memory anyway.
+        int full = 0;
+        for (NodeId source : sources[i]) {
+            const size_t s = size_t(source.index);
+            if (graph[source].type.elements() == node.type.elements() && node.type.rank() > 0) ++full;
+            available = available && (graph[source].op == Op::input || stored[s] || roles.role[s] == Role::alias || graph[source].type.elements() * 8 <= node.type.elements());
+        }
+        if (cost[i] <= kMaxCost && full <= 1 && available) roles.role[i] = Role::recomputed;
+    }
+    return roles;
+}
+
+}  // namespace kiln

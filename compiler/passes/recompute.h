@@ -1,0 +1,26 @@
+// Which values are worth recomputing in every kernel that uses them instead of being stored.
+#pragma once
+
+#include "compiler/ir/graph.h"
+
+#include <vector>
+
+namespace kiln {
+
+/// What fusion knows of a node before it forms groups.
+enum class Role {
+    absent,     ///< dead, or an input or constant: no group
+    host,       ///< rank 0 from scalars alone: evaluated outside kernels
+    alias,      ///< a reshape: the same bytes under another shape, no work
+    recomputed, ///< cheap: copied into each kernel that uses it
+    solid,      ///< computed once, in one kernel
+};
+
+struct Roles {
+    std::vector<Role> role;
+    std::vector<bool> early;  ///< needed before the loss has been checked: for losses, samples, outputs, gradients
+};
+
+Roles find_roles(const Graph &graph);
+
+}  // namespace kiln
