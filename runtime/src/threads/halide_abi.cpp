@@ -1,11 +1,23 @@
 // The functions kernels call, under the names Halide gives them (abi.def).
+#include "kiln/exit_code.h"
 #include "kiln/program.h"
 #include "threads/pool.h"
 #include "threads/team.h"
 
+#include <cstdio>
+#include <unistd.h>
+
 extern "C" {
 
-void *halide_malloc(void *, size_t bytes) { return kiln::runtime::acquire_scratch(bytes); }
+// Generated code has no way to go on with less memory, and no exception may pass through it. The checkpoints are on the disk.
+void *halide_malloc(void *, size_t bytes) {
+    void *memory = kiln::runtime::acquire_scratch(bytes);
+    if (!memory) {
+        std::fprintf(stderr, "error: out of memory: a kernel asked for %zu bytes\n", bytes);
+        ::_exit(int(kiln::runtime::ExitCode::memory));
+    }
+    return memory;
+}
 
 void halide_free(void *, void *pointer) { kiln::runtime::release_scratch(pointer); }
 

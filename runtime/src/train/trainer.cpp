@@ -3,6 +3,7 @@
 #include "checkpoint/checkpoint.h"
 #include "data/batch_stream.h"
 #include "data/shuffle.h"
+#include "support/file.h"
 #include "support/text.h"
 #include "train/evaluate.h"
 #include "train/metrics_log.h"
@@ -15,6 +16,7 @@
 #include <cmath>
 #include <csignal>
 #include <numeric>
+#include <unistd.h>
 
 namespace kiln::runtime {
 namespace {
@@ -255,7 +257,14 @@ void Trainer::show_progress() { progress_.update(progress_state()); }
 ExitCode train(ProgramState &state, const TrainOptions &options) {
     if (!state.program.train_step || state.metadata.phases.empty())
         fail(ExitCode::usage, "%s declares no training: this program can only predict", state.metadata.source.c_str());
-    return Trainer(state, options).run();
+    bool existed = exists(options.run);
+    try {
+        return Trainer(state, options).run();
+    } catch (...) {
+        // Nothing but an empty folder is left of a run that could not begin.
+        if (!existed) ::rmdir(options.run.c_str());
+        throw;
+    }
 }
 
 }  // namespace kiln::runtime

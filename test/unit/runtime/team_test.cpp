@@ -86,6 +86,10 @@ TEST(Pool, memory_is_aligned_distinct_and_reused) {
     EXPECT_EQ(acquire_scratch(size_t(1) << 62), nullptr);
 }
 
+TEST(Pool, exhaustion_ends_the_process_with_its_exit_code) {
+    EXPECT_EXIT(halide_malloc(nullptr, size_t(1) << 62), ::testing::ExitedWithCode(7), "out of memory: a kernel asked for");
+}
+
 TEST(Pool, may_be_released_on_another_thread) {
     void *a = acquire_scratch(50000);
     std::thread([&] { release_scratch(a); }).join();
