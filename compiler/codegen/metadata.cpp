@@ -98,7 +98,7 @@ std::string program_metadata(const Module &module, const Plan &plan) {
     for (const Storage &storage : module.storages)
         storages.push_back({{"path", storage.path}, {"kind", name_of(storage.kind)}, {"dtype", kiln::name_of(storage.type.dtype)},
                             {"shape", storage.type.shape}, {"arena", layout.arena(storage.arena)},
-                            {"offset", storage.offset * size_of(storage.type.dtype)}});
+                            {"offset", storage.offset * arena_element_bytes(module, storage.arena)}});
 
     Json &splits = json["splits"] = Json::array();
     for (const Split &split : module.splits) splits.push_back({{"name", split.name}, {"reader", split.reader}, {"arguments", arguments_of(split)}});

@@ -94,7 +94,13 @@ struct Example {
         plan.rules = {{"rules.step", step}, {"rules.report", report}};
     }
 
-    static Buffer buffer(std::string arena, int64_t offset, Type type) { return {std::move(arena), offset, std::move(type), 0, 0, ""}; }
+    static Buffer buffer(std::string arena, int64_t offset, Type type) {
+        Buffer result;
+        result.arena = std::move(arena);
+        result.offset = offset;
+        result.type = std::move(type);
+        return result;
+    }
     static std::vector<BufferId> ids(const std::vector<int> &indexes) {
         std::vector<BufferId> result;
         for (int i : indexes) result.push_back({i});
