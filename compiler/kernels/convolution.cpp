@@ -1,0 +1,143 @@
+// Convolutions, NHWC with weights [R, S, C, K]: output channels in vectors, a register tile of pixels by vectors.
+#include "compiler/kernels/schedule.h"
+#include "compiler/support/check.h"
+
+namespace kiln {
+
+using namespace Halide;
+
+namespace {
+
+/// An image with a border of zeros and zeros between its elements: element (n, y, x, c) is the operand's at
+/// ((y - top) / step_y, (x - left) / step_x) if that is a whole position inside.
+struct Border {
+    NodeId operand;
+    int64_t top = 0, left = 0, step_y = 1, step_x = 1;
+    bool needed = true;
+};
+
+Expr read_with_border(Lowering &l, const Border &b, Expr n, Expr y, Expr x, Expr c) {
+    if (!b.needed) return l.value(b.operand, {n, y, x, c});
+    const Shape &image = l.shape(b.operand);
+    Expr py = y - index_expr(b.top), px = x - index_expr(b.left);
+    Expr inside = py >= 0 && py <= index_expr((image[1] - 1) * b.step_y) && px >= 0 && px <= index_expr((image[2] - 1) * b.step_x);
+    if (b.step_y > 1) inside = inside && py % index_expr(b.step_y) == 0, py = py / index_expr(b.step_y);
+    if (b.step_x > 1) inside = inside && px % index_expr(b.step_x) == 0, px = px / index_expr(b.step_x);
+    Expr value = l.value(b.operand, {n, clamp(py, 0, index_expr(image[1] - 1)), clamp(px, 0, index_expr(image[2] - 1)), c});
+    return select(inside, value, Internal::make_zero(value.type()));
+}
+
+/// sum over c, s, r of weight(r, s, c, k) * image(n, y * stride + r * dilation, x * stride + s * dilation, c), image with border.
+Func build_convolution(Lowering &l, NodeId id, const Border &border, int64_t channels, Ints taps, Ints stride, Ints dilation,
+                       const std::function<Expr(Expr, Expr, Expr, Expr)> &weight) {
+    const Node &node = l.node(id);
+    ConvolutionFuncs f;
+    f.axes = l.declare_vars(id);
+    f.channels = channels;
+    f.products = node.type.elements() * channels * taps[0] * taps[1];
+    Var n = f.axes[0], y = f.axes[1], x = f.axes[2], k = f.axes[3];
+    f.taps = RDom({{0, int(channels)}, {0, int(taps[1])}, {0, int(taps[0])}}, l.name(id, "tap"));
+    Expr c = f.taps[0], s = f.taps[1], r = f.taps[2];
+    Expr at_y = y * index_expr(stride[0]) + r * index_expr(dilation[0]), at_x = x * index_expr(stride[1]) + s * index_expr(dilation[1]);
+    Expr pixel;
+    if (border.needed || !l.is_plain(border.operand)) {
+        Var pn("n"), py("y"), px("x"), pc("c");
+        f.padded = Func(l.name(id, "padded"));
+        f.padded(pc, px, py, pn) = read_with_border(l, border, pn, py, px, pc);
+        pixel = f.padded(c, at_x, at_y, n);
+    } else {
+        pixel = l.value(border.operand, {n, at_y, at_x, c});
+    }
+    f.product = Func(l.name(id, "product"));
+    f.product(k, x, y, n) = Internal::make_zero(storage_type(node.type.dtype));
+    f.product(k, x, y, n) += weight(r, s, c, k) * pixel;
+    if (l.is_fused(id)) {
+        l.schedule_fused = [&l, f](Consumer &consumer) mutable { schedule_convolution(l, consumer, f); };
+        return f.product;
+    }
+    Consumer consumer{Func(l.name(id)), f.axes, node.type.shape};
+    consumer.func(k, x, y, n) = f.product(k, x, y, n);
+    consumer.func.compute_root();
+    schedule_convolution(l, consumer, f);
+    return consumer.func;
+}
+
+}  // namespace
+
+Expr lower_conv2d(Lowering &l, NodeId id, const Coordinates &at) {
+    Func result = l.storage_of(id, [&] {
+        const Node &node = l.node(id);
+        const ConvAttrs &a = attrs<ConvAttrs>(node);
+        const Shape &w = l.shape(node.operands[1]);
+        Border border{node.operands[0], a.padding[0], a.padding[2]};
+        border.needed = a.padding != Ints{0, 0, 0, 0};
+        return build_convolution(l, id, border, w[2], {w[0], w[1]}, a.stride, a.dilation,
+                                 [&](Expr r, Expr s, Expr c, Expr k) { return l.stored_value(node.operands[1], {r, s, c, k}); });
+    });
+    return call(result, at);
+}
+
+Expr lower_conv2d_input_gradient(Lowering &l, NodeId id, const Coordinates &at) {
+    Func result = l.storage_of(id, [&] {
+        // The convolution of dy, spread out by the stride, with the weights turned round and transposed.
+        const Node &node = l.node(id);
+        const ConvGradAttrs &a = attrs<ConvGradAttrs>(node);
+        const Shape &w = l.shape(node.operands[1]);
+        Border border{node.operands[0], (w[0] - 1) * a.dilation[0] - a.padding[0], (w[1] - 1) * a.dilation[1] - a.padding[2], a.stride[0], a.stride[1]};
+        border.needed = w[0] > 1 || w[1] > 1 || a.padding != Ints{0, 0, 0, 0} || a.stride != Ints{1, 1};
+        Consumer turned{Func(l.name(id, "weights")), {Var("r"), Var("s"), Var("k"), Var("c")}, {w[0], w[1], w[3], w[2]}};
+        Var r = turned.axes[0], s = turned.axes[1], k = turned.axes[2], c = turned.axes[3];
+        turned.func(c, k, s, r) = l.value(node.operands[1], {index_expr(w[0] - 1) - r, index_expr(w[1] - 1) - s, c, k});
+        turned.func.compute_root();
+        schedule_loops(l, turned);
+        return build_convolution(l, id, border, w[3], {w[0], w[1]}, {1, 1}, a.dilation,
+                                 [&](Expr r, Expr s, Expr k, Expr c) { return Expr(turned.func(c, k, s, r)); });
+    });
+    return call(result, at);
+}
+
+Expr lower_conv2d_weight_gradient(Lowering &l, NodeId id, const Coordinates &at) {
+    WeightGradientPlan plan;
+    const Shape &dy_shape = l.shape(l.node(id).operands[1]);
+    plan = plan_weight_gradient(dy_shape[0], l.shape(id), size_of(l.node(id).type.dtype));
+    Func parts = l.storage_of(id, [&] {
+        const Node &node = l.node(id);
+        const ConvGradAttrs &a = attrs<ConvGradAttrs>(node);
+        Border border{node.operands[0], a.padding[0], a.padding[2]};
+        border.needed = a.padding != Ints{0, 0, 0, 0};
+        WeightGradientFuncs f;
+        f.plan = plan;
+        f.axes = l.declare_vars(id);
+        f.p = Var("part");
+        f.shape = node.type.shape;
+        Var r = f.axes[0], s = f.axes[1], c = f.axes[2], k = f.axes[3];
+        const int64_t samples = dy_shape[0] / plan.parts;
+        f.pixels = RDom({{0, int(dy_shape[2])}, {0, int(dy_shape[1])}, {0, int(samples)}}, l.name(id, "pixel"));
+        Expr n = f.p * index_expr(samples) + f.pixels[2], y = f.pixels[1], x = f.pixels[0];
+        Expr at_y = y * index_expr(a.stride[0]) + r * index_expr(a.dilation[0]), at_x = x * index_expr(a.stride[1]) + s * index_expr(a.dilation[1]);
+        Expr pixel;
+        if (border.needed || !l.is_plain(border.operand)) {
+            Var pn("n"), py("y"), px("x"), pc("c");
+            f.padded = Func(l.name(id, "padded"));
+            f.padded(pc, px, py, pn) = read_with_border(l, border, pn, py, px, pc);
+            pixel = f.padded(c, at_x, at_y, n);
+        } else {
+            pixel = l.value(border.operand, {n, at_y, at_x, c});
+        }
+        f.part = Func(l.name(id, "part"));
+        f.part(k, c, s, r, f.p) = Internal::make_zero(storage_type(node.type.dtype));
+        f.part(k, c, s, r, f.p) += l.stored_value(node.operands[1], {n, y, x, k}) * pixel;
+        schedule_weight_gradient(l, f);
+        return f.part;
+    });
+    // The partial sums in their order.
+    Expr sum;
+    for (int64_t p = 0; p < plan.parts; p++) {
+        Coordinates where{index_expr(p), at[0], at[1], at[2], at[3]};
+        Expr part = call(parts, where);
+        sum = sum.defined() ? sum + part : part;
+    }
+    return sum;
+}
+
+}  // namespace kiln

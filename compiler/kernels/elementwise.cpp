@@ -1,0 +1,158 @@
+// Elementwise ops. Halide's float arithmetic is fast-math: nothing here may rest on NaN or infinity comparing in any particular way.
+#include "compiler/kernels/lowering.h"
+#include "compiler/support/check.h"
+
+#include <numbers>
+
+namespace kiln {
+
+using namespace Halide;
+
+namespace {
+
+Expr operand(Lowering &l, NodeId id, int i, const Coordinates &at) { return l.value(l.node(id).operands[size_t(i)], at); }
+
+Expr libm(const char *function, Expr x) { return Internal::Call::make(Float(64), function, {x}, Internal::Call::PureExtern); }
+
+/// tanh and friends are computed in the exponential, which has a vector form.
+Expr tanh_of(Expr x) {
+    if (x.type() == Float(64)) return libm("tanh", x);
+    // |x| small: the odd polynomial of tanh, else 1 - 2 / (exp(2|x|) + 1), whose relative error grows towards 0.
+    Expr a = min(abs(x), 10.0f), s = x * x;
+    Expr series = x * (1.0f + s * (-1.0f / 3 + s * (2.0f / 15 + s * (-17.0f / 315 + s * (62.0f / 2835)))));
+    Expr large = 1.0f - 2.0f / (Halide::exp(2.0f * a) + 1.0f);
+    return select(a < 0.25f, series, select(x < 0.0f, -large, large));
+}
+
+/// log(1 + x) = 2 atanh(x / (2 + x)) near 0, where 1 + x would lose digits of x.
+Expr log1p_of(Expr x) {
+    if (x.type() == Float(64)) return libm("log1p", x);
+    Expr near = x > -0.4f && x < 0.5f;
+    Expr t = select(near, x, 0.0f);
+    Expr s = t / (2.0f + t), q = s * s;
+    Expr series = 2.0f * s * (1.0f + q * (1.0f / 3 + q * (1.0f / 5 + q * (1.0f / 7 + q * (1.0f / 9 + q * (1.0f / 11))))));
+    return select(near, series, Halide::log(1.0f + x));
+}
+
+Expr floor_divide(Expr a, Expr b) {
+    // Halide rounds so that the remainder is not negative; with a negative divisor that is not the floor.
+    if (a.type().is_uint()) return a / b;
+    return select(b < 0, (0 - a) / (0 - b), a / b);
+}
+
+}  // namespace
+
+Expr lower_negate(Lowering &l, NodeId id, const Coordinates &at) { return -operand(l, id, 0, at); }
+
+Expr lower_absolute(Lowering &l, NodeId id, const Coordinates &at) {
+    Expr x = operand(l, id, 0, at);
+    return x.type().is_uint() ? x : cast(x.type(), abs(x));
+}
+
+Expr lower_sign(Lowering &l, NodeId id, const Coordinates &at) {
+    Expr x = operand(l, id, 0, at), zero = Internal::make_zero(x.type()), one = Internal::make_one(x.type());
+    if (x.type().is_uint()) return select(x == zero, zero, one);
+    return select(x > zero, one, select(x < zero, -one, zero));
+}
+
+Expr lower_exp(Lowering &l, NodeId id, const Coordinates &at) { return Halide::exp(operand(l, id, 0, at)); }
+Expr lower_log(Lowering &l, NodeId id, const Coordinates &at) { return Halide::log(operand(l, id, 0, at)); }
+Expr lower_log1p(Lowering &l, NodeId id, const Coordinates &at) { return log1p_of(operand(l, id, 0, at)); }
+Expr lower_sqrt(Lowering &l, NodeId id, const Coordinates &at) { return Halide::sqrt(operand(l, id, 0, at)); }
+Expr lower_sin(Lowering &l, NodeId id, const Coordinates &at) { return Halide::sin(operand(l, id, 0, at)); }
+Expr lower_cos(Lowering &l, NodeId id, const Coordinates &at) { return Halide::cos(operand(l, id, 0, at)); }
+Expr lower_tanh(Lowering &l, NodeId id, const Coordinates &at) { return tanh_of(operand(l, id, 0, at)); }
+
+Expr lower_erf(Lowering &l, NodeId id, const Coordinates &at) {
+    Expr x = operand(l, id, 0, at);
+    return x.type() == Float(64) ? libm("erf", x) : Halide::erf(x);
+}
+
+Expr lower_floor(Lowering &l, NodeId id, const Coordinates &at) {
+    Expr x = operand(l, id, 0, at);
+    return x.type().is_float() ? Halide::floor(x) : x;
+}
+Expr lower_ceil(Lowering &l, NodeId id, const Coordinates &at) {
+    Expr x = operand(l, id, 0, at);
+    return x.type().is_float() ? Halide::ceil(x) : x;
+}
+Expr lower_round(Lowering &l, NodeId id, const Coordinates &at) {
+    Expr x = operand(l, id, 0, at);
+    return x.type().is_float() ? Halide::round(x) : x;
+}
+
+Expr lower_logical_not(Lowering &l, NodeId id, const Coordinates &at) { return !operand(l, id, 0, at); }
+
+Expr lower_is_finite(Lowering &l, NodeId id, const Coordinates &at) {
+    // By the bits of the exponent: under fast-math a comparison may be assumed away.
+    Expr x = operand(l, id, 0, at);
+    if (x.type() == Float(32)) return (reinterpret<uint32_t>(x) & Expr(uint32_t(0x7f800000))) != Expr(uint32_t(0x7f800000));
+    if (x.type() == Float(64)) {
+        Expr exponent = Internal::make_const(UInt(64), int64_t(0x7ff0000000000000));
+        return (reinterpret<uint64_t>(x) & exponent) != exponent;
+    }
+    return Internal::const_true();
+}
+
+Expr lower_cast(Lowering &l, NodeId id, const Coordinates &at) {
+    Expr x = operand(l, id, 0, at);
+    Halide::Type to = expression_type(attrs<CastAttrs>(l.node(id)).to);
+    if (to.is_bool()) return x.type().is_bool() ? x : x != Internal::make_zero(x.type());
+    return cast(to, x);
+}
+
+Expr lower_stop_gradient(Lowering &l, NodeId id, const Coordinates &at) { return operand(l, id, 0, at); }
+
+Expr lower_add(Lowering &l, NodeId id, const Coordinates &at) { return operand(l, id, 0, at) + operand(l, id, 1, at); }
+Expr lower_subtract(Lowering &l, NodeId id, const Coordinates &at) { return operand(l, id, 0, at) - operand(l, id, 1, at); }
+Expr lower_multiply(Lowering &l, NodeId id, const Coordinates &at) { return operand(l, id, 0, at) * operand(l, id, 1, at); }
+
+Expr lower_divide(Lowering &l, NodeId id, const Coordinates &at) {
+    Expr a = operand(l, id, 0, at), b = operand(l, id, 1, at);
+    return a.type().is_float() ? a / b : floor_divide(a, b);
+}
+
+Expr lower_modulo(Lowering &l, NodeId id, const Coordinates &at) {
+    Expr a = operand(l, id, 0, at), b = operand(l, id, 1, at);
+    if (a.type().is_float()) return a - b * Halide::floor(a / b);
+    if (a.type().is_uint()) return a % b;
+    Expr zero = Internal::make_zero(a.type());
+    return select(b == zero, zero, a - b * floor_divide(a, b));
+}
+
+Expr lower_power(Lowering &l, NodeId id, const Coordinates &at) {
+    Expr a = operand(l, id, 0, at), b = operand(l, id, 1, at);
+    if (a.type() == Float(32)) {
+        if (const auto *exponent = b.as<Internal::FloatImm>()) {
+            if (exponent->value == 0.5) return Halide::sqrt(a);
+            if (exponent->value == -0.5) return 1.0f / Halide::sqrt(a);
+            if (exponent->value == int(exponent->value) && std::abs(exponent->value) <= 64) return Internal::raise_to_integer_power(a, int(exponent->value));
+        }
+        // exp(b log a) in f32 loses the digits of b log a before the point, so the product is computed in f64.
+        return cast<float>(Internal::Call::make(Float(64), "pow", {cast<double>(a), cast<double>(b)}, Internal::Call::PureExtern));
+    }
+    if (a.type() == Float(64)) return Internal::Call::make(Float(64), "pow", {a, b}, Internal::Call::PureExtern);
+    return cast(a.type(), round(Internal::Call::make(Float(64), "pow", {cast<double>(a), cast<double>(b)}, Internal::Call::PureExtern)));
+}
+
+Expr lower_minimum(Lowering &l, NodeId id, const Coordinates &at) {
+    Expr a = operand(l, id, 0, at), b = operand(l, id, 1, at);
+    return a.type().is_bool() ? a && b : min(a, b);
+}
+Expr lower_maximum(Lowering &l, NodeId id, const Coordinates &at) {
+    Expr a = operand(l, id, 0, at), b = operand(l, id, 1, at);
+    return a.type().is_bool() ? a || b : max(a, b);
+}
+
+Expr lower_equal(Lowering &l, NodeId id, const Coordinates &at) { return operand(l, id, 0, at) == operand(l, id, 1, at); }
+Expr lower_not_equal(Lowering &l, NodeId id, const Coordinates &at) { return operand(l, id, 0, at) != operand(l, id, 1, at); }
+Expr lower_less(Lowering &l, NodeId id, const Coordinates &at) { return operand(l, id, 0, at) < operand(l, id, 1, at); }
+Expr lower_less_equal(Lowering &l, NodeId id, const Coordinates &at) { return operand(l, id, 0, at) <= operand(l, id, 1, at); }
+Expr lower_logical_and(Lowering &l, NodeId id, const Coordinates &at) { return operand(l, id, 0, at) && operand(l, id, 1, at); }
+Expr lower_logical_or(Lowering &l, NodeId id, const Coordinates &at) { return operand(l, id, 0, at) || operand(l, id, 1, at); }
+
+Expr lower_select(Lowering &l, NodeId id, const Coordinates &at) {
+    return select(operand(l, id, 0, at), operand(l, id, 1, at), operand(l, id, 2, at));
+}
+
+}  // namespace kiln

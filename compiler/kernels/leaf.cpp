@@ -1,0 +1,70 @@
+// Values without tensor operands: inputs, constants, iota, random numbers.
+#include "compiler/kernels/lowering.h"
+#include "compiler/support/check.h"
+
+namespace kiln {
+
+using namespace Halide;
+
+Expr lower_input(Lowering &l, NodeId id, const Coordinates &) { KILN_UNREACHABLE("input {} is not an argument of the kernel", l.name(id)); }
+
+Expr lower_constant(Lowering &l, NodeId id, const Coordinates &at) {
+    const Node &node = l.node(id);
+    const std::vector<double> &values = attrs<ConstantAttrs>(node).values;
+    if (values.size() == 1) return literal(node.type.dtype, values[0]);
+    // A dense literal is a table in the object.
+    std::vector<int> extents;
+    for (int64_t extent : reversed(node.type.shape)) extents.push_back(int(extent));
+    Halide::Buffer<> table(storage_type(node.type.dtype), extents, l.name(id, "table"));
+    auto fill = [&](auto *data) {
+        for (size_t i = 0; i < values.size(); i++) data[i] = std::remove_pointer_t<decltype(data)>(values[i]);
+    };
+    switch (node.type.dtype) {
+        case DType::f32: fill(static_cast<float *>(table.data())); break;
+        case DType::f64: fill(static_cast<double *>(table.data())); break;
+        case DType::i32: fill(static_cast<int32_t *>(table.data())); break;
+        case DType::i64: fill(static_cast<int64_t *>(table.data())); break;
+        case DType::u8:
+        case DType::boolean: fill(static_cast<uint8_t *>(table.data())); break;
+    }
+    return from_storage(table(reversed(at)), node.type.dtype);
+}
+
+Expr lower_iota(Lowering &l, NodeId id, const Coordinates &at) {
+    const Node &node = l.node(id);
+    Expr i = at[size_t(attrs<AxisAttrs>(node).axis)];
+    return node.type.dtype == DType::boolean ? i != 0 : cast(expression_type(node.type.dtype), i);
+}
+
+namespace {
+
+/// Philox4x32-10 (Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy as 1, 2, 3", SC 2011): words 0 and 1.
+std::pair<Expr, Expr> philox(std::array<Expr, 4> counter, Expr key0, Expr key1) {
+    auto low = [](Expr wide) { return cast<uint32_t>(wide); };
+    auto high = [](Expr wide) { return cast<uint32_t>(wide >> 32); };
+    for (int round = 0; round < 10; round++) {
+        Expr product0 = cast<uint64_t>(counter[0]) * Internal::make_const(UInt(64), int64_t(0xD2511F53));
+        Expr product1 = cast<uint64_t>(counter[2]) * Internal::make_const(UInt(64), int64_t(0xCD9E8D57));
+        counter = {high(product1) ^ counter[1] ^ key0, low(product1), high(product0) ^ counter[3] ^ key1, low(product0)};
+        key0 = key0 + Expr(uint32_t(0x9E3779B9));
+        key1 = key1 + Expr(uint32_t(0xBB67AE85));
+    }
+    return {counter[0], counter[1]};
+}
+
+}  // namespace
+
+Expr lower_random_uniform(Lowering &l, NodeId id, const Coordinates &at) {
+    const Node &node = l.node(id);
+    const RandomAttrs &random = attrs<RandomAttrs>(node);
+    Expr seed = cast<uint64_t>(l.value(node.operands[0], {})), step = cast<uint64_t>(l.value(node.operands[1], {}));
+    Expr element = 0;
+    for (size_t axis = 0; axis < at.size(); axis++) element = element * index_expr(node.type.shape[axis]) + at[axis];
+    auto [word0, word1] = philox({cast<uint32_t>(element), Expr(uint32_t(random.stream)), cast<uint32_t>(step), cast<uint32_t>(step >> 32)},
+                                 cast<uint32_t>(seed), cast<uint32_t>(seed >> 32));
+    if (node.type.dtype == DType::f32) return cast<float>(cast<int32_t>(word0 >> 8)) * 0x1p-24f;
+    Expr bits = (cast<uint64_t>(word0) << 32) | cast<uint64_t>(word1);
+    return cast<double>(cast<int64_t>(bits >> 11)) * Expr(0x1p-53);
+}
+
+}  // namespace kiln

@@ -1,0 +1,233 @@
+#include "compiler/kernels/lowering.h"
+
+#include "compiler/kernels/collapse.h"
+#include "compiler/kernels/schedule.h"
+#include "compiler/support/check.h"
+
+#include <algorithm>
+
+namespace kiln {
+
+using namespace Halide;
+
+Halide::Type expression_type(DType dtype) { return dtype == DType::boolean ? Bool() : storage_type(dtype); }
+
+Halide::Type storage_type(DType dtype) {
+    switch (dtype) {
+        case DType::f32: return Float(32);
+        case DType::f64: return Float(64);
+        case DType::i32: return Int(32);
+        case DType::i64: return Int(64);
+        case DType::u8:
+        case DType::boolean: return UInt(8);
+    }
+    KILN_UNREACHABLE("element type {}", int(dtype));
+}
+
+Expr to_storage(Expr value) { return value.type().is_bool() ? cast<uint8_t>(value) : value; }
+Expr from_storage(Expr value, DType dtype) { return dtype == DType::boolean ? value != cast<uint8_t>(0) : value; }
+
+Expr literal(DType dtype, double value) {
+    switch (dtype) {
+        case DType::f32: return Expr(float(value));
+        case DType::f64: return Expr(value);
+        case DType::i32: return Expr(int32_t(value));
+        case DType::i64: return Expr(int64_t(value));
+        case DType::u8: return Expr(uint8_t(value));
+        case DType::boolean: return value != 0 ? Internal::const_true() : Internal::const_false();
+    }
+    KILN_UNREACHABLE("element type {}", int(dtype));
+}
+
+Expr call(Func f, const Coordinates &at, int tuple_index) {
+    FuncRef reference = f(reversed(at));
+    return tuple_index < 0 ? Expr(reference) : Expr(reference[tuple_index]);
+}
+
+static Expr dispatch(Lowering &l, NodeId id, const Coordinates &at) {
+    switch (l.node(id).op) {
+#define OP(name, arity, attributes, traits) \
+    case Op::name: return lower_##name(l, id, at);
+#include "compiler/ir/ops.def"
+#undef OP
+    }
+    KILN_UNREACHABLE("op {}", int(l.node(id).op));
+}
+
+Lowering::Lowering(const Kernel &kernel, const Target &target, bool flatten)
+    : kernel_(kernel), body_(flatten ? collapse_dimensions(kernel.body) : kernel.body), target_(target) {
+    int64_t widest = 1;
+    for (const Node &node : body_.nodes) {
+        KILN_CHECK(node.type.elements() < (int64_t(1) << 31), "a tensor of {} elements in kernel {}", node.type.elements(), kernel.name);
+        if (node.type.rank() > 0) widest = std::max(widest, size_of(node.type.dtype));
+    }
+    lanes_ = target.natural_vector_size(UInt(int(widest) * 8));
+    find_fused_anchor();
+}
+
+std::string Lowering::name(NodeId id, const char *suffix) const {
+    return fmt::format("{}_{}{}{}", info(node(id).op).name, id.index, *suffix ? "_" : "", suffix);
+}
+
+std::vector<Var> Lowering::declare_vars(NodeId id) const {
+    std::vector<Var> vars;
+    for (int axis = 0; axis < node(id).type.rank(); axis++) vars.emplace_back(fmt::format("a{}", axis));
+    return vars;
+}
+
+Expr Lowering::value(NodeId id, const Coordinates &at) {
+    KILN_CHECK(int(at.size()) == node(id).type.rank(), "{} coordinates for {}", at.size(), to_string(node(id).type));
+    if (auto scalar = scalars_.find(id.index); scalar != scalars_.end()) {
+        Expr parameter = Internal::Variable::make(scalar->second.type(), scalar->second.name(), scalar->second);
+        return from_storage(parameter, node(id).type.dtype);
+    }
+    if (auto image = images_.find(id.index); image != images_.end()) {
+        if (auto own = own_values_.find(id.index); own != own_values_.end()) {
+            bool same = true;
+            for (size_t i = 0; i < at.size(); i++) same = same && at[i].same_as(own_at_[i]);
+            if (same) return own->second;
+        }
+        return from_storage(image->second(reversed(at)), node(id).type.dtype);
+    }
+    std::vector<const Internal::IRNode *> key;
+    for (const Expr &e : at) key.push_back(e.get());
+    auto memo = memo_.find({id.index, key});
+    if (memo != memo_.end()) return memo->second;
+    alive_.push_back(at);
+    Expr result = dispatch(*this, id, at);
+    memo_[{id.index, key}] = result;
+    return result;
+}
+
+bool Lowering::is_plain(NodeId id) const {
+    const Node &n = node(id);
+    if (stored_.count(id.index)) return true;
+    if (n.op == Op::input) return true;
+    if (n.op == Op::constant) return n.type.rank() == 0;
+    if (n.op == Op::transpose || n.op == Op::broadcast || n.op == Op::slice || n.op == Op::reverse) return is_plain(n.operands[0]);
+    if (n.op == Op::reshape) return is_plain(n.operands[0]) && element_count(n.type.shape) == int64_t(1);
+    return false;
+}
+
+Expr Lowering::stored_value(NodeId id, const Coordinates &at) {
+    if (is_plain(id)) return value(id, at);
+    Func f = storage_of(id, [&] {
+        Consumer c{Func(name(id, "value")), declare_vars(id), shape(id)};
+        Coordinates here(c.axes.begin(), c.axes.end());
+        c.func(reversed(c.axes)) = to_storage(value(id, here));
+        c.func.compute_root();
+        schedule_loops(*this, c);
+        return c.func;
+    });
+    return from_storage(call(f, at), node(id).type.dtype);
+}
+
+void Lowering::find_fused_anchor() {
+    std::vector<std::vector<NodeId>> users = users_of(body_);
+    std::vector<bool> is_result(body_.nodes.size(), false);
+    if (body_.results.empty()) return;
+    const Shape &shape = body_[body_.results[0].value].type.shape;
+    for (const Result &result : body_.results) {
+        is_result[size_t(result.value.index)] = true;
+        if (body_[result.value].type.shape != shape) return;
+    }
+    // open[i]: every path from node i to a result is elementwise.
+    std::vector<bool> open(body_.nodes.size(), false);
+    for (int i = body_.size() - 1; i >= 0; i--) {
+        if (body_.nodes[size_t(i)].type.shape != shape) continue;
+        bool all = true;
+        for (NodeId user : users[size_t(i)]) all = all && has_trait(body_[user].op, kElementwise) && open[size_t(user.index)];
+        open[size_t(i)] = all && (is_result[size_t(i)] || !users[size_t(i)].empty());
+        if (open[size_t(i)] && has_trait(body_.nodes[size_t(i)].op, kContraction) && !fused_anchor_.valid()) fused_anchor_ = {i};
+    }
+}
+
+void Lowering::declare_arguments() {
+    int position = 0;
+    for (int i = 0; i < body_.size(); i++) {
+        const Node &n = body_.nodes[size_t(i)];
+        if (n.op != Op::input) continue;
+        std::string argument = fmt::format("argument{}", position);
+        argument_index_[i] = position++;
+        Halide::Type type = storage_type(n.type.dtype);
+        if (n.type.rank() == 0 && kiln::attrs<InputAttrs>(n).name.starts_with("scalar")) {
+            Internal::Parameter parameter(type, false, 0, argument);
+            scalars_[i] = parameter;
+            arguments_.emplace_back(argument, Argument::InputScalar, type, 0, ArgumentEstimates{});
+            continue;
+        }
+        ImageParam image(type, n.type.rank(), argument);
+        set_dense_bounds(image, n.type.shape);
+        images_[i] = image;
+        arguments_.push_back(image);
+    }
+}
+
+void Lowering::build_results() {
+    // Results of one shape share a loop nest.
+    std::vector<std::vector<int>> groups;
+    for (int i = 0; i < int(body_.results.size()); i++) {
+        const Shape &s = shape(body_.results[size_t(i)].value);
+        auto same = std::find_if(groups.begin(), groups.end(), [&](auto &g) { return shape(body_.results[size_t(g[0])].value) == s; });
+        if (same == groups.end()) groups.push_back({i});
+        else same->push_back(i);
+    }
+    std::vector<Consumer> consumers;
+    for (const std::vector<int> &group : groups) {
+        NodeId first = body_.results[size_t(group[0])].value;
+        Consumer c{Func(fmt::format("result{}", group[0])), declare_vars(first), shape(first)};
+        c.is_output = true;
+        for (int i : group) c.updates = c.updates || (size_t(i) < kernel_.in_place.size() && kernel_.in_place[size_t(i)] >= 0);
+        std::vector<Var> vars = reversed(c.axes);
+        own_at_.assign(c.axes.begin(), c.axes.end());
+        own_values_.clear();
+        if (c.updates) {
+            std::vector<Expr> undefined;
+            for (int i : group) undefined.push_back(undef(storage_type(node(body_.results[size_t(i)].value).type.dtype)));
+            if (group.size() == 1) c.func(vars) = undefined[0];
+            else c.func(vars) = Tuple(undefined);
+            for (size_t k = 0; k < group.size(); k++) {
+                int argument = size_t(group[k]) < kernel_.in_place.size() ? kernel_.in_place[size_t(group[k])] : -1;
+                for (auto [input, position] : argument_index_)
+                    if (position == argument)
+                        own_values_[input] = from_storage(call(c.func, own_at_, group.size() == 1 ? -1 : int(k)), body_.nodes[size_t(input)].type.dtype);
+            }
+        }
+        std::vector<Expr> values;
+        for (int i : group) values.push_back(to_storage(value(body_.results[size_t(i)].value, own_at_)));
+        if (group.size() == 1) c.func(vars) = values[0];
+        else c.func(vars) = Tuple(values);
+        own_values_.clear();
+        memo_.clear();
+        consumers.push_back(c);
+        outputs_.push_back(c.func);
+        result_order_.insert(result_order_.end(), group.begin(), group.end());
+    }
+    for (Consumer &c : consumers) {
+        for (OutputImageParam buffer : c.func.output_buffers()) set_dense_bounds(buffer, c.shape);
+        for (size_t axis = 0; axis < c.axes.size(); axis++) c.func.bound(c.axes[axis], 0, int(c.shape[axis]));
+        if (schedule_fused) schedule_fused(c);
+        else schedule_loops(*this, c);
+    }
+}
+
+void Lowering::permute_results(Internal::LoweredFunc &function) const {
+    size_t first = function.args.size() - result_order_.size();
+    std::vector<Internal::LoweredArgument> results(function.args.begin() + long(first), function.args.end());
+    for (size_t i = 0; i < result_order_.size(); i++) function.args[first + size_t(result_order_[i])] = results[i];
+}
+
+Halide::Module Lowering::lower(const std::string &function_name) {
+    declare_arguments();
+    build_results();
+    Halide::Module module = Pipeline(outputs_).compile_to_module(arguments_, function_name, target_, LinkageType::External);
+    Halide::Module ordered(module.name(), module.target());
+    for (const auto &buffer : module.buffers()) ordered.append(buffer);
+    for (Internal::LoweredFunc function : module.functions()) {
+        if (function.name == function_name) permute_results(function);
+        ordered.append(function);
+    }
+    return ordered;
+}
+
+}  // namespace kiln

@@ -1,0 +1,122 @@
+// Lowering: a kernel body -> Halide Funcs.
+//
+// Every value of the body is a function from coordinates to an expression. Elementwise ops and views stay expressions and are
+// computed wherever they are used; reductions, contractions and the like become Funcs with storage of their own. One rule per
+// op, `lower_<op>` in kernels/<family>.cpp, declared here for every line of ops.def: a missing rule does not link.
+//
+// Coordinates are in the tensor's axis order, outermost first. Halide's Funcs have their dimensions innermost first; only
+// `call` and `declare_vars` know that.
+#pragma once
+
+#include "compiler/ir/graph.h"
+#include "compiler/plan/plan.h"
+
+#include <halide14/Halide.h>
+
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace kiln {
+
+using Halide::Expr;
+using Halide::Func;
+using Halide::Var;
+using Coordinates = std::vector<Expr>;
+
+/// Booleans are Bool in expressions and one byte in memory.
+Halide::Type expression_type(DType dtype);
+Halide::Type storage_type(DType dtype);
+Expr to_storage(Expr value);
+Expr from_storage(Expr value, DType dtype);
+/// A literal of that type.
+Expr literal(DType dtype, double value);
+inline Expr index_expr(int64_t value) { return Expr(int32_t(value)); }
+
+/// f at coordinates in axis order.
+Expr call(Func f, const Coordinates &at, int tuple_index = -1);
+/// Tensor axis order -> Halide order.
+template <typename T> std::vector<T> reversed(const std::vector<T> &v) { return {v.rbegin(), v.rend()}; }
+
+/// The loop nest that stores one or several tensors of one shape: a result of the kernel, or an intermediate with storage.
+struct Consumer {
+    Func func;
+    std::vector<Var> axes;   ///< tensor axis order
+    Shape shape;
+    bool updates = false;    ///< in place: the values are stored by update 0 over an undefined pure stage
+    bool is_output = false;
+    Halide::Stage stage() { return updates ? func.update(0) : Halide::Stage(func); }
+};
+
+class Lowering {
+public:
+    /// `flatten`: arguments are declared with collapsed dimensions (only their address is read then).
+    Lowering(const Kernel &kernel, const Halide::Target &target, bool flatten);
+
+    const Graph &body() const { return body_; }
+    const Node &node(NodeId id) const { return body_[id]; }
+    const Shape &shape(NodeId id) const { return body_[id].type.shape; }
+    const Halide::Target &target() const { return target_; }
+    /// Vector width for the widest element type of the body.
+    int lanes() const { return lanes_; }
+
+    Expr value(NodeId id, const Coordinates &at);
+    /// Like value, but what costs more than a load is computed once into storage of its own.
+    Expr stored_value(NodeId id, const Coordinates &at);
+    /// True if the node is read without arithmetic: an input behind views that only rename coordinates.
+    bool is_plain(NodeId id) const;
+
+    /// The Func that holds a node, made by `build` the first time.
+    template <typename Build> Func storage_of(NodeId id, Build build) {
+        auto found = stored_.find(id.index);
+        if (found != stored_.end()) return found->second;
+        Func made = build();
+        stored_.emplace(id.index, made);
+        return made;
+    }
+    /// A name unique to the kernel: "conv2d_4_padded".
+    std::string name(NodeId id, const char *suffix = "") const;
+    /// Vars of a Func holding the node, in axis order, and as coordinates.
+    std::vector<Var> declare_vars(NodeId id) const;
+
+    /// The one contraction whose users are elementwise up to the results: it is computed inside the results' loops.
+    bool is_fused(NodeId id) const { return fused_anchor_ == id; }
+    /// Hook of the fused anchor: schedules the results' loop nest.
+    std::function<void(Consumer &)> schedule_fused;
+
+    /// Builds everything and compiles to a Halide module with one function named like the kernel.
+    Halide::Module lower(const std::string &function_name);
+
+private:
+    void declare_arguments();
+    void find_fused_anchor();
+    void build_results();
+    void permute_results(Halide::Internal::LoweredFunc &function) const;
+
+    Kernel kernel_;
+    Graph body_;
+    Halide::Target target_;
+    int lanes_ = 1;
+    NodeId fused_anchor_;
+
+    std::vector<Halide::Argument> arguments_;
+    std::map<int, Halide::ImageParam> images_;     ///< by node
+    std::map<int, Halide::Internal::Parameter> scalars_;
+    std::map<int, int> argument_index_;            ///< node -> position
+    std::map<int, Func> stored_;
+    std::map<std::pair<int, std::vector<const Halide::Internal::IRNode *>>, Expr> memo_;
+    std::vector<Coordinates> alive_;               ///< keeps the keys of memo_ valid
+
+    std::vector<Func> outputs_;
+    std::vector<int> result_order_;                ///< results in the order of Halide's output buffers
+    /// While a result is built: its coordinates, and for arguments it is stored over, where to read them.
+    Coordinates own_at_;
+    std::map<int, Expr> own_values_;
+};
+
+#define OP(name, arity, attributes, traits) Expr lower_##name(Lowering &l, NodeId id, const Coordinates &at);
+#include "compiler/ir/ops.def"
+#undef OP
+
+}  // namespace kiln

@@ -1,0 +1,83 @@
+// Matrix products. One operand is read in vectors (from packed panels), the other element by element; which is which, and so whether
+// vectors run along N or along M, is the plan's choice.
+#include "compiler/kernels/schedule.h"
+#include "compiler/support/check.h"
+
+namespace kiln {
+
+using namespace Halide;
+
+Expr lower_matmul(Lowering &l, NodeId id, const Coordinates &at) {
+    Func result = l.storage_of(id, [&] {
+        const Node &node = l.node(id);
+        const MatmulAttrs &a = attrs<MatmulAttrs>(node);
+        const Shape &shape = node.type.shape, &left = l.shape(node.operands[0]);
+        const size_t rank = shape.size();
+        MatmulFuncs f;
+        const int64_t m = shape[rank - 2], n = shape[rank - 1];
+        f.inner = left[rank - (a.transpose_a ? 2 : 1)];
+        f.plan = plan_matmul(l, m, n, f.inner, a.transpose_a, a.transpose_b);
+        f.columns = f.plan.columns_are_rows ? m : n;
+        f.rows = f.plan.columns_are_rows ? n : m;
+        f.batch = element_count(Shape(shape.begin(), shape.end() - 2));
+        std::vector<Var> batch;
+        for (size_t axis = 0; axis + 2 < rank; axis++) batch.emplace_back(fmt::format("a{}", axis));
+
+        auto read = [&](int operand, bool transposed, Expr outer, Expr inner) {
+            Coordinates where(batch.begin(), batch.end());
+            where.push_back(transposed ? inner : outer);
+            where.push_back(transposed ? outer : inner);
+            return l.stored_value(node.operands[size_t(operand)], where);
+        };
+        auto left_at = [&](Expr row, Expr k) { return read(0, a.transpose_a, row, k); };
+        auto right_at = [&](Expr k, Expr column) { return read(1, a.transpose_b, k, column); };
+
+        f.u = Var("u"), f.v = Var("v");
+        Var k("k");
+        f.depth = RDom(0, int(f.inner), l.name(id, "k"));
+        const int64_t width = f.plan.tile.vectors * l.lanes();
+        // A tile wider than the matrix computes columns nobody stores; they may hold anything, so long as nothing is read past the end.
+        auto vector_operand = [&](Expr column, Expr depth) {
+            Expr c = f.columns % width != 0 && f.columns < width ? min(column, index_expr(f.columns - 1)) : column;
+            return f.plan.columns_are_rows ? left_at(c, depth) : right_at(depth, c);
+        };
+        std::vector<Var> batch_vars = reversed(batch);
+        auto with_batch = [&](std::vector<Expr> at) {
+            at.insert(at.end(), batch_vars.begin(), batch_vars.end());
+            return at;
+        };
+        auto with_batch_vars = [&](std::vector<Var> vars) {
+            vars.insert(vars.end(), batch_vars.begin(), batch_vars.end());
+            return vars;
+        };
+        if (f.plan.pack) {
+            f.packed = Func(l.name(id, "packed"));
+            f.packed(with_batch_vars({f.u, k})) = vector_operand(f.u, k);
+        }
+        Expr vector = f.plan.pack ? Expr(f.packed(with_batch({f.u, f.depth.x}))) : vector_operand(f.u, f.depth.x);
+        Expr scalar = f.plan.columns_are_rows ? right_at(f.depth.x, f.v) : left_at(f.v, f.depth.x);
+        f.product = Func(l.name(id, "product"));
+        const std::vector<Var> product_vars = with_batch_vars({f.u, f.v});
+        f.product(product_vars) = Internal::make_zero(storage_type(node.type.dtype));
+        f.product(product_vars) += scalar * vector;
+        // In the results' axis order.
+        Func product = f.product;
+        if (f.plan.columns_are_rows) {
+            Var x("x"), y("y");
+            product = Func(l.name(id, "transposed"));
+            product(with_batch_vars({x, y})) = f.product(with_batch({y, x}));
+        }
+        if (l.is_fused(id)) {
+            l.schedule_fused = [&l, f](Consumer &c) mutable { schedule_matmul(l, c, f); };
+            return product;
+        }
+        Consumer c{Func(l.name(id)), l.declare_vars(id), shape};
+        c.func(reversed(c.axes)) = product(reversed(Coordinates(c.axes.begin(), c.axes.end())));
+        c.func.compute_root();
+        schedule_matmul(l, c, f);
+        return c.func;
+    });
+    return call(result, at);
+}
+
+}  // namespace kiln

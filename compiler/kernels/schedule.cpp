@@ -1,0 +1,130 @@
+// Loops without contractions: elementwise, views, windows, reductions.
+#include "compiler/kernels/schedule.h"
+
+#include "compiler/support/check.h"
+
+#include <algorithm>
+
+namespace kiln {
+
+using namespace Halide;
+
+void set_dense_bounds(OutputImageParam image, const Shape &shape) {
+    int64_t stride = 1;
+    for (int d = 0; d < int(shape.size()); d++) {
+        const int64_t extent = shape[shape.size() - 1 - size_t(d)];
+        image.dim(d).set_bounds(0, int(extent)).set_stride(int(stride));
+        stride *= extent;
+    }
+}
+
+namespace {
+
+/// Vectors along a dimension: full ones if it is long enough, else one of its length.
+void vectorize_inner(const Lowering &l, Stage stage, Var inner, int64_t extent, bool exact) {
+    if (extent <= 1) return;
+    const int lanes = int(std::min<int64_t>(l.lanes(), extent));
+    // Without ShiftInwards (which stores some elements twice) the rest is a masked vector.
+    const TailStrategy tail = exact ? TailStrategy::GuardWithIf : extent % lanes == 0 ? TailStrategy::RoundUp : TailStrategy::ShiftInwards;
+    stage.vectorize(inner, lanes, tail);
+}
+
+/// Runs the outer loops in parallel chunks of about kTaskElements. `axes` outermost first, without the innermost.
+void parallelize_outer(Stage stage, const std::vector<Var> &axes, const Shape &extents, int64_t elements) {
+    if (elements < kParallelElements || axes.empty()) return;
+    int64_t outer = 1;
+    size_t used = 0;
+    Var fused = axes[0];
+    while (used < axes.size() && (used == 0 || outer < 32)) {
+        outer *= extents[used];
+        if (used > 0) {
+            Var next("fused" + std::to_string(used));
+            stage.fuse(axes[used], fused, next);
+            fused = next;
+        }
+        used++;
+    }
+    const int64_t chunk = std::max<int64_t>(1, kTaskElements / std::max<int64_t>(1, elements / outer));
+    if (outer / chunk < 2) return;
+    Var task("task"), within("within");
+    stage.split(fused, task, within, int(chunk), TailStrategy::GuardWithIf).parallel(task);
+}
+
+}  // namespace
+
+void schedule_loops(Lowering &l, Consumer &consumer) {
+    const size_t rank = consumer.axes.size();
+    if (rank == 0) return;
+    const int64_t elements = element_count(consumer.shape);
+    Stage stage = consumer.stage();
+    Var inner = consumer.axes.back();
+    if (rank == 1 && elements >= kParallelElements) {
+        Var task("task"), within("within");
+        stage.split(inner, task, within, int(kTaskElements), consumer.updates ? TailStrategy::GuardWithIf : TailStrategy::ShiftInwards).parallel(task);
+        vectorize_inner(l, stage, within, kTaskElements, consumer.updates);
+        return;
+    }
+    vectorize_inner(l, stage, inner, consumer.shape.back(), consumer.updates);
+    parallelize_outer(stage, {consumer.axes.begin(), consumer.axes.end() - 1}, {consumer.shape.begin(), consumer.shape.end() - 1}, elements);
+}
+
+ReductionPlan plan_reduction(const Lowering &l, const Shape &operand, const Ints &axes) {
+    ReductionPlan plan;
+    const int64_t total = element_count(operand);
+    const bool inner_reduced = axes.back() == int64_t(operand.size()) - 1;
+    const int64_t extent = operand.back();
+    if (inner_reduced && extent >= 2 * l.lanes()) plan.lanes = extent >= 16 * l.lanes() ? 4 * l.lanes() : l.lanes();
+    int64_t kept = 1;
+    for (size_t axis = 0; axis < operand.size(); axis++)
+        if (std::find(axes.begin(), axes.end(), int64_t(axis)) == axes.end()) kept *= operand[axis];
+    // Few results from many elements: the outermost reduced axis in chunks.
+    int64_t outer = operand[size_t(axes[0])];
+    if (axes[0] == axes.back() && inner_reduced) outer /= plan.lanes;
+    const int64_t kept_outer = inner_reduced ? kept : kept / extent;
+    if (total >= kParallelElements && kept_outer < 16) {
+        plan.parallel = true;
+        plan.chunks = std::clamp<int64_t>(std::min({total / kTaskElements, outer, std::max<int64_t>(1, total / kept / 16)}), 1, 16);
+    }
+    return plan;
+}
+
+void schedule_partial_reduction(Lowering &l, Func partial, const std::vector<Var> &kept, Var chunk, Var lane, const ReductionPlan &plan,
+                                const Shape &kept_shape) {
+    partial.compute_root();
+    for (int stage = 0; stage < 2; stage++) {
+        Stage s = stage == 0 ? Stage(partial) : partial.update(0);
+        if (plan.lanes > 1) {
+            s.vectorize(lane, int(std::min<int64_t>(plan.lanes, l.lanes())));
+            if (plan.lanes > l.lanes()) s.unroll(lane);
+        } else if (!kept.empty()) {
+            vectorize_inner(l, s, kept.back(), kept_shape.back(), stage == 1);
+        }
+        if (plan.chunks > 1) s.parallel(chunk);
+        else if (plan.parallel && kept.size() > 1) s.parallel(kept.front());
+    }
+    if (plan.lanes > 1) {
+        partial.bound_extent(lane, int(plan.lanes));
+        // The lanes stay in registers: they are the innermost loop around the reduction's step.
+        partial.update(0).reorder(lane, RVar(partial.rvars(0)[0].name()));
+    }
+}
+
+void schedule_final_reduction(Lowering &l, Func final, const std::vector<Var> &kept, const Shape &kept_shape, int updates) {
+    final.compute_root();
+    if (kept.empty()) return;
+    const int64_t elements = element_count(kept_shape);
+    for (int stage = 0; stage <= updates; stage++) {
+        Stage s = stage == 0 ? Stage(final) : final.update(stage - 1);
+        vectorize_inner(l, s, kept.back(), kept_shape.back(), stage > 0);
+        parallelize_outer(s, {kept.begin(), kept.end() - 1}, {kept_shape.begin(), kept_shape.end() - 1}, elements);
+    }
+}
+
+void schedule_scatter(Lowering &l, Func sum, const std::vector<Var> &axes, const Shape &shape) {
+    sum.compute_root();
+    vectorize_inner(l, Stage(sum), axes.back(), shape.back(), false);
+    if (axes.size() > 1) vectorize_inner(l, sum.update(0), axes.back(), shape.back(), true);
+    else sum.update(0).unscheduled();
+}
+
+}  // namespace kiln

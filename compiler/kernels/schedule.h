@@ -1,0 +1,84 @@
+// All scheduling policy: tiles, vectors, unrolling, chunks of work, partial sums. Everything is chosen from shapes and the target at
+// compile time, never from the number of threads, so that results do not depend on it.
+#pragma once
+
+#include "compiler/kernels/lowering.h"
+
+namespace kiln {
+
+/// Loops with fewer elements than this run on one thread.
+inline constexpr int64_t kParallelElements = 32 * 1024;
+/// What one task of a parallel loop should at least do.
+inline constexpr int64_t kTaskElements = 16 * 1024;
+/// The same in multiplications, for contractions.
+inline constexpr int64_t kParallelProducts = 1 << 20;
+
+/// Constant bounds and strides: with them the prologue of a kernel is a few loads of addresses.
+void set_dense_bounds(Halide::OutputImageParam image, const Shape &shape);
+
+/// Schedules a loop nest of its own: innermost dimension in vectors, outer dimensions in parallel chunks if there is enough to do.
+void schedule_loops(Lowering &l, Consumer &consumer);
+
+/// How a reduction is cut into partial results; they are combined in a fixed order.
+struct ReductionPlan {
+    int64_t lanes = 1;   ///< partial results along the innermost axis, if that is reduced
+    int64_t chunks = 1;  ///< partial results over ranges of the outermost reduced axis
+    bool parallel = false;
+};
+ReductionPlan plan_reduction(const Lowering &l, const Shape &operand, const Ints &axes);
+/// `partial`: Func over (kept axes.., chunk, lane), updated once over `domain`.
+void schedule_partial_reduction(Lowering &l, Func partial, const std::vector<Var> &kept, Var chunk, Var lane, const ReductionPlan &plan,
+                                const Shape &kept_shape);
+void schedule_final_reduction(Lowering &l, Func final, const std::vector<Var> &kept, const Shape &kept_shape, int updates);
+/// Rows added to one after the other: the inner dimensions in vectors.
+void schedule_scatter(Lowering &l, Func sum, const std::vector<Var> &axes, const Shape &shape);
+
+/// A register tile of a contraction: `vectors` along the vector dimension times `rows`.
+struct Tile {
+    int vectors = 1, rows = 1;
+};
+/// The fastest tile for columns x rows results by a model of one FMA a cycle and two loads a cycle.
+Tile choose_tile(const Lowering &l, int64_t columns, int64_t rows, int lanes);
+
+struct MatmulPlan {
+    bool columns_are_rows = false;  ///< vectors run along M instead of N; the result is stored transposed
+    Tile tile;
+    bool pack = true;               ///< copy the vector operand into panels of a tile's width
+    int64_t row_block = 0;          ///< rows one task computes with one packed panel
+};
+struct MatmulFuncs {
+    MatmulPlan plan;
+    Func product, packed;
+    Halide::RDom depth;
+    Var u, v;                       ///< vector dimension and rows of `product`
+    int64_t columns = 0, rows = 0, inner = 0, batch = 1;
+};
+MatmulPlan plan_matmul(const Lowering &l, int64_t m, int64_t n, int64_t k, bool transpose_a, bool transpose_b);
+void schedule_matmul(Lowering &l, Consumer &consumer, MatmulFuncs &f);
+
+struct ConvolutionFuncs {
+    Func product;                   ///< over (n, y, x, k)
+    Func padded;                    ///< the image with its border, or undefined
+    Halide::RDom taps;              ///< channel, s, r
+    std::vector<Var> axes;          ///< n, y, x, k
+    int64_t channels = 0;           ///< reduced
+    int64_t products = 0;           ///< multiplications in all
+};
+void schedule_convolution(Lowering &l, Consumer &consumer, ConvolutionFuncs &f);
+
+struct WeightGradientPlan {
+    int64_t parts = 1;              ///< partial sums, each over batch / parts samples; divides the batch
+};
+struct WeightGradientFuncs {
+    WeightGradientPlan plan;
+    Func part;                      ///< over (r, s, c, k, part)
+    Func padded;                    ///< the image with its border, or undefined
+    Halide::RDom pixels;            ///< x, y, sample of the part
+    std::vector<Var> axes;          ///< r, s, c, k
+    Var p;
+    Shape shape;                    ///< [R, S, C, K]
+};
+WeightGradientPlan plan_weight_gradient(int64_t batch, const Shape &weights, int64_t element_bytes);
+void schedule_weight_gradient(Lowering &l, WeightGradientFuncs &f);
+
+}  // namespace kiln

@@ -1,0 +1,181 @@
+// Contractions: a register tile of vectors by rows, computed inside the loops of what consumes it, so that an epilogue is free.
+#include "compiler/kernels/schedule.h"
+
+#include "compiler/kernels/target.h"
+
+#include <algorithm>
+
+namespace kiln {
+
+using namespace Halide;
+
+namespace {
+
+int64_t round_up(int64_t a, int64_t b) { return (a + b - 1) / b * b; }
+
+/// Exact tails for stages that update in place; else a last tile that overlaps the one before.
+TailStrategy tail_of(const Consumer &consumer, int64_t extent, int64_t factor) {
+    if (consumer.updates) return TailStrategy::GuardWithIf;
+    return extent % factor == 0 ? TailStrategy::RoundUp : TailStrategy::ShiftInwards;
+}
+
+}  // namespace
+
+Tile choose_tile(const Lowering &l, int64_t columns, int64_t rows, int lanes) {
+    const int registers = vector_registers(l.target());
+    Tile best;
+    double best_cost = 1e300;
+    for (int vectors = 1; vectors <= 4; vectors++)
+        for (int r = 1; r <= 28; r++) {
+            if (r > rows || vectors * r + vectors + 1 > registers || (vectors == 4 && r == 7)) continue;
+            if (vectors > 1 && (vectors - 1) * lanes >= columns) continue;
+            // Cycles for one step of the reduction over all tiles: one FMA a cycle, two loads a cycle, latency of four.
+            const double step = std::max({double(vectors * r), (vectors + r) / 2.0, 4.0}) + 0.3;
+            const double tiles = double((columns + vectors * lanes - 1) / (vectors * lanes)) * double((rows + r - 1) / r);
+            const double cost = step * tiles;
+            if (cost < best_cost * 0.999) best_cost = cost, best = {vectors, r};
+        }
+    return best;
+}
+
+MatmulPlan plan_matmul(const Lowering &l, int64_t m, int64_t n, int64_t k, bool transpose_a, bool transpose_b) {
+    MatmulPlan plan;
+    // Elements that must be moved one by one rather than in vectors, for vectors along N and along M.
+    const double along_n = (transpose_b ? double(n) * k : 0.0);
+    const double along_m = (transpose_a ? 0.0 : double(m) * k) + double(m) * n;
+    auto cycles = [&](int64_t columns, int64_t rows, double moved) {
+        const Tile tile = choose_tile(l, columns, rows, l.lanes());
+        const double tiles = double((columns + tile.vectors * l.lanes() - 1) / (tile.vectors * l.lanes())) * double((rows + tile.rows - 1) / tile.rows);
+        return tiles * std::max({double(tile.vectors * tile.rows), (tile.vectors + tile.rows) / 2.0, 4.0}) * double(k) + 2 * moved;
+    };
+    plan.columns_are_rows = cycles(m, n, along_m) < cycles(n, m, along_n);
+    const int64_t columns = plan.columns_are_rows ? m : n, rows = plan.columns_are_rows ? n : m;
+    plan.tile = choose_tile(l, columns, rows, l.lanes());
+    plan.row_block = rows <= 192 ? rows : round_up(96, plan.tile.rows);
+    return plan;
+}
+
+void schedule_matmul(Lowering &l, Consumer &consumer, MatmulFuncs &f) {
+    const int lanes = l.lanes();
+    const int width = f.plan.tile.vectors * lanes, rows = f.plan.tile.rows;
+    const size_t rank = consumer.axes.size();
+    Var x = consumer.axes[rank - 1], y = consumer.axes[rank - 2];
+    Var column = f.plan.columns_are_rows ? y : x, row = f.plan.columns_are_rows ? x : y;
+    Var panel("panel"), in_panel("in_panel"), tile("tile"), in_tile("in_tile"), block("block"), task("task");
+    Stage stage = consumer.stage();
+    const int stored = int(std::min<int64_t>(width, f.columns));
+    stage.split(column, panel, in_panel, stored, tail_of(consumer, f.columns, stored));
+    const bool blocked = f.plan.row_block < f.rows;
+    Var rest = row;
+    if (blocked) {
+        stage.split(row, block, rest, int(f.plan.row_block), tail_of(consumer, f.rows, f.plan.row_block));
+    }
+    const int64_t block_rows = blocked ? f.plan.row_block : f.rows;
+    stage.split(rest, tile, in_tile, rows, tail_of(consumer, block_rows, rows));
+    Var inner = f.plan.columns_are_rows ? in_tile : in_panel, other = f.plan.columns_are_rows ? in_panel : in_tile;
+    const int64_t inner_extent = f.plan.columns_are_rows ? rows : stored;
+    if (blocked) stage.reorder(inner, other, tile, panel, block);
+    else stage.reorder(inner, other, tile, panel);
+    if (inner_extent > 1) {
+        const int vector = int(std::min<int64_t>(lanes, inner_extent));
+        stage.vectorize(inner, vector, TailStrategy::GuardWithIf);
+    }
+    if (!f.plan.columns_are_rows) {
+        if (stored > lanes) stage.unroll(inner);
+        stage.unroll(other);
+    }
+    const double products = double(f.columns) * double(f.rows) * double(f.inner) * double(f.batch);
+    Var outermost = panel;
+    if (products >= kParallelProducts) {
+        const int64_t panels = (f.columns + stored - 1) / stored, tiles = (f.rows + rows - 1) / rows;
+        if (f.batch >= 8) {
+            stage.parallel(consumer.axes[0]);
+        } else if (blocked) {
+            stage.fuse(panel, block, task).parallel(task);
+            outermost = task;
+        } else if (panels >= 4 || tiles < 4) {
+            stage.parallel(panel);
+        } else {
+            stage.parallel(tile);
+        }
+    }
+    f.product.compute_at(consumer.func, tile).bound_extent(f.u, width).bound_extent(f.v, rows);
+    f.product.vectorize(f.u, lanes).unroll(f.u).unroll(f.v);
+    f.product.update().reorder(f.u, f.v, f.depth.x).vectorize(f.u, lanes).unroll(f.u).unroll(f.v);
+    if (f.plan.pack) {
+        f.packed.compute_at(consumer.func, outermost).bound_extent(f.packed.args()[0], width);
+        f.packed.vectorize(f.packed.args()[0], lanes).unroll(f.packed.args()[0]);
+    }
+}
+
+void schedule_convolution(Lowering &l, Consumer &consumer, ConvolutionFuncs &f) {
+    const int lanes = l.lanes();
+    Var n = consumer.axes[0], y = consumer.axes[1], x = consumer.axes[2], k = consumer.axes[3];
+    const int64_t channels = consumer.shape[3], width = consumer.shape[2];
+    const Tile tile = choose_tile(l, channels, width, lanes);
+    const int vector_width = tile.vectors * lanes, stored = int(std::min<int64_t>(vector_width, channels));
+    Var panel("panel"), in_panel("in_panel"), pixels("pixels"), pixel("pixel");
+    Stage stage = consumer.stage();
+    stage.split(k, panel, in_panel, stored, tail_of(consumer, channels, stored)).split(x, pixels, pixel, tile.rows, tail_of(consumer, width, tile.rows));
+    stage.reorder(in_panel, pixel, pixels, panel, y, n);
+    if (stored > 1) stage.vectorize(in_panel, std::min(lanes, stored), TailStrategy::GuardWithIf);
+    if (stored > lanes) stage.unroll(in_panel);
+    stage.unroll(pixel);
+    Var row = y;
+    if (f.products >= kParallelProducts) {
+        if (consumer.shape[0] >= 8) {
+            stage.parallel(n);
+        } else {
+            Var image_row("image_row");
+            stage.fuse(y, n, image_row).parallel(image_row);
+            row = image_row;
+        }
+    }
+    Var pk = f.axes[3], px = f.axes[2];
+    RVar c = f.taps[0], s = f.taps[1], r = f.taps[2];
+    f.product.compute_at(consumer.func, pixels).bound_extent(pk, vector_width).bound_extent(px, tile.rows);
+    f.product.vectorize(pk, lanes).unroll(pk).unroll(px);
+    f.product.update().reorder(pk, px, c, s, r).vectorize(pk, lanes).unroll(pk).unroll(px);
+    if (f.channels <= 4) {
+        f.product.update().unroll(c).unroll(s);
+    }
+    if (f.padded.defined()) {
+        f.padded.compute_at(consumer.func, row);
+        f.padded.vectorize(f.padded.args()[0], int(std::min<int64_t>(lanes, f.channels)), TailStrategy::RoundUp);
+    }
+}
+
+WeightGradientPlan plan_weight_gradient(int64_t batch, const Shape &weights, int64_t element_bytes) {
+    // Partial sums of at most 4 MiB together.
+    WeightGradientPlan plan;
+    const int64_t bytes = element_count(weights) * element_bytes;
+    for (int64_t parts = 1; parts <= 8; parts++)
+        if (batch % parts == 0 && (parts <= 2 || parts * bytes <= (4 << 20))) plan.parts = parts;
+    return plan;
+}
+
+void schedule_weight_gradient(Lowering &l, WeightGradientFuncs &f) {
+    const int lanes = l.lanes();
+    Var r = f.axes[0], s = f.axes[1], c = f.axes[2], k = f.axes[3];
+    RVar x = f.pixels[0], y = f.pixels[1], n = f.pixels[2];
+    const int64_t channels = f.shape[2], outputs = f.shape[3];
+    const Tile tile = choose_tile(l, outputs, channels, lanes);
+    const int stored = int(std::min<int64_t>(tile.vectors * lanes, outputs));
+    f.part.compute_root();
+    f.part.bound(k, 0, int(outputs)).bound(c, 0, int(channels)).bound(s, 0, int(f.shape[1])).bound(r, 0, int(f.shape[0])).bound(f.p, 0, int(f.plan.parts));
+    f.part.vectorize(k, int(std::min<int64_t>(lanes, outputs)), TailStrategy::GuardWithIf).parallel(f.p);
+    Var panel("panel"), in_panel("in_panel"), rows("rows"), row("row");
+    Stage stage = f.part.update(0);
+    stage.split(k, panel, in_panel, stored, TailStrategy::GuardWithIf).split(c, rows, row, tile.rows, TailStrategy::GuardWithIf);
+    stage.reorder(in_panel, row, x, y, r, s, rows, panel, n, f.p);
+    stage.vectorize(in_panel, std::min(lanes, stored), TailStrategy::GuardWithIf);
+    if (stored > lanes) stage.unroll(in_panel);
+    stage.unroll(row);
+    stage.parallel(f.p);
+    if (f.padded.defined()) {
+        f.padded.compute_at(f.part, n);
+        f.padded.vectorize(f.padded.args()[0], int(std::min<int64_t>(lanes, channels)), TailStrategy::RoundUp);
+    }
+}
+
+}  // namespace kiln

@@ -1,0 +1,11 @@
+# Writes OUT: the hash of the sources of compiler/kernels and of Halide's header, a part of every cache key.
+file(GLOB sources ${ROOT}/*.cpp ${ROOT}/*.h)
+list(SORT sources)
+list(APPEND sources ${HALIDE})
+set(all "")
+foreach(source ${sources})
+  file(SHA256 ${source} hash)
+  string(APPEND all ${hash})
+endforeach()
+string(SHA256 hash "${all}")
+file(WRITE ${OUT} "namespace kiln { extern const char *const kKernelSourcesHash; const char *const kKernelSourcesHash = \"${hash}\"; }\n")
