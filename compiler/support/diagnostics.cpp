@@ -62,9 +62,13 @@ Diagnostic &Diagnostics::report(DiagnosticCode code, SourceRange range, std::vec
 
 Diagnostic &Diagnostics::report(DiagnosticCode code, const Loc &loc, std::vector<std::string> arguments) {
     const Entry &e = entry(code);
-    if (e.severity == Severity::error) ++error_count_;
-    all_.push_back({code, e.severity, {}, loc, fill(e.text, arguments), {}, {}});
+    add({code, e.severity, {}, loc, fill(e.text, arguments), {}, {}});
     return all_.back();
+}
+
+void Diagnostics::add(Diagnostic diagnostic) {
+    if (diagnostic.severity == Severity::error) ++error_count_;
+    all_.push_back(std::move(diagnostic));
 }
 
 }  // namespace kiln

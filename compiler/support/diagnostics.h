@@ -56,6 +56,9 @@ public:
     Diagnostic &report(DiagnosticCode code, SourceRange range, std::vector<std::string> arguments = {});
     Diagnostic &report(DiagnosticCode code, const Loc &loc, std::vector<std::string> arguments = {});
 
+    /// Takes over a finished diagnostic, as another collector holds it.
+    void add(Diagnostic diagnostic);
+
     bool has_errors() const { return error_count_ > 0; }
     int error_count() const { return error_count_; }
     const std::vector<Diagnostic> &all() const { return all_; }

@@ -33,8 +33,8 @@ class Balancer {
 public:
     /// `declarations_close`: a declaration keyword in the first column ends every open bracket before it. Good for finding
     /// where a `}` is missing, but only once it is known that one is.
-    Balancer(const SourceFile &file, const std::vector<Token> &tokens, Diagnostics &diagnostics, bool declarations_close)
-        : file_(file), in_(tokens), diagnostics_(diagnostics), declarations_close_(declarations_close) {}
+    Balancer(const SourceFile &file, const Lexed &lexed, Diagnostics &diagnostics, bool declarations_close)
+        : damages(lexed.damages), file_(file), in_(lexed.tokens), diagnostics_(diagnostics), declarations_close_(declarations_close) {}
 
     void run() {
         for (size_t i = 0; i < in_.size(); ++i) {
@@ -62,7 +62,7 @@ public:
     }
 
     std::vector<Token> out;
-    std::vector<Damage> damages;
+    std::vector<Damage> damages;  ///< what the lexer found, and more
     bool unclosed_at_end = false;
 
 private:
@@ -93,6 +93,10 @@ private:
     }
 
     void report_unclosed(const Open &open, const Token &found, const std::string &found_text) {
+        // A string without an end takes the brackets after it along.
+        for (const Damage &damage : damages) {
+            if (open.token.type != KilnLexer::LBRACE && damage.begin > open.token.begin && damage.begin < found.begin) return;
+        }
         SourceRange range{&file_, found.begin, found.end};
         Diagnostic &diagnostic =
             diagnostics_.report(DiagnosticCode::unclosed_bracket, range, {symbol(closer_of(open.token.type)), describe(open), found_text});
@@ -100,20 +104,33 @@ private:
         diagnostic.labels.push_back({{&file_, open.token.begin, open.token.end}, block ? "the block begins here" : "opened here"});
     }
 
-    /// Closes the innermost brackets down to `remaining` open ones: parentheses at the end of the line of the innermost,
-    /// where they were most likely forgotten, braces right before `token`.
+    /// Whether the line break at `i` of out looks like the end of a statement although a parenthesis is open.
+    bool looks_like_end(size_t i) const {
+        size_t next = i;
+        while (next < out.size() && out[next].type == KilnLexer::NEWLINE) ++next;
+        if (next == out.size()) return true;
+        size_t after = out[next].type, before = out[i - 1].type;
+        return (ends_operand(before) || is_word(before)) && !is_operator(after) && !is_closer(after) && after != KilnLexer::COMMA &&
+               after != KilnLexer::DOT;
+    }
+
+    /// Closes the innermost brackets down to `remaining` open ones: parentheses at the end of the line where they were most
+    /// likely forgotten, braces right before `token`.
     void insert_closers(size_t remaining, const Token &token) {
-        damages.push_back({open_[remaining].token.begin, token.end});
         size_t position = out.size();
         while (position > 0 && out[position - 1].type == KilnLexer::NEWLINE) --position;
-        if (open_.back().token.type != KilnLexer::LBRACE) {
-            for (size_t i = open_.back().index; i < out.size(); ++i) {
-                if (out[i].type == KilnLexer::NEWLINE) {
+        bool block = open_.back().token.type == KilnLexer::LBRACE;
+        if (!block) {
+            for (size_t i = open_.back().index + 1; i < out.size(); ++i) {
+                if (out[i].type == KilnLexer::NEWLINE && looks_like_end(i)) {
                     position = i;
                     break;
                 }
             }
         }
+        const Open &first = open_[remaining];
+        uint32_t damaged_until = position < out.size() ? out[position].begin : token.end;
+        damages.push_back({block ? first.token.begin : out[first.statement].begin, damaged_until});
         std::vector<Token> closers;
         uint32_t at = position < out.size() ? out[position].begin : token.begin;
         while (open_.size() > remaining) {
@@ -195,14 +212,14 @@ struct Level {
 bool is_opener(size_t type) { return type == KilnLexer::LPAREN || type == KilnLexer::LBRACK || type == KilnLexer::LBRACE; }
 bool is_closer(size_t type) { return type == KilnLexer::RPAREN || type == KilnLexer::RBRACK || type == KilnLexer::RBRACE; }
 
-std::vector<Damage> balance_brackets(const SourceFile &file, std::vector<Token> &tokens, Diagnostics &diagnostics) {
+void balance_brackets(const SourceFile &file, Lexed &lexed, Diagnostics &diagnostics) {
     Diagnostics first_diagnostics;
-    Balancer first(file, tokens, first_diagnostics, false);
+    Balancer first(file, lexed, first_diagnostics, false);
     first.run();
-    Balancer final(file, tokens, diagnostics, first.unclosed_at_end);
+    Balancer final(file, lexed, diagnostics, first.unclosed_at_end);
     final.run();
-    tokens = std::move(final.out);
-    return std::move(final.damages);
+    lexed.tokens = std::move(final.out);
+    lexed.damages = std::move(final.damages);
 }
 
 bool check_bracket_depth(const SourceFile &file, const std::vector<Token> &tokens, Diagnostics &diagnostics) {

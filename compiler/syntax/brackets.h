@@ -9,13 +9,8 @@ namespace kiln::syntax {
 bool is_opener(size_t type);
 bool is_closer(size_t type);
 
-/// The text between a bracket error and its repair; errors of the parser there are consequences and not reported.
-struct Damage {
-    uint32_t begin, end;
-};
-
-/// Balances the brackets of `tokens`, reporting what is missing or too much.
-std::vector<Damage> balance_brackets(const SourceFile &file, std::vector<Token> &tokens, Diagnostics &diagnostics);
+/// Balances the brackets of `lexed.tokens`, reporting what is missing or too much, and adds to `lexed.damages`.
+void balance_brackets(const SourceFile &file, Lexed &lexed, Diagnostics &diagnostics);
 
 /// Whether brackets and operators nest little enough for recursive functions over the tree (kMaxNesting, kMaxTreeDepth);
 /// reports the place if not. `tokens` are balanced.

@@ -298,7 +298,7 @@ private:
         }
         std::string word = text(tree->kind), what = fmt::format("`{} {}`", word, name(tree->name()).text);
         bool has_results = result.kind != Kind::model && result.kind != Kind::data && result.kind != Kind::optimizer;
-        if (tree->results() && !has_results) report(DiagnosticCode::unexpected_part, range(tree->results()), {fmt::format("a `{}`", word), "result type"});
+        if (tree->results() && !has_results) report(DiagnosticCode::unexpected_part, range(tree->results()), {what, "result type"});
         if (tree->block()) {
             result.body = block(tree->block());
         } else if (tree->expressions()) {
@@ -311,11 +311,11 @@ private:
                              result.kind == Kind::augment;
         if (result.kind == Kind::primitive || result.kind == Kind::reader) {
             const char *reason = result.kind == Kind::primitive ? "body: it names an operation of the compiler" : "body: it names a reader of the runtime";
-            if (tree->block() || tree->expressions()) report(DiagnosticCode::unexpected_part, name(tree->name()).range, {fmt::format("a `{}`", word), reason});
+            if (tree->block() || tree->expressions()) report(DiagnosticCode::unexpected_part, name(tree->name()).range, {what, reason});
         } else if (!tree->block() && !tree->expressions()) {
             report(DiagnosticCode::missing_part, name(tree->name()).range, {what, "a body: `{ ... }`"});
         } else if (tree->expressions() && !by_expression) {
-            report(DiagnosticCode::unexpected_part, range(tree->expressions()), {fmt::format("a `{}`", word), "short form with `=`: write a block"});
+            report(DiagnosticCode::unexpected_part, range(tree->expressions()), {what, "short form with `=`: write a block"});
         }
         return result;
     }

@@ -12,6 +12,7 @@ struct TreeSource {
     const SourceFile &file;
     const std::vector<Token> &tokens;    ///< token i of the tree
     const std::vector<Token> &comments;  ///< in order
+    const std::vector<Damage> &damages;  ///< places whose errors are reported already
 };
 
 /// Statements and declarations with a syntax error in them are left out; the rest is checked for what the grammar admits

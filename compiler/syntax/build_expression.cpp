@@ -143,17 +143,17 @@ private:
                 left = make(range, ast::PipeExpr{std::move(left), std::move(right)});
             } else {
                 left = make(range, ast::BinaryExpr{*op.binary, std::move(left), std::move(right), builder_.range(token)});
-                check_chain(op);
+                check_chain(op, token);
             }
         }
         return left;
     }
 
-    void check_chain(const Operator &op) {
+    void check_chain(const Operator &op, antlr4::Token *token) {
         if (op.precedence != kComparison || used_ - 1 >= operators_.size()) return;
         antlr4::Token *next = operators_[used_ - 1];
         if (next->getType() == Parser::WHERE || operator_of(next->getType()).precedence != kComparison) return;
-        builder_.report(DiagnosticCode::chained_comparison, builder_.range(next), {builder_.text(next)});
+        builder_.report(DiagnosticCode::chained_comparison, builder_.range(next), {builder_.text(token), builder_.text(next)});
     }
 
     /// The operand with its prefixes from `index` on; a prefix takes in the operators that bind more strongly.

@@ -30,8 +30,11 @@ protected:
     SourceRange range(antlr4::Token *token) const;
     std::string text(antlr4::Token *token) const;
     std::string string_value(antlr4::Token *token);
-    Diagnostic &report(DiagnosticCode code, SourceRange range, std::vector<std::string> arguments = {}) {
-        return diagnostics_.report(code, range, std::move(arguments));
+    void report(DiagnosticCode code, SourceRange range, std::vector<std::string> arguments = {}) {
+        for (const Damage &damage : source_.damages) {
+            if (damage.contains(range.begin)) return;
+        }
+        diagnostics_.report(code, range, std::move(arguments));
     }
 
     template <class Node>

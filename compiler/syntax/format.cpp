@@ -26,6 +26,7 @@ struct Piece {
     bool ends = false;         ///< last of a statement
     bool unary = false;        ///< a minus sign that negates
     bool reduction_head = false;  ///< closes the parenthesis of `sum(i, j)`
+    bool long_block = false;      ///< a brace whose partner stands on another line
 };
 
 struct Line {
@@ -73,7 +74,11 @@ private:
         size_t next = 0;
         bool starts = true;
         size_t previous = KilnLexer::SEP;
-        std::vector<bool> reductions;  ///< for each open bracket
+        struct Open {
+            size_t piece;
+            bool reduction;
+        };
+        std::vector<Open> open;
         for (const Token &token : tokens) {
             if (token.type == KilnLexer::EOF || token.type == KilnLexer::NEWLINE) continue;
             while (next < arranged.size() && arranged[next].begin <= token.begin && arranged[next].type == KilnLexer::SEP) {
@@ -86,10 +91,13 @@ private:
             if (next < arranged.size() && arranged[next].begin == token.begin) piece.type = arranged[next++].type;
             piece.starts = starts && token.type != KilnLexer::RBRACE && token.type != KilnLexer::SEMICOLON;
             piece.unary = token.type == KilnLexer::MINUS && !(ends_operand(previous) && !(!pieces_.empty() && pieces_.back().reduction_head));
-            if (is_opener(token.type)) reductions.push_back(previous == KilnLexer::REDUCE);
+            if (is_opener(token.type)) open.push_back({pieces_.size(), previous == KilnLexer::REDUCE});
             if (is_closer(token.type)) {
-                piece.reduction_head = reductions.back();
-                reductions.pop_back();
+                Piece &opener = pieces_[open.back().piece];
+                piece.reduction_head = open.back().reduction;
+                std::string_view inside = std::string_view(file_.text).substr(opener.token.end, token.begin - opener.token.end);
+                piece.long_block = opener.long_block = inside.find('\n') != std::string_view::npos;
+                open.pop_back();
             }
             starts = token.type == KilnLexer::LBRACE || (starts && token.type == KilnLexer::SEMICOLON);
             previous = piece.type;
@@ -126,6 +134,10 @@ private:
                 continue;
             }
             size_t type = pieces_[piece].type;
+            // A block of several lines begins after its `{` and ends before its `}`.
+            bool breaks = (piece > 0 && pieces_[piece - 1].long_block && pieces_[piece - 1].token.type == KilnLexer::LBRACE) ||
+                          (pieces_[piece].long_block && type == KilnLexer::RBRACE);
+            if (breaks) newlines = std::max(newlines, 1);
             bool joins = type == KilnLexer::LBRACE || type == KilnLexer::ELSE || type == KilnLexer::ELSE_IF;
             bool can_join = joins && !lines_.empty() && lines_.back().comment.empty() && !pieces_[piece].starts;
             if ((newlines > 0 && !can_join) || lines_.empty()) add_line();

@@ -172,6 +172,11 @@ Lexed lex(const SourceFile &file, Diagnostics &diagnostics) {
         return lexed;
     }
     bool valid_utf8 = check_utf8(file, diagnostics);
+    auto damage = [&](uint32_t begin) {
+        if (!lexed.damages.empty() && lexed.damages.back().contains(begin)) return;
+        size_t end = std::min(file.text.find('\n', begin), file.text.size());
+        lexed.damages.push_back({begin, static_cast<uint32_t>(end)});
+    };
 
     ByteStream stream(file);
     if (file.text.starts_with("\xEF\xBB\xBF")) stream.seek(3);  // the byte order mark some editors write
@@ -185,7 +190,10 @@ Lexed lex(const SourceFile &file, Diagnostics &diagnostics) {
         Token token{type, static_cast<uint32_t>(next->getStartIndex()), static_cast<uint32_t>(next->getStopIndex() + 1)};
         if (type == KilnLexer::COMMENT) {
             lexed.comments.push_back(token);
-        } else if (cleaner.keep(token)) {
+            continue;
+        }
+        if (type == KilnLexer::STRAY || type == KilnLexer::BAD_STRING || type == KilnLexer::BAD_NUMBER) damage(token.begin);
+        if (cleaner.keep(token)) {
             if (lexed.tokens.size() == kMaxTokens) {
                 diagnostics.report(DiagnosticCode::file_too_long, SourceRange{&file, token.begin, token.end},
                                    {fmt::format("{} words and symbols", kMaxTokens)});

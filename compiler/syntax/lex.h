@@ -17,9 +17,16 @@ struct Token {
 /// More tokens than this are refused: the parse tree of a million tokens already takes most of a gigabyte.
 inline constexpr size_t kMaxTokens = 1'000'000;
 
+/// Text that was reported and repaired; errors that later phases find there are consequences and not reported.
+struct Damage {
+    uint32_t begin, end;
+    bool contains(uint32_t offset) const { return begin <= offset && offset <= end; }
+};
+
 struct Lexed {
     std::vector<Token> tokens;    ///< with line breaks and `;`, ends with EOF
     std::vector<Token> comments;  ///< in order
+    std::vector<Damage> damages;  ///< from a bad character, string or number to the end of its line
     bool usable = true;           ///< false: the file is not worth parsing (and was reported)
 };
 

@@ -5,6 +5,8 @@
 #include "compiler/syntax/layout.h"
 #include "compiler/syntax/syntax_errors.h"
 
+#include <algorithm>
+
 namespace kiln {
 namespace {
 
@@ -35,16 +37,15 @@ std::vector<int> bracket_depths(const std::vector<Token> &tokens) {
     return depths;
 }
 
-}  // namespace
-
-ast::Module parse(const SourceFile &file, Diagnostics &diagnostics) {
+/// Parses with diagnostics in the order they are found: characters, brackets, statements.
+ast::Module parse_unsorted(const SourceFile &file, Diagnostics &diagnostics) {
     ast::Module module;
     module.file = &file;
     Lexed lexed = lex(file, diagnostics);
     if (!lexed.usable || !check_bracket_depth(file, lexed.tokens, diagnostics)) return module;
+    balance_brackets(file, lexed, diagnostics);
 
-    ParserInput input{&file, {}, {}, balance_brackets(file, lexed.tokens, diagnostics)};
-    input.tokens = arrange(file, lexed.tokens);
+    ParserInput input{&file, arrange(file, lexed.tokens), {}, std::move(lexed.damages)};
     if (!check_nesting(file, input.tokens, diagnostics)) return module;
     if (input.tokens.size() == 1 && !diagnostics.has_errors()) {
         diagnostics.report(DiagnosticCode::empty_file, SourceRange{&file, 0, 0}, {file.name});
@@ -59,10 +60,21 @@ ast::Module parse(const SourceFile &file, Diagnostics &diagnostics) {
     parser.setErrorHandler(std::make_shared<StatementRecovery>(input, diagnostics));
     try {
         KilnParser::FileContext *tree = parser.file();
-        return build_ast(tree, {file, input.tokens, lexed.comments}, diagnostics);
+        return build_ast(tree, {file, input.tokens, lexed.comments, input.damages}, diagnostics);
     } catch (const antlr4::ParseCancellationException &) {
         return module;  // too many errors, reported
     }
+}
+
+}  // namespace
+
+ast::Module parse(const SourceFile &file, Diagnostics &diagnostics) {
+    Diagnostics found;
+    ast::Module module = parse_unsorted(file, found);
+    std::vector<Diagnostic> sorted = found.all();
+    std::stable_sort(sorted.begin(), sorted.end(), [](const Diagnostic &a, const Diagnostic &b) { return a.range.begin < b.range.begin; });
+    for (Diagnostic &diagnostic : sorted) diagnostics.add(std::move(diagnostic));
+    return module;
 }
 
 }  // namespace kiln

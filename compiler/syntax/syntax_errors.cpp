@@ -58,7 +58,7 @@ std::string StatementRecovery::describe_expected(antlr4::Parser *parser, size_t 
     bool expression = expects(KilnParser::INT);
     if (expression) items.push_back("an expression");
     else if (expects(KilnParser::NAME)) items.push_back(rule == KilnParser::RuleType ? "a type" : "a name");
-    if (!expression && (expects(KilnParser::PLUS) || (ends_operand(previous) && rule == KilnParser::RuleStatement))) {
+    if (!expression && (expects(KilnParser::PLUS) || (ends_operand(previous) && (rule == KilnParser::RuleStatement || expects(KilnParser::LBRACE))))) {
         items.push_back("an operator");
     }
     // In the order of likelihood; brackets that may begin here are not worth naming.
@@ -83,7 +83,7 @@ std::string StatementRecovery::describe_expected(antlr4::Parser *parser, size_t 
 void StatementRecovery::report(antlr4::Parser *parser, size_t index, const antlr4::misc::IntervalSet &expected) {
     const Token &token = input_.tokens[index];
     for (const Damage &damage : input_.damages) {
-        if (token.begin >= damage.begin && token.begin <= damage.end) return;
+        if (damage.contains(token.begin)) return;
     }
     if (++reports_ > kMaxSyntaxErrors) {
         diagnostics_.report(DiagnosticCode::too_many_syntax_errors, SourceRange{input_.file, token.begin, token.end});
@@ -91,6 +91,8 @@ void StatementRecovery::report(antlr4::Parser *parser, size_t index, const antlr
     }
     size_t rule = parser->getRuleContext()->getRuleIndex();
     SourceRange range{input_.file, token.begin, token.end};
+    bool at_end = token.type == KilnParser::EOF || (token.type == KilnParser::SEP && token.begin == token.end);
+    if (at_end && index > 0) range.begin = range.end = input_.tokens[index - 1].end;  // not lines later
     std::string text(text_of(*input_.file, token));
     size_t previous = index > 0 ? input_.tokens[index - 1].type : size_t{KilnParser::SEP};
     size_t next = index + 1 < input_.tokens.size() ? input_.tokens[index + 1].type : size_t{KilnParser::EOF};

@@ -12,7 +12,7 @@ struct ParserInput {
     const SourceFile *file;
     std::vector<Token> tokens;
     std::vector<int> depths;  ///< [i]: brackets open before token i
-    std::vector<Damage> damages;
+    std::vector<Damage> damages;  ///< places whose errors are reported already
 };
 
 /// An error ends its statement (or declaration): the rule is left, the tokens up to the end of the statement are skipped,
