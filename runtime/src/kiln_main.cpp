@@ -19,7 +19,9 @@ struct Overloaded : Cases... {
 };
 
 ExitCode run_command(int argc, char **argv, const KilnProgram &program) {
-    if (program.abi_version != KILN_ABI_VERSION) fail(ExitCode::internal, "the program was made for runtime version %d, this is %d", program.abi_version, int(KILN_ABI_VERSION));
+    if (program.abi_version != KILN_ABI_VERSION)
+        fail(ExitCode::internal, "the program was made for runtime version %d, this is %d", program.abi_version,
+             int(KILN_ABI_VERSION));
     Metadata metadata = parse_metadata(program.metadata);
     CommandLine line = parse_command_line(argc, argv, metadata);
     if (std::holds_alternative<Printed>(line.command)) return ExitCode::ok;
@@ -55,7 +57,8 @@ int kiln_main(int argc, char **argv, const KilnProgram *program) {
         ExitCode code = run_command(argc, argv, *program);
         // Whatever was computed is worth nothing to a caller who cannot read it.
         bool written = std::fflush(stdout) == 0 && !std::ferror(stdout);
-        if (!written && code == ExitCode::ok) return report(name, ExitCode::disk, format("cannot write to the standard output: %s", std::strerror(errno)));
+        if (!written && code == ExitCode::ok)
+            return report(name, ExitCode::disk, format("cannot write to the standard output: %s", std::strerror(errno)));
         return int(code);
     } catch (const Failure &failure) {
         return report(name, failure.code, failure.what());

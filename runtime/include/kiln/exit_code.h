@@ -2,17 +2,17 @@
 #ifndef KILN_EXIT_CODE_H
 #define KILN_EXIT_CODE_H
 
-#define KILN_EXIT_CODES(EXIT_CODE)                                                                          \
-    EXIT_CODE(ok, 0, "success")                                                                             \
-    EXIT_CODE(usage, 2, "wrong command line")                                                               \
-    EXIT_CODE(data, 3, "missing, malformed or unsuitable data or picture")                                  \
-    EXIT_CODE(checkpoint, 4, "missing, corrupted or foreign checkpoint, or the run folder is taken")        \
-    EXIT_CODE(not_finite, 5, "the loss became NaN or infinite; nothing was updated in that step")           \
-    EXIT_CODE(disk, 6, "a file or the output could not be written; earlier checkpoints are intact")         \
-    EXIT_CODE(memory, 7, "out of memory")                                                                   \
-    EXIT_CODE(internal, 70, "a bug in Kiln")                                                                \
-    EXIT_CODE(hangup, 129, "stopped by SIGHUP; the state is saved in last/")                                \
-    EXIT_CODE(interrupted, 130, "stopped by Ctrl-C (SIGINT); the state is saved in last/")                  \
+#define KILN_EXIT_CODES(EXIT_CODE)                                                                   \
+    EXIT_CODE(ok, 0, "success")                                                                      \
+    EXIT_CODE(usage, 2, "wrong command line")                                                        \
+    EXIT_CODE(data, 3, "missing, malformed or unsuitable data or picture")                           \
+    EXIT_CODE(checkpoint, 4, "missing, corrupted or foreign checkpoint, or the run folder is taken") \
+    EXIT_CODE(not_finite, 5, "the loss became NaN or infinite; nothing was updated in that step")    \
+    EXIT_CODE(disk, 6, "a file or the output could not be written; earlier checkpoints are intact")  \
+    EXIT_CODE(memory, 7, "out of memory")                                                            \
+    EXIT_CODE(internal, 70, "a bug in Kiln")                                                         \
+    EXIT_CODE(hangup, 129, "stopped by SIGHUP; the state is saved in last/")                         \
+    EXIT_CODE(interrupted, 130, "stopped by Ctrl-C (SIGINT); the state is saved in last/")           \
     EXIT_CODE(terminated, 143, "stopped by SIGTERM; the state is saved in last/")
 
 #ifdef __cplusplus

@@ -5,13 +5,13 @@
 #include "support/hash.h"
 #include "support/text.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 namespace kiln::runtime {
 namespace {
@@ -27,7 +27,8 @@ std::string aside_name(const std::string &run, const std::string &name) { return
 FileRecord write_tensors(const std::string &path, ProgramState &state, bool of_optimizer) {
     std::vector<TensorView> tensors;
     for (const Storage &storage : state.metadata.storages)
-        if ((storage.kind == StorageKind::state) == of_optimizer) tensors.push_back({storage.path, storage.dtype, storage.shape, state.storage(storage)});
+        if ((storage.kind == StorageKind::state) == of_optimizer)
+            tensors.push_back({storage.path, storage.dtype, storage.shape, state.storage(storage)});
     std::string content = safetensors_header(tensors, state.metadata.model);
     for (const TensorView &tensor : tensors) content.append(reinterpret_cast<const char *>(tensor.data), size_t(tensor.bytes()));
     FileDescriptor file = create_file(path);
@@ -43,7 +44,8 @@ void write_text(const std::string &path, const std::string &text) {
 }
 
 void rename_or_fail(const std::string &from, const std::string &to) {
-    if (::rename(from.c_str(), to.c_str()) != 0) fail(ExitCode::disk, "cannot rename %s to %s: %s", from.c_str(), to.c_str(), std::strerror(errno));
+    if (::rename(from.c_str(), to.c_str()) != 0)
+        fail(ExitCode::disk, "cannot rename %s to %s: %s", from.c_str(), to.c_str(), std::strerror(errno));
 }
 
 std::string read_checked(const std::string &folder, const char *name, const Manifest &manifest) {
@@ -52,27 +54,33 @@ std::string read_checked(const std::string &folder, const char *name, const Mani
     if (record == manifest.files.end()) fail(ExitCode::checkpoint, "%s/%s does not list %s", folder.c_str(), kManifest, name);
     std::string content = read_file(path, ExitCode::checkpoint);
     if (int64_t(content.size()) != record->second.bytes)
-        fail(ExitCode::checkpoint, "%s has %zu bytes instead of %lld: it is truncated or not this checkpoint's", path.c_str(), content.size(), (long long)record->second.bytes);
+        fail(ExitCode::checkpoint, "%s has %zu bytes instead of %lld: it is truncated or not this checkpoint's", path.c_str(),
+             content.size(), (long long)record->second.bytes);
     if (hash_text(xxh64(content.data(), content.size())) != record->second.hash)
         fail(ExitCode::checkpoint, "%s is corrupted: its checksum does not match the manifest's", path.c_str());
     return content;
 }
 
 // Pairs every storage of a kind with its tensor in the file.
-std::vector<std::pair<const Storage *, const uint8_t *>> match(const std::string &content, const std::string &path, const Metadata &metadata, bool of_optimizer) {
+std::vector<std::pair<const Storage *, const uint8_t *>> match(const std::string &content, const std::string &path,
+                                                               const Metadata &metadata, bool of_optimizer) {
     std::vector<TensorView> tensors = parse_safetensors(content, path);
     std::vector<std::pair<const Storage *, const uint8_t *>> out;
     for (const Storage &storage : metadata.storages) {
         if ((storage.kind == StorageKind::state) != of_optimizer) continue;
         auto found = std::find_if(tensors.begin(), tensors.end(), [&](const TensorView &t) { return t.name == storage.path; });
-        if (found == tensors.end()) fail(ExitCode::checkpoint, "%s is of another model: it has no tensor %s", path.c_str(), storage.path.c_str());
+        if (found == tensors.end())
+            fail(ExitCode::checkpoint, "%s is of another model: it has no tensor %s", path.c_str(), storage.path.c_str());
         if (found->dtype != storage.dtype || found->shape != storage.shape)
-            fail(ExitCode::checkpoint, "%s is of another model: %s is %s there and %s in this program", path.c_str(), storage.path.c_str(),
-                 type_text(found->dtype, found->shape).c_str(), type_text(storage.dtype, storage.shape).c_str());
+            fail(ExitCode::checkpoint, "%s is of another model: %s is %s there and %s in this program", path.c_str(),
+                 storage.path.c_str(), type_text(found->dtype, found->shape).c_str(),
+                 type_text(storage.dtype, storage.shape).c_str());
         out.emplace_back(&storage, found->data);
         tensors.erase(found);
     }
-    if (!tensors.empty()) fail(ExitCode::checkpoint, "%s is of another model: this program has no tensor %s", path.c_str(), tensors.front().name.c_str());
+    if (!tensors.empty())
+        fail(ExitCode::checkpoint, "%s is of another model: this program has no tensor %s", path.c_str(),
+             tensors.front().name.c_str());
     return out;
 }
 
@@ -83,7 +91,8 @@ void save_checkpoint(const std::string &run, const std::string &name, ProgramSta
     for (size_t i = 0; i < state.metadata.scalars.size(); ++i) manifest.scalars[state.metadata.scalars[i]] = state.scalars()[i];
     try {
         remove_all(fresh);
-        if (::mkdir(fresh.c_str(), 0777) != 0) fail(ExitCode::disk, "cannot create the folder %s: %s", fresh.c_str(), std::strerror(errno));
+        if (::mkdir(fresh.c_str(), 0777) != 0)
+            fail(ExitCode::disk, "cannot create the folder %s: %s", fresh.c_str(), std::strerror(errno));
         manifest.files[kWeights] = write_tensors(fresh + "/" + kWeights, state, false);
         manifest.files[kState] = write_tensors(fresh + "/" + kState, state, true);
         write_text(fresh + "/" + kManifest, print(manifest));
@@ -124,11 +133,13 @@ bool has_checkpoint(const std::string &run, const std::string &name) {
 Manifest read_manifest(const std::string &run, const std::string &name, const Metadata &metadata) {
     std::string folder = run + "/" + name;
     if (!exists(folder) && exists(aside_name(run, name))) folder = aside_name(run, name);
-    if (!exists(folder)) fail(ExitCode::checkpoint, "there is no checkpoint %s; `train --run %s` makes one", folder.c_str(), run.c_str());
+    if (!exists(folder))
+        fail(ExitCode::checkpoint, "there is no checkpoint %s; `train --run %s` makes one", folder.c_str(), run.c_str());
     std::string path = folder + "/" + kManifest;
     Manifest manifest = parse_manifest(read_file(path, ExitCode::checkpoint), path);
     if (manifest.model != metadata.model)
-        fail(ExitCode::checkpoint, "%s is a checkpoint of model %s; this program is model %s", folder.c_str(), manifest.model.c_str(), metadata.model.c_str());
+        fail(ExitCode::checkpoint, "%s is a checkpoint of model %s; this program is model %s", folder.c_str(),
+             manifest.model.c_str(), metadata.model.c_str());
     return manifest;
 }
 
@@ -143,10 +154,13 @@ Manifest load_checkpoint(const std::string &run, const std::string &name, Progra
         auto more = match(optimizer, folder + "/" + kState, state.metadata, true);
         pairs.insert(pairs.end(), more.begin(), more.end());
         if (manifest.fingerprint != state.metadata.fingerprint())
-            fail(ExitCode::checkpoint, "%s is a checkpoint of another version of model %s: the tensors agree, but the scalars of its schedule or optimizer do not",
+            fail(ExitCode::checkpoint,
+                 "%s is a checkpoint of another version of model %s: the tensors agree, but the scalars of its schedule or "
+                 "optimizer do not",
                  folder.c_str(), manifest.model.c_str());
         for (const std::string &sample : state.metadata.samples)
-            if (!manifest.sums.contains(sample)) fail(ExitCode::checkpoint, "%s/%s lacks the sum of %s", folder.c_str(), kManifest, sample.c_str());
+            if (!manifest.sums.contains(sample))
+                fail(ExitCode::checkpoint, "%s/%s lacks the sum of %s", folder.c_str(), kManifest, sample.c_str());
     }
     for (auto [storage, data] : pairs) std::memcpy(state.storage(*storage), data, size_t(storage->bytes()));
     for (const auto &[scalar, value] : manifest.scalars) state.set(scalar, value);

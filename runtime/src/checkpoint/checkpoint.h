@@ -3,9 +3,9 @@
 //   state.safetensors     the optimizer's tensors
 //   manifest.json         everything else (manifest.h), with the sizes and checksums of the two
 //
-// Saving writes a hidden folder beside the target, flushes it to the disk, and exchanges the two names in one system call, so that at
-// any moment, also of a power cut, the target is a complete checkpoint: the earlier one or the new one. Where the file system
-// cannot exchange, the earlier folder is first renamed aside; recover() puts it back if that is as far as it came.
+// Saving writes a hidden folder beside the target, flushes it to the disk, and exchanges the two names in one system call, so
+// that at any moment, also of a power cut, the target is a complete checkpoint: the earlier one or the new one. Where the file
+// system cannot exchange, the earlier folder is first renamed aside; recover() puts it back if that is as far as it came.
 #pragma once
 
 #include "checkpoint/manifest.h"

@@ -21,7 +21,9 @@ Json json_from(double value) {
     return number_text(value);
 }
 
-double double_from(const Json &json) { return json.is_string() ? std::strtod(json.get<std::string>().c_str(), nullptr) : json.get<double>(); }
+double double_from(const Json &json) {
+    return json.is_string() ? std::strtod(json.get<std::string>().c_str(), nullptr) : json.get<double>();
+}
 
 Json json_from(const std::map<std::string, double> &values) {
     Json json = Json::object();
@@ -43,7 +45,8 @@ std::string checksum(const Json &json) {
 
 Manifest read(Json json, const std::string &path) {
     const char *name = path.c_str();
-    if (!json.is_object() || json.value("format", "") != kFormat) fail(ExitCode::checkpoint, "%s is not the manifest of a checkpoint", name);
+    if (!json.is_object() || json.value("format", "") != kFormat)
+        fail(ExitCode::checkpoint, "%s is not the manifest of a checkpoint", name);
     if (int version = json.at("version"); version != kVersion)
         fail(ExitCode::checkpoint, "%s has format version %d; this program reads version %d", name, version, kVersion);
     std::string expected = json.at("checksum");
@@ -61,7 +64,8 @@ Manifest read(Json json, const std::string &path) {
     m.hypers = values_from(json.at("hypers"));
     m.scalars = values_from(json.at("scalars"));
     m.sums = values_from(json.at("sums"));
-    if (const Json &b = json.at("best"); !b.is_null()) m.best = BestSoFar{b.at("metric"), double_from(b.at("value")), b.at("epoch")};
+    if (const Json &b = json.at("best"); !b.is_null())
+        m.best = BestSoFar{b.at("metric"), double_from(b.at("value")), b.at("epoch")};
     m.data = json.at("data");
     m.records = json.at("records");
     m.seconds = double_from(json.at("seconds"));
@@ -72,11 +76,26 @@ Manifest read(Json json, const std::string &path) {
 }  // namespace
 
 std::string print(const Manifest &m) {
-    Json json = {{"format", kFormat}, {"version", kVersion}, {"model", m.model}, {"fingerprint", m.fingerprint}, {"program", m.program},
-                 {"batch", m.batch}, {"seed", m.seed}, {"epochs", m.epochs}, {"hypers", json_from(m.hypers)}, {"scalars", json_from(m.scalars)},
-                 {"sums", json_from(m.sums)}, {"best", nullptr}, {"data", m.data}, {"records", m.records}, {"seconds", json_from(m.seconds)}};
-    json["position"] = {{"step", m.position.step}, {"phase", m.position.phase}, {"epoch", m.position.epoch},
-                        {"epoch_in_phase", m.position.epoch_in_phase}, {"batch", m.position.batch}};
+    Json json = {{"format", kFormat},
+                 {"version", kVersion},
+                 {"model", m.model},
+                 {"fingerprint", m.fingerprint},
+                 {"program", m.program},
+                 {"batch", m.batch},
+                 {"seed", m.seed},
+                 {"epochs", m.epochs},
+                 {"hypers", json_from(m.hypers)},
+                 {"scalars", json_from(m.scalars)},
+                 {"sums", json_from(m.sums)},
+                 {"best", nullptr},
+                 {"data", m.data},
+                 {"records", m.records},
+                 {"seconds", json_from(m.seconds)}};
+    json["position"] = {{"step", m.position.step},
+                        {"phase", m.position.phase},
+                        {"epoch", m.position.epoch},
+                        {"epoch_in_phase", m.position.epoch_in_phase},
+                        {"batch", m.position.batch}};
     if (m.best) json["best"] = {{"metric", m.best->metric}, {"value", json_from(m.best->value)}, {"epoch", m.best->epoch}};
     json["files"] = Json::object();
     for (const auto &[file, record] : m.files) json["files"][file] = {{"bytes", record.bytes}, {"xxh64", record.hash}};

@@ -12,9 +12,9 @@ namespace kiln::runtime {
 /// Where a run stands: the next thing to do is batch `batch` of epoch `epoch`. batch == batches per epoch: the epoch's
 /// steps are done, but not yet its validation.
 struct Position {
-    int64_t step = 0;            ///< steps done, over the whole run
-    int64_t phase = 0;           ///< phases.size(): the run is complete
-    int64_t epoch = 0;           ///< epochs completed, over the whole run
+    int64_t step = 0;   ///< steps done, over the whole run
+    int64_t phase = 0;  ///< phases.size(): the run is complete
+    int64_t epoch = 0;  ///< epochs completed, over the whole run
     int64_t epoch_in_phase = 0;
     int64_t batch = 0;
     bool operator==(const Position &) const = default;
@@ -36,14 +36,14 @@ struct Manifest {
     int64_t batch = 0;
     uint64_t seed = 0;
     Position position;
-    std::vector<int64_t> epochs;              ///< of each phase, as this run was told
+    std::vector<int64_t> epochs;  ///< of each phase, as this run was told
     std::map<std::string, double> hypers;
-    std::map<std::string, double> scalars;    ///< all of them, globals included
-    std::map<std::string, double> sums;       ///< of the running epoch, by sample name
+    std::map<std::string, double> scalars;  ///< all of them, globals included
+    std::map<std::string, double> sums;     ///< of the running epoch, by sample name
     std::optional<BestSoFar> best;
-    std::string data;                         ///< the folder given as --data
-    int64_t records = 0;                      ///< of the training split
-    double seconds = 0;                       ///< spent training
+    std::string data;     ///< the folder given as --data
+    int64_t records = 0;  ///< of the training split
+    double seconds = 0;   ///< spent training
     std::map<std::string, FileRecord> files;
 };
 

@@ -37,7 +37,8 @@ std::vector<TensorView> parse(const std::string &content, const std::string &pat
         auto offsets = entry.at("data_offsets").get<std::vector<int64_t>>();
         int64_t elements = 1;
         for (int64_t extent : tensor.shape)
-            if (extent < 0 || __builtin_mul_overflow(elements, extent, &elements) || elements > size) fail(ExitCode::checkpoint, "%s: %s has shape %s", path.c_str(), name.c_str(), shape_text(tensor.shape).c_str());
+            if (extent < 0 || __builtin_mul_overflow(elements, extent, &elements) || elements > size)
+                fail(ExitCode::checkpoint, "%s: %s has shape %s", path.c_str(), name.c_str(), shape_text(tensor.shape).c_str());
         if (offsets.size() != 2 || offsets[0] < 0 || offsets[1] > size || offsets[1] - offsets[0] != tensor.bytes())
             fail(ExitCode::checkpoint, "%s: the bytes of %s do not fit the file", path.c_str(), name.c_str());
         tensor.data = data + offsets[0];
@@ -62,8 +63,9 @@ std::string safetensors_header(const std::vector<TensorView> &tensors, const std
     for (const TensorView &tensor : tensors) {
         std::vector<std::string> extents;
         for (int64_t extent : tensor.shape) extents.push_back(std::to_string(extent));
-        json += "," + json_string(tensor.name) + ":{\"dtype\":\"" + kNames[size_t(tensor.dtype)] + "\",\"shape\":[" + join(extents, ",") + "],\"data_offsets\":[" +
-                std::to_string(offset) + "," + std::to_string(offset + tensor.bytes()) + "]}";
+        json += "," + json_string(tensor.name) + ":{\"dtype\":\"" + kNames[size_t(tensor.dtype)] + "\",\"shape\":[" +
+                join(extents, ",") + "],\"data_offsets\":[" + std::to_string(offset) + "," +
+                std::to_string(offset + tensor.bytes()) + "]}";
         offset += tensor.bytes();
     }
     json += "}";

@@ -15,7 +15,8 @@ constexpr const char *kCommands[] = {"train", "eval", "predict", "summary", "exp
 constexpr double kLargestInteger = 9007199254740992;  // 2^53: exact as a double
 
 // Flags of `train` that a hyper of the same name must not hide.
-constexpr const char *kTrainFlags[] = {"data", "run", "epochs", "seed", "threads", "resume", "overwrite", "quiet", "save-every", "help"};
+constexpr const char *kTrainFlags[] = {"data",   "run",       "epochs", "seed",       "threads",
+                                       "resume", "overwrite", "quiet",  "save-every", "help"};
 
 std::string with_dashes(std::string name) {
     std::replace(name.begin(), name.end(), '_', '-');
@@ -47,7 +48,8 @@ double parse_hyper(const Hyper &hyper, const std::string &text) {
     }
     char *end = nullptr;
     double value = std::strtod(text.c_str(), &end);
-    if (text.empty() || *end != '\0' || !std::isfinite(value)) fail(ExitCode::usage, "--%s: `%s` is not a number", flag, text.c_str());
+    if (text.empty() || *end != '\0' || !std::isfinite(value))
+        fail(ExitCode::usage, "--%s: `%s` is not a number", flag, text.c_str());
     if (hyper.kind == HyperKind::integer && (value != std::floor(value) || std::abs(value) > kLargestInteger))
         fail(ExitCode::usage, "--%s: `%s` is not a whole number", flag, text.c_str());
     return value;
@@ -61,7 +63,8 @@ std::vector<int64_t> parse_epochs(const std::string &text) {
         std::string part = text.substr(begin, end - begin);
         char *after = nullptr;
         long long value = std::strtoll(part.c_str(), &after, 10);
-        if (part.empty() || *after != '\0' || value < 0 || value > 1000000000) fail(ExitCode::usage, "--epochs: `%s` is not a number of epochs", text.c_str());
+        if (part.empty() || *after != '\0' || value < 0 || value > 1000000000)
+            fail(ExitCode::usage, "--epochs: `%s` is not a number of epochs", text.c_str());
         epochs.push_back(value);
         begin = end + 1;
     }
@@ -73,8 +76,10 @@ std::string footer(const Metadata &metadata, const std::string &name) {
     if (!metadata.hypers.empty()) {
         std::vector<std::vector<std::string>> rows;
         for (const Hyper &hyper : metadata.hypers) {
-            std::string value = hyper.kind == HyperKind::boolean ? (hyper.default_value != 0 ? "true" : "false") : number_text(hyper.default_value);
-            rows.push_back({"  " + flag_of(hyper).substr(0, flag_of(hyper).find(',')), kind_text(hyper.kind), "[" + value + "]", hyper.doc});
+            std::string value = hyper.kind == HyperKind::boolean ? (hyper.default_value != 0 ? "true" : "false")
+                                                                 : number_text(hyper.default_value);
+            rows.push_back(
+                {"  " + flag_of(hyper).substr(0, flag_of(hyper).find(',')), kind_text(hyper.kind), "[" + value + "]", hyper.doc});
         }
         text += "Hyper-parameters (flags of train):\n" + table(rows, {}) + "\n";
     }
@@ -95,7 +100,9 @@ std::string base_name(const std::string &path) {
 std::string signature(const Metadata &metadata) {
     std::vector<std::string> inputs;
     for (const Column &column : metadata.columns)
-        inputs.push_back(column.name + ": " + (column.classes > 0 ? format("class[%lld]", (long long)column.classes) : type_text(column.dtype, column.shape)));
+        inputs.push_back(
+            column.name + ": " +
+            (column.classes > 0 ? format("class[%lld]", (long long)column.classes) : type_text(column.dtype, column.shape)));
     return metadata.model + "(" + join(inputs, ", ") + ")";
 }
 
@@ -117,11 +124,13 @@ SaveEvery parse_save_every(const std::string &text) {
 CommandLine parse_command_line(int argc, char **argv, const Metadata &metadata) {
     std::string name = argc > 0 ? base_name(argv[0]) : metadata.model;
     std::vector<std::string> arguments(argv + std::min(argc, 1), argv + argc);
-    bool names_command = !arguments.empty() && std::find(std::begin(kCommands), std::end(kCommands), arguments[0]) != std::end(kCommands);
+    bool names_command =
+        !arguments.empty() && std::find(std::begin(kCommands), std::end(kCommands), arguments[0]) != std::end(kCommands);
     bool asks_program = !arguments.empty() && (arguments[0] == "--help" || arguments[0] == "-h" || arguments[0] == "--version");
     if (!names_command && !asks_program) {
         if (!arguments.empty() && arguments[0].rfind("-", 0) != 0)
-            fail(ExitCode::usage, "there is no command `%s`; commands: train, eval, predict, summary, explain", arguments[0].c_str());
+            fail(ExitCode::usage, "there is no command `%s`; commands: train, eval, predict, summary, explain",
+                 arguments[0].c_str());
         arguments.insert(arguments.begin(), "train");
     }
 
@@ -141,24 +150,40 @@ CommandLine parse_command_line(int argc, char **argv, const Metadata &metadata) 
     auto add_hypers = [&](CLI::App *command) {
         for (size_t i = 0; i < metadata.hypers.size(); ++i) {
             const Hyper &hyper = metadata.hypers[i];
-            CLI::Option *option = command->add_option(flag_of(hyper), values[i], hyper.doc)->type_name(kind_text(hyper.kind))->group("Hyper-parameters");
-            option->default_str(hyper.kind == HyperKind::boolean ? (hyper.default_value != 0 ? "true" : "false") : number_text(hyper.default_value));
+            CLI::Option *option = command->add_option(flag_of(hyper), values[i], hyper.doc)
+                                      ->type_name(kind_text(hyper.kind))
+                                      ->group("Hyper-parameters");
+            option->default_str(hyper.kind == HyperKind::boolean ? (hyper.default_value != 0 ? "true" : "false")
+                                                                 : number_text(hyper.default_value));
         }
     };
     auto add_threads = [&](CLI::App *command) {
-        command->add_option("--threads", result.threads, "threads to compute with; any number gives the same numbers [all processors]")->check(CLI::Range(1, 1024).description(""))->type_name("N");
+        command
+            ->add_option("--threads", result.threads,
+                         "threads to compute with; any number gives the same numbers [all processors]")
+            ->check(CLI::Range(1, 1024).description(""))
+            ->type_name("N");
     };
     auto *train = app.add_subcommand("train", "train the model and save it in the run folder");
     train->add_option("--data", training.data, "folder of the data files")->type_name("DIR");
     train->add_option("--run", training.run, "folder of checkpoints and metrics")->type_name("DIR")->capture_default_str();
     std::vector<std::string> phase_epochs;
     for (const Phase &phase : metadata.phases) phase_epochs.push_back(std::to_string(phase.epochs));
-    train->add_option("--epochs", epochs, "epochs to train; of several phases, one number each: 1,3")->type_name("N")->default_str(join(phase_epochs, ","));
-    auto *seed_option = train->add_option("--seed", seed, "seed of all randomness")->check(CLI::Range(uint64_t(0), uint64_t(kLargestInteger)).description(""))->type_name("N")->default_str("0");
+    train->add_option("--epochs", epochs, "epochs to train; of several phases, one number each: 1,3")
+        ->type_name("N")
+        ->default_str(join(phase_epochs, ","));
+    auto *seed_option = train->add_option("--seed", seed, "seed of all randomness")
+                            ->check(CLI::Range(uint64_t(0), uint64_t(kLargestInteger)).description(""))
+                            ->type_name("N")
+                            ->default_str("0");
     train->add_flag("--resume", training.resume, "go on where the run folder's last checkpoint stands, exactly");
     train->add_flag("--overwrite", training.overwrite, "replace the run that the run folder holds");
     train->add_flag("--quiet", training.quiet, "print nothing but errors");
-    train->add_option("--save-every", save_every, "checkpoint also within an epoch: a time (30s, 5m) or a number of steps; 0: do not")->type_name("TIME|N")->capture_default_str();
+    train
+        ->add_option("--save-every", save_every,
+                     "checkpoint also within an epoch: a time (30s, 5m) or a number of steps; 0: do not")
+        ->type_name("TIME|N")
+        ->capture_default_str();
     add_threads(train);
     add_hypers(train);
 
@@ -168,7 +193,9 @@ CommandLine parse_command_line(int argc, char **argv, const Metadata &metadata) 
     eval->add_option("--data", evaluation.data, "folder of the data files [the one trained on]")->type_name("DIR");
     eval->add_option("--run", evaluation.run, "run folder")->type_name("DIR")->capture_default_str();
     eval->add_option("--split", evaluation.split, "split to measure on [test, else validation, else train]")->type_name("NAME");
-    eval->add_option("--checkpoint", evaluation.checkpoint, "which checkpoint")->check(CLI::IsMember({"last", "best"}))->capture_default_str();
+    eval->add_option("--checkpoint", evaluation.checkpoint, "which checkpoint")
+        ->check(CLI::IsMember({"last", "best"}))
+        ->capture_default_str();
     eval->add_flag("--json", evaluation.json, "end with one line of JSON: every metric under its name");
     add_threads(eval);
 
@@ -177,8 +204,13 @@ CommandLine parse_command_line(int argc, char **argv, const Metadata &metadata) 
     auto *predict = app.add_subcommand("predict", "apply the trained model to pictures");
     predict->add_option("FILE", prediction.files, "PNG or PGM pictures, or IDX files (see --index)")->required();
     predict->add_option("--run", prediction.run, "run folder")->type_name("DIR")->capture_default_str();
-    predict->add_option("--checkpoint", prediction.checkpoint, "which checkpoint")->check(CLI::IsMember({"last", "best"}))->capture_default_str();
-    predict->add_option("--index", prediction.index, "which record of an IDX file, counted from 0")->check(CLI::NonNegativeNumber)->type_name("N")->capture_default_str();
+    predict->add_option("--checkpoint", prediction.checkpoint, "which checkpoint")
+        ->check(CLI::IsMember({"last", "best"}))
+        ->capture_default_str();
+    predict->add_option("--index", prediction.index, "which record of an IDX file, counted from 0")
+        ->check(CLI::NonNegativeNumber)
+        ->type_name("N")
+        ->capture_default_str();
     predict->add_flag("--art", prediction.art, "also show the picture as the model sees it, as text");
     predict->add_flag("--invert", prediction.invert, "exchange black and white first");
     add_threads(predict);
@@ -188,11 +220,16 @@ CommandLine parse_command_line(int argc, char **argv, const Metadata &metadata) 
     ExplainScheduleOptions explanation;
     auto *explain = app.add_subcommand("explain", "explain schedule: the learning rate of each step, without training");
     explain->require_subcommand(1);
-    auto *schedule = explain->add_subcommand("schedule", "the learning rate of each step; rules that watch the training keep their initial state");
+    auto *schedule = explain->add_subcommand(
+        "schedule", "the learning rate of each step; rules that watch the training keep their initial state");
     schedule->add_option("--data", explanation.data, "folder of the data files, for the steps an epoch has")->type_name("DIR");
-    schedule->add_option("--steps-per-epoch", explanation.steps_per_epoch, "steps an epoch has, instead of --data")->check(CLI::PositiveNumber)->type_name("N");
+    schedule->add_option("--steps-per-epoch", explanation.steps_per_epoch, "steps an epoch has, instead of --data")
+        ->check(CLI::PositiveNumber)
+        ->type_name("N");
     schedule->add_option("--epochs", epochs, "as for train")->type_name("N");
-    schedule->add_option("--every", explanation.every, "print every Nth step [some 20 rows a phase]")->check(CLI::PositiveNumber)->type_name("N");
+    schedule->add_option("--every", explanation.every, "print every Nth step [some 20 rows a phase]")
+        ->check(CLI::PositiveNumber)
+        ->type_name("N");
     add_hypers(schedule);
 
     for (CLI::App *each : app.get_subcommands([](CLI::App *) { return true; })) each->footer("");

@@ -10,11 +10,13 @@ namespace kiln::runtime {
 
 void explain_schedule_command(ProgramState &state, const ExplainScheduleOptions &options) {
     const Metadata &metadata = state.metadata;
-    if (!state.program.step_rule || metadata.scalar("rate") < 0) fail(ExitCode::usage, "%s declares no training", metadata.source.c_str());
+    if (!state.program.step_rule || metadata.scalar("rate") < 0)
+        fail(ExitCode::usage, "%s declares no training", metadata.source.c_str());
     std::vector<int64_t> epochs;
     for (const Phase &phase : metadata.phases) epochs.push_back(phase.epochs);
     if (options.epochs) {
-        if (options.epochs->size() != epochs.size()) fail(ExitCode::usage, "--epochs gives %zu numbers for %zu phases", options.epochs->size(), epochs.size());
+        if (options.epochs->size() != epochs.size())
+            fail(ExitCode::usage, "--epochs gives %zu numbers for %zu phases", options.epochs->size(), epochs.size());
         epochs = *options.epochs;
     }
     int64_t steps_per_epoch = options.steps_per_epoch;
@@ -23,7 +25,8 @@ void explain_schedule_command(ProgramState &state, const ExplainScheduleOptions 
         steps_per_epoch = open_split(options.data, split_named(metadata, "train"), metadata.columns).records / metadata.batch;
     }
     for (const Hyper &hyper : metadata.hypers)
-        if (auto given = options.hypers.find(hyper.name); given != options.hypers.end()) state.scalars()[hyper.scalar] = given->second;
+        if (auto given = options.hypers.find(hyper.name); given != options.hypers.end())
+            state.scalars()[hyper.scalar] = given->second;
 
     std::vector<std::vector<std::string>> rows{{"phase", "epoch", "step", "rate"}};
     int64_t step = 0, epoch = 0;
@@ -40,7 +43,8 @@ void explain_schedule_command(ProgramState &state, const ExplainScheduleOptions 
             state.set("progress", double(i) / double(steps));
             state.program.step_rule(state.context(), int32_t(p));
             if (i % every == 0 || i + 1 == steps)
-                rows.push_back({metadata.phases[p].name, std::to_string(epoch + i / steps_per_epoch + 1), std::to_string(step + 1), format("%.6g", state.get("rate", 0))});
+                rows.push_back({metadata.phases[p].name, std::to_string(epoch + i / steps_per_epoch + 1),
+                                std::to_string(step + 1), format("%.6g", state.get("rate", 0))});
         }
         epoch += epochs[p];
     }

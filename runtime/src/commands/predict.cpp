@@ -40,21 +40,25 @@ Frame picture_frame(const Metadata &metadata) {
 std::string describe_row(const Output &output, const uint8_t *values, int64_t row) {
     int64_t width = element_count(output.shape) / output.shape[0];
     std::vector<double> entries(static_cast<size_t>(width));
-    convert_elements(output.dtype, values + row * width * size_of(output.dtype), DType::f64, reinterpret_cast<uint8_t *>(entries.data()), width);
+    convert_elements(output.dtype, values + row * width * size_of(output.dtype), DType::f64,
+                     reinterpret_cast<uint8_t *>(entries.data()), width);
     if (width == 1) return output.name + " " + short_number(entries[0]);
     auto best = std::max_element(entries.begin(), entries.end());
     bool probabilities = output.name.find("probab") != std::string::npos;
-    return format("class %lld, %s %.4f", (long long)(best - entries.begin()), probabilities ? "probability" : output.name.c_str(), *best);
+    return format("class %lld, %s %.4f", (long long)(best - entries.begin()), probabilities ? "probability" : output.name.c_str(),
+                  *best);
 }
 
 }  // namespace
 
 void predict_command(ProgramState &state, const PredictOptions &options) {
     const Metadata &metadata = state.metadata;
-    if (!state.program.predict_step || metadata.outputs.empty()) fail(ExitCode::usage, "%s declares no output to predict", metadata.source.c_str());
+    if (!state.program.predict_step || metadata.outputs.empty())
+        fail(ExitCode::usage, "%s declares no output to predict", metadata.source.c_str());
     const Output &output = metadata.outputs.front();
     if (output.shape.empty() || output.shape[0] != metadata.batch)
-        fail(ExitCode::usage, "output %s is %s: not one value or row a sample", output.name.c_str(), type_text(output.dtype, output.shape).c_str());
+        fail(ExitCode::usage, "output %s is %s: not one value or row a sample", output.name.c_str(),
+             type_text(output.dtype, output.shape).c_str());
     Frame frame = picture_frame(metadata);
     std::vector<Image> pictures;
     for (const std::string &file : options.files) {
@@ -83,7 +87,8 @@ void predict_command(ProgramState &state, const PredictOptions &options) {
         state.program.predict_step(state.context());
         for (size_t row = 0; row < count; ++row) {
             if (options.art) std::printf("%s", text_art(pictures[first + row], 80).c_str());
-            std::printf("%s: %s\n", options.files[first + row].c_str(), describe_row(output, state.output(output), int64_t(row)).c_str());
+            std::printf("%s: %s\n", options.files[first + row].c_str(),
+                        describe_row(output, state.output(output), int64_t(row)).c_str());
         }
     }
 }

@@ -1,9 +1,9 @@
 #include "data/batch_stream.h"
 
+#include <pthread.h>
 #include <algorithm>
 #include <csignal>
 #include <cstring>
-#include <pthread.h>
 
 namespace kiln::runtime {
 namespace {
@@ -17,9 +17,17 @@ size_t slot_count(const std::vector<Column> &columns, int64_t batch) {
 
 }  // namespace
 
-BatchStream::BatchStream(const Dataset &dataset, const std::vector<Column> &columns, int64_t batch, std::vector<int64_t> order, Range range)
-    : dataset_(dataset), columns_(columns), batch_(batch), order_(std::move(order)), range_(range), slots_(slot_count(columns, batch)),
-      filled_(range.first), taken_(range.first), released_(range.first) {
+BatchStream::BatchStream(const Dataset &dataset, const std::vector<Column> &columns, int64_t batch, std::vector<int64_t> order,
+                         Range range)
+    : dataset_(dataset),
+      columns_(columns),
+      batch_(batch),
+      order_(std::move(order)),
+      range_(range),
+      slots_(slot_count(columns, batch)),
+      filled_(range.first),
+      taken_(range.first),
+      released_(range.first) {
     for (Slot &slot : slots_)
         for (const Column &column : columns) {
             slot.memory.emplace_back(size_t(batch * column.bytes()));

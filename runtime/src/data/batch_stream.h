@@ -28,7 +28,8 @@ public:
         int64_t first = 0, end = 0;  ///< batches
     };
     /// `order` empty: file order. Refers to dataset and columns, which must outlive it.
-    BatchStream(const Dataset &dataset, const std::vector<Column> &columns, int64_t batch, std::vector<int64_t> order, Range range);
+    BatchStream(const Dataset &dataset, const std::vector<Column> &columns, int64_t batch, std::vector<int64_t> order,
+                Range range);
     ~BatchStream();
 
     /// The next batch, null at the end. It stays valid until the following call.

@@ -1,10 +1,10 @@
 #include "data/byte_source.h"
 
+#include <unistd.h>
+#include <zlib.h>
 #include <algorithm>
 #include <cstring>
 #include <memory>
-#include <unistd.h>
-#include <zlib.h>
 
 namespace kiln::runtime {
 namespace {
@@ -64,9 +64,12 @@ void ByteSource::inflate_up_to(int64_t bytes) {
         if (got == int(want)) continue;
         int error = Z_OK;
         const char *message = ::gzerror(raw, &error);
-        if (error == Z_BUF_ERROR) fail(ExitCode::data, "%s is truncated: the compressed data end after %zu bytes of content", path_.c_str(), content_.size());
+        if (error == Z_BUF_ERROR)
+            fail(ExitCode::data, "%s is truncated: the compressed data end after %zu bytes of content", path_.c_str(),
+                 content_.size());
         if (error != Z_OK && error != Z_STREAM_END)
-            fail(ExitCode::data, "%s is corrupted after %zu bytes of content: %s", path_.c_str(), content_.size(), error == Z_ERRNO ? std::strerror(errno) : message);
+            fail(ExitCode::data, "%s is corrupted after %zu bytes of content: %s", path_.c_str(), content_.size(),
+                 error == Z_ERRNO ? std::strerror(errno) : message);
         break;
     }
     size_ = int64_t(content_.size());

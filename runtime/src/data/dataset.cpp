@@ -52,20 +52,24 @@ std::string ReaderRequest::path(const Value &value) const {
 Dataset open_split(const std::string &data_folder, const Split &split, const std::vector<Column> &columns) {
     if (data_folder.empty())
         for (const auto &[name, value] : split.arguments)
-            if (value.kind == Value::Kind::path && !value.text.starts_with('/')) fail(ExitCode::usage, "where are the data? Give --data DIR (split %s reads %s)", split.name.c_str(), value.text.c_str());
+            if (value.kind == Value::Kind::path && !value.text.starts_with('/'))
+                fail(ExitCode::usage, "where are the data? Give --data DIR (split %s reads %s)", split.name.c_str(),
+                     value.text.c_str());
     std::vector<std::string> names;
     for (const ReaderEntry &reader : kReaders) {
         if (split.reader == reader.name) return reader.open({data_folder, split, columns});
         names.push_back(reader.name);
     }
-    fail(ExitCode::data, "split %s: there is no reader %s; readers: %s", split.name.c_str(), split.reader.c_str(), join(names, ", ").c_str());
+    fail(ExitCode::data, "split %s: there is no reader %s; readers: %s", split.name.c_str(), split.reader.c_str(),
+         join(names, ", ").c_str());
 }
 
 const Split &split_named(const Metadata &metadata, const std::string &name) {
     if (const Split *split = metadata.find_split(name)) return *split;
     std::vector<std::string> names;
     for (const Split &split : metadata.splits) names.push_back(split.name);
-    fail(ExitCode::data, "%s declares no split `%s`; it has: %s", metadata.source.c_str(), name.c_str(), names.empty() ? "none" : join(names, ", ").c_str());
+    fail(ExitCode::data, "%s declares no split `%s`; it has: %s", metadata.source.c_str(), name.c_str(),
+         names.empty() ? "none" : join(names, ", ").c_str());
 }
 
 void check_shape(const Column &column, const std::vector<int64_t> &found, const std::string &path) {

@@ -1,8 +1,8 @@
 // Dataset: the records of a split, read one at a time into rows of the model's columns; and the readers that open one.
 //
-// A reader is one file data/readers/<name>.cpp that defines `Dataset open_<name>(const ReaderRequest &)`; the build makes the table
-// of readers from the names of these files. Readers give raw values: u8 pixels arrive as 0 to 255 in the
-// column's element type, and scaling is the model's business (BatchNorm at its input does it).
+// A reader is one file data/readers/<name>.cpp that defines `Dataset open_<name>(const ReaderRequest &)`; the build makes the
+// table of readers from the names of these files. Readers give raw values: u8 pixels arrive as 0 to 255 in the column's element
+// type, and scaling is the model's business (BatchNorm at its input does it).
 #pragma once
 
 #include "program/metadata.h"

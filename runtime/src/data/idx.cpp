@@ -15,7 +15,7 @@ struct ElementType {
 };
 
 // i8 (0x09) and i16 (0x0b) have no DType of their own and are widened to i32.
-constexpr ElementType kTypes[] = {{0x08, 1, DType::u8}, {0x09, 1, DType::i32}, {0x0b, 2, DType::i32},
+constexpr ElementType kTypes[] = {{0x08, 1, DType::u8},  {0x09, 1, DType::i32}, {0x0b, 2, DType::i32},
                                   {0x0c, 4, DType::i32}, {0x0d, 4, DType::f32}, {0x0e, 8, DType::f64}};
 
 const ElementType *find_type(int code) {
@@ -49,12 +49,15 @@ IdxFile::IdxFile(const std::string &path) : source_(path) {
     source_.read(0, 4, magic);
     const ElementType *type = find_type(magic[2]);
     if (magic[0] != 0 || magic[1] != 0 || !type)
-        fail(ExitCode::data, "%s is no IDX file: it begins with %02x %02x %02x %02x, not 00 00 <type 08..0e> <rank>", name, magic[0], magic[1], magic[2], magic[3]);
+        fail(ExitCode::data, "%s is no IDX file: it begins with %02x %02x %02x %02x, not 00 00 <type 08..0e> <rank>", name,
+             magic[0], magic[1], magic[2], magic[3]);
     int rank = magic[3];
     if (rank < 1 || rank > 8) fail(ExitCode::data, "%s: rank %d; 1 to 8 are supported", name, rank);
     type_ = type->code;
     header_ = 4 + 4 * rank;
-    if (source_.size() < header_) fail(ExitCode::data, "%s is truncated: its header needs %lld bytes, it has %lld", name, (long long)header_, (long long)source_.size());
+    if (source_.size() < header_)
+        fail(ExitCode::data, "%s is truncated: its header needs %lld bytes, it has %lld", name, (long long)header_,
+             (long long)source_.size());
     __int128 record_bytes = type->bytes;
     for (int axis = 0; axis < rank; ++axis) {
         uint8_t bytes[4];
@@ -71,15 +74,19 @@ IdxFile::IdxFile(const std::string &path) : source_(path) {
     }
     if (records_ == 0) fail(ExitCode::data, "%s holds no records", name);
     record_bytes_ = int64_t(record_bytes);
-    if (record_bytes * records_ > (int64_t(1) << 60)) fail(ExitCode::data, "%s: %lld records of %lld bytes cannot be", name, (long long)records_, (long long)record_bytes_);
+    if (record_bytes * records_ > (int64_t(1) << 60))
+        fail(ExitCode::data, "%s: %lld records of %lld bytes cannot be", name, (long long)records_, (long long)record_bytes_);
     int64_t expected = header_ + records_ * record_bytes_;
     source_.expect(expected);
     if (source_.size() < expected)
-        fail(ExitCode::data, "%s is truncated: %lld records of %lld bytes need %lld bytes, it has %lld and ends in record %lld (counted from 0)", name,
-             (long long)records_, (long long)record_bytes_, (long long)expected, (long long)source_.size(), (long long)((source_.size() - header_) / record_bytes_));
+        fail(ExitCode::data,
+             "%s is truncated: %lld records of %lld bytes need %lld bytes, it has %lld and ends in record %lld (counted from 0)",
+             name, (long long)records_, (long long)record_bytes_, (long long)expected, (long long)source_.size(),
+             (long long)((source_.size() - header_) / record_bytes_));
     if (source_.size() > expected)
-        fail(ExitCode::data, "%s is oversized: %lld records of %lld bytes need %lld bytes, it has %s", name, (long long)records_, (long long)record_bytes_,
-             (long long)expected, source_.compressed() ? "more" : std::to_string(source_.size()).c_str());
+        fail(ExitCode::data, "%s is oversized: %lld records of %lld bytes need %lld bytes, it has %s", name, (long long)records_,
+             (long long)record_bytes_, (long long)expected,
+             source_.compressed() ? "more" : std::to_string(source_.size()).c_str());
 }
 
 void IdxFile::read(int64_t record, DType dtype, uint8_t *to) const {

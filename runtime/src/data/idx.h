@@ -1,5 +1,5 @@
-// IDX files (Y. LeCun's format of the MNIST files): a magic number 0 0 <type> <rank>, the extents as big-endian u32, then the elements,
-// big-endian, row-major. The first extent counts the records.
+// IDX files (Y. LeCun's format of the MNIST files): a magic number 0 0 <type> <rank>, the extents as big-endian u32, then the
+// elements, big-endian, row-major. The first extent counts the records.
 #pragma once
 
 #include "data/byte_source.h"

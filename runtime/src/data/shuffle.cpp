@@ -18,7 +18,8 @@ std::vector<int64_t> shuffled_order(int64_t records, uint64_t seed, uint64_t epo
     std::vector<int64_t> order(static_cast<std::size_t>(records));
     std::iota(order.begin(), order.end(), 0);
     for (uint64_t i = uint64_t(records); i-- > 1;) {
-        auto random = philox({uint32_t(i), uint32_t(i >> 32), uint32_t(epoch), uint32_t(epoch >> 32)}, {uint32_t(seed), uint32_t(seed >> 32)});
+        auto random = philox({uint32_t(i), uint32_t(i >> 32), uint32_t(epoch), uint32_t(epoch >> 32)},
+                             {uint32_t(seed), uint32_t(seed >> 32)});
         uint64_t bits = uint64_t(random[1]) << 32 | random[0];
         // The high word of a 64x64-bit product: uniform over 0..i up to a bias of i / 2^64.
         auto j = uint64_t((unsigned __int128)bits * (i + 1) >> 64);

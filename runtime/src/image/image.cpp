@@ -16,8 +16,11 @@ Image image_from_idx(const std::string &path, int64_t index) {
     std::vector<int64_t> shape = file.record_shape();
     if (shape.size() == 2) shape.push_back(1);
     if (shape.size() != 3 || (shape[2] != 1 && shape[2] != 3))
-        fail(ExitCode::data, "%s holds no pictures: a record has shape %s", path.c_str(), shape_text(file.record_shape()).c_str());
-    if (index >= file.records()) fail(ExitCode::data, "%s has %lld records; --index %lld counts from 0", path.c_str(), (long long)file.records(), (long long)index);
+        fail(ExitCode::data, "%s holds no pictures: a record has shape %s", path.c_str(),
+             shape_text(file.record_shape()).c_str());
+    if (index >= file.records())
+        fail(ExitCode::data, "%s has %lld records; --index %lld counts from 0", path.c_str(), (long long)file.records(),
+             (long long)index);
     Image image{shape[0], shape[1], shape[2], std::vector<float>(size_t(element_count(shape)))};
     file.read(index, DType::f32, reinterpret_cast<uint8_t *>(image.values.data()));
     return image;
@@ -39,7 +42,8 @@ std::vector<Tap> taps(int64_t from, int64_t to) {
         int64_t last = std::min<int64_t>(from - 1, int64_t(std::floor(centre + radius)));
         double sum = 0;
         for (int64_t j = tap.first; j <= last; ++j) sum += std::max(0.0, 1 - std::abs(double(j) - centre) / radius);
-        for (int64_t j = tap.first; j <= last; ++j) tap.weights.push_back(float(std::max(0.0, 1 - std::abs(double(j) - centre) / radius) / sum));
+        for (int64_t j = tap.first; j <= last; ++j)
+            tap.weights.push_back(float(std::max(0.0, 1 - std::abs(double(j) - centre) / radius) / sum));
         out.push_back(std::move(tap));
     }
     return out;
@@ -52,7 +56,8 @@ Image read_image(const std::string &path, int64_t index) {
     uint8_t magic[4] = {};
     read_at(file, path, magic, 4, 0, ExitCode::data);
     if (magic[0] == 0x89 && magic[1] == 'P') return read_png(path);
-    if (magic[0] == 'P' && (magic[1] == '2' || magic[1] == '3' || magic[1] == '5' || magic[1] == '6')) return read_pnm(path, read_file(path, ExitCode::data));
+    if (magic[0] == 'P' && (magic[1] == '2' || magic[1] == '3' || magic[1] == '5' || magic[1] == '6'))
+        return read_pnm(path, read_file(path, ExitCode::data));
     if ((magic[0] == 0 && magic[1] == 0) || (magic[0] == 0x1f && magic[1] == 0x8b)) return image_from_idx(path, index);
     fail(ExitCode::data, "%s is neither a PNG, a PGM or PPM, nor an IDX file", path.c_str());
 }

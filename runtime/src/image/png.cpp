@@ -1,9 +1,9 @@
 #include "image/image.h"
 #include "support/failure.h"
 
+#include <png.h>
 #include <cerrno>
 #include <cstring>
-#include <png.h>
 
 namespace kiln::runtime {
 

@@ -65,7 +65,8 @@ Value value_from(const Json &json) {
 
 size_t index_below(const Json &json, size_t limit, const char *what) {
     auto index = json.get<int64_t>();
-    if (index < 0 || size_t(index) >= limit) fail(ExitCode::internal, "metadata: %s index %lld is out of range", what, (long long)index);
+    if (index < 0 || size_t(index) >= limit)
+        fail(ExitCode::internal, "metadata: %s index %lld is out of range", what, (long long)index);
     return size_t(index);
 }
 
@@ -92,17 +93,24 @@ Metadata read(const Json &root) {
     m.shuffle = root.value("shuffle", true);
     each(root, "scalars", [&](const Json &j) { m.scalars.push_back(j); });
     each(root, "hypers", [&](const Json &j) {
-        m.hypers.push_back({j.at("name"), hyper_kind_from(j.value("kind", "real")), number_from(j.at("default")), j.value("doc", ""),
-                            index_below(j.at("scalar"), m.scalars.size(), "scalar")});
+        m.hypers.push_back({j.at("name"), hyper_kind_from(j.value("kind", "real")), number_from(j.at("default")),
+                            j.value("doc", ""), index_below(j.at("scalar"), m.scalars.size(), "scalar")});
     });
     each(root, "globals", [&](const Json &j) {
-        m.globals.push_back({j.at("name"), number_from(j.at("initial")), index_below(j.at("scalar"), m.scalars.size(), "scalar")});
+        m.globals.push_back(
+            {j.at("name"), number_from(j.at("initial")), index_below(j.at("scalar"), m.scalars.size(), "scalar")});
     });
-    each(root, "columns", [&](const Json &j) { m.columns.push_back({j.at("name"), dtype_from(j.at("dtype")), j.at("shape"), j.value("classes", int64_t(0))}); });
+    each(root, "columns", [&](const Json &j) {
+        m.columns.push_back({j.at("name"), dtype_from(j.at("dtype")), j.at("shape"), j.value("classes", int64_t(0))});
+    });
     each(root, "arenas", [&](const Json &j) { m.arenas.push_back({j.at("name"), j.at("bytes")}); });
     each(root, "storages", [&](const Json &j) {
-        Storage s{j.at("path"), storage_kind_from(j.at("kind")), dtype_from(j.at("dtype")), j.at("shape"),
-                  index_below(j.at("arena"), m.arenas.size(), "arena"), j.at("offset")};
+        Storage s{j.at("path"),
+                  storage_kind_from(j.at("kind")),
+                  dtype_from(j.at("dtype")),
+                  j.at("shape"),
+                  index_below(j.at("arena"), m.arenas.size(), "arena"),
+                  j.at("offset")};
         check_range(m, s.arena, s.offset, s.bytes(), s.path);
         m.storages.push_back(std::move(s));
     });
@@ -117,17 +125,21 @@ Metadata read(const Json &root) {
     m.in_training.assign(m.samples.size(), !root.contains("train_samples"));
     each(root, "train_samples", [&](const Json &j) {
         auto found = std::find(m.samples.begin(), m.samples.end(), j.get<std::string>());
-        if (found == m.samples.end()) fail(ExitCode::internal, "metadata: train_samples names %s, which samples lacks", j.get<std::string>().c_str());
+        if (found == m.samples.end())
+            fail(ExitCode::internal, "metadata: train_samples names %s, which samples lacks", j.get<std::string>().c_str());
         m.in_training[size_t(found - m.samples.begin())] = true;
     });
     each(root, "metrics", [&](const Json &j) { m.metrics.push_back({j.at("name"), j.value("higher_is_better", true)}); });
     m.best_metric = root.value("best_metric", "loss");
     each(root, "outputs", [&](const Json &j) {
-        Output o{j.at("name"), dtype_from(j.at("dtype")), j.at("shape"), index_below(j.at("arena"), m.arenas.size(), "arena"), j.at("offset")};
+        Output o{j.at("name"), dtype_from(j.at("dtype")), j.at("shape"), index_below(j.at("arena"), m.arenas.size(), "arena"),
+                 j.at("offset")};
         check_range(m, o.arena, o.offset, element_count(o.shape) * size_of(o.dtype), o.name);
         m.outputs.push_back(std::move(o));
     });
-    each(root, "layers", [&](const Json &j) { m.layers.push_back({j.at("path"), j.value("output", ""), j.value("parameters", int64_t(0))}); });
+    each(root, "layers", [&](const Json &j) {
+        m.layers.push_back({j.at("path"), j.value("output", ""), j.value("parameters", int64_t(0))});
+    });
     m.parameters = root.value("parameters", int64_t(0));
     m.peak_bytes = root.value("peak_bytes", int64_t(0));
     m.flops_per_sample = root.value("flops_per_sample", 0.0);

@@ -2,8 +2,8 @@
 
 #include "support/failure.h"
 
-#include <cstring>
 #include <sys/mman.h>
+#include <cstring>
 
 namespace kiln::runtime {
 namespace {
@@ -26,7 +26,9 @@ Memory::Memory(size_t bytes) {
     if (large) ::madvise(data_, bytes, MADV_HUGEPAGE);
 }
 
-Memory::Memory(Memory &&other) noexcept : data_(other.data_), mapped_(other.mapped_), mapping_(other.mapping_) { other.mapping_ = nullptr; }
+Memory::Memory(Memory &&other) noexcept : data_(other.data_), mapped_(other.mapped_), mapping_(other.mapping_) {
+    other.mapping_ = nullptr;
+}
 
 Memory::~Memory() {
     if (mapping_) ::munmap(mapping_, mapped_);

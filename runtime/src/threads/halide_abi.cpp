@@ -4,8 +4,8 @@
 #include "threads/pool.h"
 #include "threads/team.h"
 
-#include <cstdio>
 #include <unistd.h>
+#include <cstdio>
 
 extern "C" {
 

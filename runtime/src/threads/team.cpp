@@ -1,14 +1,14 @@
 #include "threads/team.h"
 
-#include <algorithm>
-#include <chrono>
-#include <csignal>
 #include <immintrin.h>
 #include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include <algorithm>
+#include <chrono>
+#include <csignal>
 
 namespace kiln::runtime {
 namespace {

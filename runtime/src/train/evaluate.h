@@ -16,7 +16,8 @@ struct Evaluation {
     std::vector<double> values;  ///< reported, by index in metadata.samples
 };
 
-/// Leaves the sums of a running training epoch as they were. `stop` is asked after each batch; nothing is returned once it says yes.
+/// Leaves the sums of a running training epoch as they were. `stop` is asked after each batch; nothing is returned once it says
+/// yes.
 std::optional<Evaluation> evaluate(ProgramState &state, const Dataset &dataset, const std::function<bool()> &stop);
 
 }  // namespace kiln::runtime

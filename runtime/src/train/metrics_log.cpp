@@ -36,10 +36,14 @@ std::string csv_header(const Metadata &metadata, bool with_validation) {
 }
 
 MetricsLog::MetricsLog(const std::string &run, const Metadata &metadata, bool with_validation, int64_t epochs)
-    : metadata_(metadata), with_validation_(with_validation), csv_path_(run + "/metrics.csv"), jsonl_path_(run + "/metrics.jsonl") {
+    : metadata_(metadata),
+      with_validation_(with_validation),
+      csv_path_(run + "/metrics.csv"),
+      jsonl_path_(run + "/metrics.jsonl") {
     std::string header = csv_header(metadata, with_validation), csv = content_of(csv_path_), rows;
     if (epochs > 0 && !csv.empty()) {
-        if (!csv.starts_with(header)) fail(ExitCode::checkpoint, "%s has other columns than this program writes", csv_path_.c_str());
+        if (!csv.starts_with(header))
+            fail(ExitCode::checkpoint, "%s has other columns than this program writes", csv_path_.c_str());
         rows = kept_lines(csv.substr(header.size()), "", epochs);
     }
     replace_file(csv_path_, header + rows);
@@ -51,8 +55,8 @@ MetricsLog::MetricsLog(const std::string &run, const Metadata &metadata, bool wi
 
 void MetricsLog::append(const EpochRow &row) {
     std::string csv = std::to_string(row.epoch) + "," + row.phase + "," + std::to_string(row.step) + "," + number_text(row.rate);
-    std::string json = "{\"epoch\":" + std::to_string(row.epoch) + ",\"phase\":" + json_string(row.phase) + ",\"step\":" + std::to_string(row.step) +
-                       ",\"rate\":" + json_number(row.rate);
+    std::string json = "{\"epoch\":" + std::to_string(row.epoch) + ",\"phase\":" + json_string(row.phase) +
+                       ",\"step\":" + std::to_string(row.step) + ",\"rate\":" + json_number(row.rate);
     auto add = [&](const char *split, const std::vector<double> &values, bool training) {
         std::vector<std::string> fields;
         for (size_t i = 0; i < values.size(); ++i) {

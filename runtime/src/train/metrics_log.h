@@ -22,8 +22,8 @@ struct EpochRow {
 
 class MetricsLog {
 public:
-    /// Opens or creates both files, keeping rows of the first `epochs` epochs. Throws Failure (disk; checkpoint if metrics.csv there
-    /// has other columns).
+    /// Opens or creates both files, keeping rows of the first `epochs` epochs. Throws Failure (disk; checkpoint if metrics.csv
+    /// there has other columns).
     MetricsLog(const std::string &run, const Metadata &metadata, bool with_validation, int64_t epochs);
     void append(const EpochRow &row);
 

@@ -2,9 +2,9 @@
 
 #include "support/text.h"
 
-#include <algorithm>
 #include <sys/ioctl.h>
 #include <unistd.h>
+#include <algorithm>
 
 namespace kiln::runtime {
 namespace {
@@ -30,7 +30,8 @@ std::string progress_line(const ProgressState &s, int width) {
     std::string head = format("epoch %lld/%lld", (long long)s.epoch, (long long)s.epochs);
     if (!s.phase.empty()) head = s.phase + " " + head;
     // By importance: the last ones go first on a narrow terminal.
-    std::vector<std::string> parts{format("%lld/%lld", (long long)s.batch, (long long)s.batches), "ETA " + duration_text(s.seconds_left)};
+    std::vector<std::string> parts{format("%lld/%lld", (long long)s.batch, (long long)s.batches),
+                                   "ETA " + duration_text(s.seconds_left)};
     for (size_t i = 0; i < s.names.size(); ++i) parts.push_back(s.names[i] + " " + short_number(s.values[i]));
     parts.push_back(format("%.0f samples/s", s.samples_per_second));
     int budget = width - 1 - int(head.size()) - (kNarrowestBar + 4);

@@ -11,13 +11,13 @@
 namespace kiln::runtime {
 
 struct ProgressState {
-    std::string phase;          ///< shown if the run has several
-    int64_t epoch = 0, epochs = 0;  ///< 1-based, over the run
-    int64_t batch = 0, batches = 0; ///< done, of the epoch
-    double seconds_left = 0;    ///< of the whole run
+    std::string phase;               ///< shown if the run has several
+    int64_t epoch = 0, epochs = 0;   ///< 1-based, over the run
+    int64_t batch = 0, batches = 0;  ///< done, of the epoch
+    double seconds_left = 0;         ///< of the whole run
     double samples_per_second = 0;
     std::vector<std::string> names;
-    std::vector<double> values; ///< running means of the epoch
+    std::vector<double> values;  ///< running means of the epoch
 };
 
 /// One line of at most `width` characters: what does not fit is left out from the right, then the bar shrinks.

@@ -3,16 +3,20 @@
 #include "checkpoint/checkpoint.h"
 #include "support/text.h"
 
-#include <cerrno>
-#include <cstring>
 #include <fcntl.h>
 #include <sys/file.h>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
 
 namespace kiln::runtime {
 namespace {
 
-bool holds_run(const std::string &run) {
-    return has_checkpoint(run, "last") || has_checkpoint(run, "best");
+bool holds_run(const std::string &run) { return has_checkpoint(run, "last") || has_checkpoint(run, "best"); }
+
+// So that `eval` finds the data from another folder too.
+std::string absolute(const std::string &path) {
+    return path.empty() ? path : std::filesystem::absolute(path).lexically_normal().string();
 }
 
 std::vector<int64_t> epochs_of(const Metadata &metadata, const TrainOptions &options, const std::vector<int64_t> &otherwise) {
@@ -20,8 +24,9 @@ std::vector<int64_t> epochs_of(const Metadata &metadata, const TrainOptions &opt
     if (options.epochs->size() != metadata.phases.size()) {
         std::vector<std::string> names;
         for (const Phase &phase : metadata.phases) names.push_back(phase.name);
-        fail(ExitCode::usage, "--epochs gives %zu numbers, but this run has %zu phases (%s): one number for each, such as --epochs 1,3", options.epochs->size(),
-             metadata.phases.size(), join(names, ", ").c_str());
+        fail(ExitCode::usage,
+             "--epochs gives %zu numbers, but this run has %zu phases (%s): one number for each, such as --epochs 1,3",
+             options.epochs->size(), metadata.phases.size(), join(names, ", ").c_str());
     }
     return *options.epochs;
 }
@@ -34,7 +39,7 @@ Manifest new_run(ProgramState &state, const TrainOptions &options) {
     manifest.program = metadata.version;
     manifest.batch = metadata.batch;
     manifest.seed = options.seed.value_or(0);
-    manifest.data = options.data;
+    manifest.data = absolute(options.data);
     std::vector<int64_t> epochs;
     for (const Phase &phase : metadata.phases) epochs.push_back(phase.epochs);
     manifest.epochs = epochs_of(metadata, options, epochs);
@@ -55,12 +60,13 @@ void change_epochs(Manifest &manifest, const std::vector<int64_t> &epochs, const
     int64_t current = complete ? position.phase - 1 : position.phase;
     for (int64_t i = 0; i < current; ++i)
         if (epochs[size_t(i)] != manifest.epochs[size_t(i)])
-            fail(ExitCode::usage, "--epochs: phase %s is over after %lld epochs; that cannot be changed on resume", metadata.phases[size_t(i)].name.c_str(),
-                 (long long)manifest.epochs[size_t(i)]);
+            fail(ExitCode::usage, "--epochs: phase %s is over after %lld epochs; that cannot be changed on resume",
+                 metadata.phases[size_t(i)].name.c_str(), (long long)manifest.epochs[size_t(i)]);
     int64_t done = complete ? manifest.epochs.back() : position.epoch_in_phase;
     int64_t now = epochs[size_t(current)];
     if (now < done + (!complete && position.batch > 0))
-        fail(ExitCode::usage, "--epochs %lld: phase %s has already had more", (long long)now, metadata.phases[size_t(current)].name.c_str());
+        fail(ExitCode::usage, "--epochs %lld: phase %s has already had more", (long long)now,
+             metadata.phases[size_t(current)].name.c_str());
     if (complete && now > done) {
         position.phase = current;
         position.epoch_in_phase = done;
@@ -75,19 +81,25 @@ Manifest resumed_run(ProgramState &state, const TrainOptions &options) {
     const Metadata &metadata = state.metadata;
     Manifest manifest = load_checkpoint(options.run, "last", state, true);
     if (manifest.batch != metadata.batch)
-        fail(ExitCode::checkpoint, "%s/last was made with batches of %lld; this program's are of %lld", options.run.c_str(), (long long)manifest.batch, (long long)metadata.batch);
+        fail(ExitCode::checkpoint, "%s/last was made with batches of %lld; this program's are of %lld", options.run.c_str(),
+             (long long)manifest.batch, (long long)metadata.batch);
     if (options.seed && *options.seed != manifest.seed)
-        fail(ExitCode::usage, "--seed %llu differs from the checkpoint's %llu: leave it out, or start a new run", (unsigned long long)*options.seed, (unsigned long long)manifest.seed);
+        fail(ExitCode::usage, "--seed %llu differs from the checkpoint's %llu: leave it out, or start a new run",
+             (unsigned long long)*options.seed, (unsigned long long)manifest.seed);
     for (const auto &[name, value] : options.hypers) {
         auto saved = manifest.hypers.find(name);
         if (saved != manifest.hypers.end() && saved->second != value)
-            fail(ExitCode::usage, "--%s %s differs from the checkpoint's %s: leave it out, or start a new run", name.c_str(), number_text(value).c_str(), number_text(saved->second).c_str());
+            fail(ExitCode::usage, "--%s %s differs from the checkpoint's %s: leave it out, or start a new run", name.c_str(),
+                 number_text(value).c_str(), number_text(saved->second).c_str());
     }
     const Position &p = manifest.position;
-    bool sound = manifest.epochs.size() == metadata.phases.size() && p.phase >= 0 && p.phase <= int64_t(manifest.epochs.size()) && p.batch >= 0 && p.step >= 0 && p.epoch >= 0;
-    if (!sound) fail(ExitCode::checkpoint, "%s/last is a checkpoint of a run with %zu phases; this program has %zu", options.run.c_str(), manifest.epochs.size(), metadata.phases.size());
+    bool sound = manifest.epochs.size() == metadata.phases.size() && p.phase >= 0 && p.phase <= int64_t(manifest.epochs.size()) &&
+                 p.batch >= 0 && p.step >= 0 && p.epoch >= 0;
+    if (!sound)
+        fail(ExitCode::checkpoint, "%s/last is a checkpoint of a run with %zu phases; this program has %zu", options.run.c_str(),
+             manifest.epochs.size(), metadata.phases.size());
     change_epochs(manifest, epochs_of(metadata, options, manifest.epochs), metadata);
-    if (!options.data.empty()) manifest.data = options.data;
+    if (!options.data.empty()) manifest.data = absolute(options.data);
     return manifest;
 }
 
@@ -98,12 +110,15 @@ FileDescriptor claim_run_folder(const TrainOptions &options) {
     make_folders(options.run);
     FileDescriptor folder(::open(run, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!folder.valid()) fail(ExitCode::disk, "cannot open the folder %s: %s", run, std::strerror(errno));
-    if (::flock(folder.number(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) fail(ExitCode::checkpoint, "another training is writing to %s", run);
+    if (::flock(folder.number(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
+        fail(ExitCode::checkpoint, "another training is writing to %s", run);
     if (options.overwrite && !options.resume) {
-        for (const char *name : {"last", "best", ".last.new", ".last.old", ".best.new", ".best.old", "metrics.csv", "metrics.jsonl"})
+        for (const char *name :
+             {"last", "best", ".last.new", ".last.old", ".best.new", ".best.old", "metrics.csv", "metrics.jsonl"})
             remove_all(options.run + "/" + name);
     } else if (!options.resume && holds_run(options.run)) {
-        fail(ExitCode::checkpoint, "%s already holds a run: go on with it by --resume, replace it by --overwrite, or name another --run", run);
+        fail(ExitCode::checkpoint,
+             "%s already holds a run: go on with it by --resume, replace it by --overwrite, or name another --run", run);
     }
     recover(options.run);
     return folder;
@@ -112,9 +127,11 @@ FileDescriptor claim_run_folder(const TrainOptions &options) {
 Manifest begin_run(ProgramState &state, const TrainOptions &options) {
     if (options.resume) {
         if (has_checkpoint(options.run, "last")) return resumed_run(state, options);
-        // A run that was killed before its first checkpoint starts over, which gives the same numbers. best/ alone means last/ was lost.
+        // A run that was killed before its first checkpoint starts over, which gives the same numbers. best/ alone means last/
+        // was lost.
         if (has_checkpoint(options.run, "best"))
-            fail(ExitCode::checkpoint, "%s has best/ but no last/ to resume from; copy best/ to last/ to go on from there", options.run.c_str());
+            fail(ExitCode::checkpoint, "%s has best/ but no last/ to resume from; copy best/ to last/ to go on from there",
+                 options.run.c_str());
     }
     return new_run(state, options);
 }

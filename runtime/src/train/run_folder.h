@@ -7,8 +7,8 @@
 
 namespace kiln::runtime {
 
-/// Creates the folder if need be and locks it against a second training. Refuses a folder that holds a run, unless it is to be resumed
-/// or overwritten. The lock lasts as long as the descriptor.
+/// Creates the folder if need be and locks it against a second training. Refuses a folder that holds a run, unless it is to be
+/// resumed or overwritten. The lock lasts as long as the descriptor.
 FileDescriptor claim_run_folder(const TrainOptions &options);
 
 /// The manifest a run begins with: from options and metadata, or from `last/`, whose tensors are then loaded into state. What the

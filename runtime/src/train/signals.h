@@ -4,8 +4,8 @@
 
 namespace kiln::runtime {
 
-/// Installs the handlers, and ignores SIGPIPE (a closed pipe is reported at the end, the run goes on) and SIGXFSZ (a file-size limit
-/// is a failed write like any other).
+/// Installs the handlers, and ignores SIGPIPE (a closed pipe is reported at the end, the run goes on) and SIGXFSZ (a file-size
+/// limit is a failed write like any other).
 void catch_stop_signals();
 
 /// The signal that arrived, 0 if none did.

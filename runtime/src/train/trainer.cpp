@@ -11,12 +11,12 @@
 #include "train/run_folder.h"
 #include "train/signals.h"
 
+#include <unistd.h>
 #include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <csignal>
 #include <numeric>
-#include <unistd.h>
 
 namespace kiln::runtime {
 namespace {
@@ -71,18 +71,28 @@ private:
 };
 
 Trainer::Trainer(ProgramState &state, const TrainOptions &options)
-    : state_(state), metadata_(state.metadata), options_(options), claim_(claim_run_folder(options)), manifest_(begin_run(state, options)),
+    : state_(state),
+      metadata_(state.metadata),
+      options_(options),
+      claim_(claim_run_folder(options)),
+      manifest_(begin_run(state, options)),
       progress_(style_for(options.out, options.quiet), options.out) {
     training_ = open_split(manifest_.data, split_named(metadata_, "train"), metadata_.columns);
     if (training_.records < metadata_.batch)
-        fail(ExitCode::data, "a batch of %lld is larger than the training data: %s has %lld records", (long long)metadata_.batch, training_.description.c_str(), (long long)training_.records);
+        fail(ExitCode::data, "a batch of %lld is larger than the training data: %s has %lld records", (long long)metadata_.batch,
+             training_.description.c_str(), (long long)training_.records);
     if (manifest_.records != 0 && manifest_.records != training_.records)
-        fail(ExitCode::data, "the training data have %lld records (%s), but the checkpoint was made with %lld: a run resumes only on its own data", (long long)training_.records,
-             training_.description.c_str(), (long long)manifest_.records);
+        fail(
+            ExitCode::data,
+            "the training data have %lld records (%s), but the checkpoint was made with %lld: a run resumes only on its own data",
+            (long long)training_.records, training_.description.c_str(), (long long)manifest_.records);
     manifest_.records = training_.records;
     batches_ = training_.records / metadata_.batch;
-    if (position().batch > batches_) fail(ExitCode::checkpoint, "%s/last stands at batch %lld of %lld", options.run.c_str(), (long long)position().batch, (long long)batches_);
-    if (const Split *split = metadata_.find_split("validation"); split && state.program.eval_step) validation_ = open_split(manifest_.data, *split, metadata_.columns);
+    if (position().batch > batches_)
+        fail(ExitCode::checkpoint, "%s/last stands at batch %lld of %lld", options.run.c_str(), (long long)position().batch,
+             (long long)batches_);
+    if (const Split *split = metadata_.find_split("validation"); split && state.program.eval_step)
+        validation_ = open_split(manifest_.data, *split, metadata_.columns);
     log_.emplace(options.run, metadata_, validation_.has_value(), position().epoch);
     earlier_seconds_ = manifest_.seconds;
     run_first_step_ = position().step;
@@ -90,11 +100,13 @@ Trainer::Trainer(ProgramState &state, const TrainOptions &options)
 
 ExitCode Trainer::run() {
     if (position().phase == int64_t(metadata_.phases.size())) {
-        progress_.line(format("%s is complete: %lld epochs, %lld steps; --epochs N trains on", options_.run.c_str(), (long long)position().epoch, (long long)position().step));
+        progress_.line(format("%s is complete: %lld epochs, %lld steps; --epochs N trains on", options_.run.c_str(),
+                              (long long)position().epoch, (long long)position().step));
         return ExitCode::ok;
     }
     if (position().step > 0)
-        progress_.line(format("resuming at step %lld (epoch %lld, batch %lld of %lld)", (long long)position().step + 1, (long long)position().epoch + 1, (long long)position().batch, (long long)batches_));
+        progress_.line(format("resuming at step %lld (epoch %lld, batch %lld of %lld)", (long long)position().step + 1,
+                              (long long)position().epoch + 1, (long long)position().batch, (long long)batches_));
     StopSignals signals;
     start_ = last_save_ = Clock::now();
     while (position().phase < int64_t(metadata_.phases.size())) {
@@ -104,11 +116,15 @@ ExitCode Trainer::run() {
         } else if (run_epoch() == Outcome::stopped) {
             save("last");
             int signal = stop_signal();
-            progress_.line(format("stopped by %s after step %lld; saved in %s/last, --resume goes on", signal == SIGINT ? "Ctrl-C" : signal == SIGTERM ? "SIGTERM" : "SIGHUP",
+            progress_.line(format("stopped by %s after step %lld; saved in %s/last, --resume goes on",
+                                  signal == SIGINT    ? "Ctrl-C"
+                                  : signal == SIGTERM ? "SIGTERM"
+                                                      : "SIGHUP",
                                   (long long)position().step, options_.run.c_str()));
             return ExitCode(128 + signal);
         }
     }
+    if (!has_checkpoint(options_.run, "last")) save("last");  // --epochs 0: the initial weights
     return ExitCode::ok;
 }
 
@@ -126,11 +142,18 @@ Trainer::Outcome Trainer::run_epoch() {
 
     std::vector<double> values = reported(state_, state_.sums(), double(batches_ * metadata_.batch));
     int64_t epoch = position().epoch + 1;
-    EpochRow row{epoch, phase().name, position().step, state_.get("rate", std::nan("")), values, validation ? validation->values : std::vector<double>{},
-                 training_seconds > 0 ? double((batches_ - epoch_first_batch_) * metadata_.batch) / training_seconds : 0, seconds()};
+    EpochRow row{epoch,
+                 phase().name,
+                 position().step,
+                 state_.get("rate", std::nan("")),
+                 values,
+                 validation ? validation->values : std::vector<double>{},
+                 training_seconds > 0 ? double((batches_ - epoch_first_batch_) * metadata_.batch) / training_seconds : 0,
+                 seconds()};
     close_epoch();
     log_->append(row);
-    std::string text = format("epoch %lld/%lld  ", (long long)epoch, (long long)total_epochs()) + metrics_text(train_names(), train_values(values));
+    std::string text = format("epoch %lld/%lld  ", (long long)epoch, (long long)total_epochs()) +
+                       metrics_text(train_names(), train_values(values));
     if (metadata_.phases.size() > 1) text = row.phase + " " + text;
     if (validation) text += "  validation " + metrics_text(metadata_.samples, validation->values);
     progress_.line(text + format("  %.0f samples/s  %.1f s", row.samples_per_second, seconds_since(epoch_start_)));
@@ -141,7 +164,8 @@ Trainer::Outcome Trainer::run_epoch() {
 }
 
 Trainer::Outcome Trainer::run_steps() {
-    auto order = metadata_.shuffle ? shuffled_order(training_.records, manifest_.seed, uint64_t(position().epoch)) : std::vector<int64_t>{};
+    auto order = metadata_.shuffle ? shuffled_order(training_.records, manifest_.seed, uint64_t(position().epoch))
+                                   : std::vector<int64_t>{};
     BatchStream stream(training_, metadata_.columns, metadata_.batch, std::move(order), {position().batch, batches_});
     while (const Batch *batch = stream.next()) {
         step(*batch);
@@ -169,10 +193,12 @@ void Trainer::step(const Batch &batch) {
     set_step_scalars();
     state_.set_columns(batch.columns);
     if (int32_t result = state_.program.train_step(state_.context(), int32_t(position().phase)); result != KILN_STEP_OK) {
-        std::string where = format("step %lld (phase %s, epoch %lld, batch %lld of %lld)", (long long)position().step + 1, phase().name.c_str(), (long long)position().epoch + 1,
-                                   (long long)position().batch + 1, (long long)batches_);
+        std::string where =
+            format("step %lld (phase %s, epoch %lld, batch %lld of %lld)", (long long)position().step + 1, phase().name.c_str(),
+                   (long long)position().epoch + 1, (long long)position().batch + 1, (long long)batches_);
         if (result != KILN_STEP_NOT_FINITE) fail(ExitCode::internal, "%s failed with code %d", where.c_str(), result);
-        fail(ExitCode::not_finite, "the loss is %s in %s, rate %s: the weights were not touched%s", number_text(state_.get("loss", std::nan(""))).c_str(), where.c_str(),
+        fail(ExitCode::not_finite, "the loss is %s in %s, rate %s: the weights were not touched%s",
+             number_text(state_.get("loss", std::nan(""))).c_str(), where.c_str(),
              short_number(state_.get("rate", std::nan(""))).c_str(),
              has_checkpoint(options_.run, "last") ? ("; the last checkpoint is in " + options_.run + "/last").c_str() : "");
     }
@@ -218,7 +244,8 @@ void Trainer::save(const std::string &name) {
 bool Trainer::save_is_due() const {
     const SaveEvery &every = options_.save_every;
     if (position().batch == batches_) return false;  // the end of the epoch follows
-    return (every.steps > 0 && steps_since_save_ >= every.steps) || (every.seconds > 0 && seconds_since(last_save_) >= every.seconds);
+    return (every.steps > 0 && steps_since_save_ >= every.steps) ||
+           (every.seconds > 0 && seconds_since(last_save_) >= every.seconds);
 }
 
 std::vector<std::string> Trainer::train_names() const {
@@ -244,7 +271,8 @@ ProgressState Trainer::progress_state() const {
     s.batches = batches_;
     double per_step = seconds_since(start_) / double(std::max<int64_t>(position().step - run_first_step_, 1));
     s.seconds_left = per_step * double(total_epochs() * batches_ - position().step);
-    s.samples_per_second = double((position().batch - epoch_first_batch_) * metadata_.batch) / std::max(seconds_since(epoch_start_), 1e-9);
+    s.samples_per_second =
+        double((position().batch - epoch_first_batch_) * metadata_.batch) / std::max(seconds_since(epoch_start_), 1e-9);
     s.names = train_names();
     s.values = train_values(reported(state_, state_.sums(), double(std::max<int64_t>(position().batch, 1) * metadata_.batch)));
     return s;

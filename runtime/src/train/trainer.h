@@ -1,7 +1,7 @@
 // Training: phases, epochs and steps; validation, metrics, checkpoints and signals around them.
 //
-// The numbers of a run are a function of the executable, the data, the seed and the hypers. Threads, checkpoints, interruptions and
-// resumption do not enter: a resumed run continues from the very state, at the very batch.
+// The numbers of a run are a function of the executable, the data, the seed and the hypers. Threads, checkpoints, interruptions
+// and resumption do not enter: a resumed run continues from the very state, at the very batch.
 #pragma once
 
 #include "kiln/exit_code.h"
@@ -22,11 +22,11 @@ struct SaveEvery {
 };
 
 struct TrainOptions {
-    std::string data;                          ///< empty: the checkpoint's on resume
+    std::string data;  ///< empty: the checkpoint's on resume
     std::string run;
     std::optional<std::vector<int64_t>> epochs;  ///< one a phase
     std::optional<uint64_t> seed;
-    std::map<std::string, double> hypers;      ///< those given, by name
+    std::map<std::string, double> hypers;  ///< those given, by name
     bool resume = false, overwrite = false, quiet = false;
     SaveEvery save_every;
     std::FILE *out = stdout;

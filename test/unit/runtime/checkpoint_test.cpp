@@ -7,17 +7,17 @@
 #include "support/failure.h"
 #include "support/hash.h"
 
-#include <cerrno>
-#include <cmath>
-#include <csignal>
-#include <cstring>
 #include <fcntl.h>
 #include <gtest/gtest.h>
-#include <limits>
 #include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <unistd.h>
+#include <cerrno>
+#include <cmath>
+#include <csignal>
+#include <cstring>
+#include <limits>
 
 namespace kiln::runtime::testing {
 namespace {
@@ -34,8 +34,10 @@ TEST(Hash, known_answers) {
 TEST(Safetensors, round_trip) {
     std::vector<float> a{1, 2, 3, 4, 5, 6};
     std::vector<uint8_t> b{7, 8, 9};
-    std::vector<TensorView> tensors{{"m/W \"q\"", DType::f32, {2, 3}, reinterpret_cast<const uint8_t *>(a.data())}, {"m/scalar", DType::f32, {}, reinterpret_cast<const uint8_t *>(a.data())},
-                                    {"m/b", DType::u8, {3}, b.data()}, {"m/empty", DType::f64, {0}, b.data()}};
+    std::vector<TensorView> tensors{{"m/W \"q\"", DType::f32, {2, 3}, reinterpret_cast<const uint8_t *>(a.data())},
+                                    {"m/scalar", DType::f32, {}, reinterpret_cast<const uint8_t *>(a.data())},
+                                    {"m/b", DType::u8, {3}, b.data()},
+                                    {"m/empty", DType::f64, {0}, b.data()}};
     std::string content = safetensors_header(tensors, "M");
     uint64_t length;
     std::memcpy(&length, content.data(), 8);
@@ -48,7 +50,8 @@ TEST(Safetensors, round_trip) {
     EXPECT_EQ(read[0].shape, (std::vector<int64_t>{2, 3}));
     EXPECT_EQ(std::memcmp(read[0].data, a.data(), 24), 0);
     // Whatever is cut off or changed in the header is refused, without reading outside the content.
-    for (size_t keep = 0; keep < content.size(); ++keep) EXPECT_THROW(parse_safetensors(content.substr(0, keep), "x"), Failure) << keep;
+    for (size_t keep = 0; keep < content.size(); ++keep)
+        EXPECT_THROW(parse_safetensors(content.substr(0, keep), "x"), Failure) << keep;
 }
 
 TEST(Safetensors, hostile_headers_are_refused) {
@@ -59,10 +62,15 @@ TEST(Safetensors, hostile_headers_are_refused) {
         return header + json + std::string(8, 'x');
     };
     EXPECT_EQ(parse_safetensors(file(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})"), "x").size(), 1u);
-    for (const char *json : {"", "{", "[]", "3", R"({"a":3})", R"({"a":{"dtype":"F16","shape":[2],"data_offsets":[0,8]}})", R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,9]}})",
-                             R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}})", R"({"a":{"dtype":"F32","shape":[-2],"data_offsets":[8,0]}})",
-                             R"({"a":{"dtype":"F32","shape":[2,4611686018427387904],"data_offsets":[0,0]}})", R"({"a":{"dtype":"F32","shape":[1099511627776,1099511627776],"data_offsets":[0,0]}})",
-                             R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0]}})", R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"b":{"dtype":"F32","shape":[1],"data_offsets":[2,6]}})"})
+    for (const char *json :
+         {"", "{", "[]", "3", R"({"a":3})", R"({"a":{"dtype":"F16","shape":[2],"data_offsets":[0,8]}})",
+          R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,9]}})",
+          R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}})",
+          R"({"a":{"dtype":"F32","shape":[-2],"data_offsets":[8,0]}})",
+          R"({"a":{"dtype":"F32","shape":[2,4611686018427387904],"data_offsets":[0,0]}})",
+          R"({"a":{"dtype":"F32","shape":[1099511627776,1099511627776],"data_offsets":[0,0]}})",
+          R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0]}})",
+          R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"b":{"dtype":"F32","shape":[1],"data_offsets":[2,6]}})"})
         EXPECT_THROW(parse_safetensors(file(json), "x"), Failure) << json;
 }
 
@@ -73,7 +81,8 @@ TEST(Manifest, round_trip_is_exact) {
     m.seed = (uint64_t(1) << 53) - 1;
     m.position = {7, 1, 2, 0, 3};
     m.epochs = {2, 1};
-    m.scalars = {{"a", 0.1 + 0.2}, {"b", std::numeric_limits<double>::infinity()}, {"c", -0.0}, {"d", std::nan("")}, {"e", 5e-324}, {"f", -std::numeric_limits<double>::infinity()}};
+    m.scalars = {{"a", 0.1 + 0.2}, {"b", std::numeric_limits<double>::infinity()}, {"c", -0.0}, {"d", std::nan("")},
+                 {"e", 5e-324},    {"f", -std::numeric_limits<double>::infinity()}};
     m.best = BestSoFar{"loss", 0.3, 2};
     Manifest r = parse_manifest(print(m), "x");
     EXPECT_EQ(r.position, m.position);
@@ -126,7 +135,8 @@ TEST_F(RunFolder, every_changed_byte_of_a_checkpoint_is_noticed) {
             write_text(last(file), good.substr(0, keep));
             EXPECT_THROW(load_checkpoint(folder / "run", "last", state, true), Failure) << file << " cut to " << keep;
         }
-        for (double scalar : state.scalars()) EXPECT_TRUE(scalar == 0 || scalar == 0.05 || scalar == 3) << "a refused checkpoint changed the state";
+        for (double scalar : state.scalars())
+            EXPECT_TRUE(scalar == 0 || scalar == 0.05 || scalar == 3) << "a refused checkpoint changed the state";
         write_text(last(file), good);
     }
     EXPECT_EQ(eval().code, 0);
@@ -286,7 +296,8 @@ TEST_F(RunFolder, a_failed_save_leaves_the_earlier_checkpoint) {
 TEST_F(RunFolder, a_full_disk_and_a_read_only_one) {
     std::string disk = folder / "disk";
     std::filesystem::create_directory(disk);
-    if (::mount("tmpfs", disk.c_str(), "tmpfs", 0, "size=128k") != 0) GTEST_SKIP() << "mounting is not permitted: " << std::strerror(errno);
+    if (::mount("tmpfs", disk.c_str(), "tmpfs", 0, "size=128k") != 0)
+        GTEST_SKIP() << "mounting is not permitted: " << std::strerror(errno);
     std::string run_folder = disk + "/run";
     auto train_there = [&](std::vector<std::string> more) {
         std::vector<std::string> all{"train", "--data", folder.path(), "--run", run_folder};

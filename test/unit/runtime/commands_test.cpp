@@ -7,9 +7,9 @@
 #include "support/text.h"
 #include "train/progress.h"
 
-#include <cmath>
 #include <gtest/gtest.h>
 #include <png.h>
+#include <cmath>
 
 namespace kiln::runtime::testing {
 namespace {
@@ -19,13 +19,16 @@ namespace {
 struct Commands : ::testing::Test {
     TemporaryFolder folder;
     void SetUp() override { write_data(folder.path()); }
-    Outcome train(const FakeOptions &options = {}) { return run({"train", "--data", folder.path(), "--run", folder / "run", "--quiet"}, options); }
+    Outcome train(const FakeOptions &options = {}) {
+        return run({"train", "--data", folder.path(), "--run", folder / "run", "--quiet"}, options);
+    }
 };
 
 TEST(CommandLineTest, help_comes_from_the_model) {
     Outcome outcome = run({"--help"});
     EXPECT_EQ(outcome.code, 0);
-    for (const char *part : {"Tell three kinds of squares apart.", "Fake(image: f32[4, 4, 1], label: class[3])", "--lr", "[0.05]", "learning rate", "--delay-us", "Exit codes:", "130"})
+    for (const char *part : {"Tell three kinds of squares apart.", "Fake(image: f32[4, 4, 1], label: class[3])", "--lr", "[0.05]",
+                             "learning rate", "--delay-us", "Exit codes:", "130"})
         EXPECT_CONTAINS(outcome.out, part);
     outcome = run({"train", "--help"});
     EXPECT_EQ(outcome.code, 0);
@@ -93,7 +96,8 @@ TEST_F(Commands, eval_counts_every_record_once) {
     double loss = 0, right = 0;
     std::string images = idx_images(27, 2).substr(16), labels = idx_labels(27, 2).substr(8);
     for (size_t i = 0; i < 27; ++i) {
-        write_text(folder / "validation-images", std::string("\0\0\x8\x3\0\0\0\x1\0\0\0\x4\0\0\0\x4", 16) + images.substr(16 * i, 16));
+        write_text(folder / "validation-images",
+                   std::string("\0\0\x8\x3\0\0\0\x1\0\0\0\x4\0\0\0\x4", 16) + images.substr(16 * i, 16));
         write_text(folder / "validation-labels", std::string("\0\0\x8\x1\0\0\0\x1", 8) + labels[i]);
         Outcome one = run({"eval", "--run", folder / "run", "--json"});
         ASSERT_EQ(one.code, 0);
@@ -124,7 +128,8 @@ TEST_F(Commands, training_without_a_validation_split) {
     FakeOptions options;
     options.with_validation = false;
     ASSERT_EQ(train(options).code, 0);
-    EXPECT_TRUE(read_text(folder / "run/metrics.csv").starts_with("epoch,phase,step,rate,train_loss,train_accuracy,samples_per_second,seconds\n"));
+    EXPECT_TRUE(read_text(folder / "run/metrics.csv")
+                    .starts_with("epoch,phase,step,rate,train_loss,train_accuracy,samples_per_second,seconds\n"));
     EXPECT_TRUE(std::filesystem::exists(folder / "run/best"));
     EXPECT_CONTAINS(run({"eval", "--run", folder / "run"}, options).out, "train of ");
 }
@@ -160,7 +165,9 @@ TEST_F(Commands, predict_reads_png_pgm_and_idx) {
 TEST_F(Commands, predict_refuses_what_is_no_picture) {
     ASSERT_EQ(train().code, 0);
     std::string png("\x89PNG\r\n\x1a\n broken", 15);
-    for (const std::string &content : {std::string(), std::string("GIF89a"), png, std::string("P5 4 4 255\nabc"), std::string("P5 0 4 255\n"), std::string("P5 99999999999 4 255\n"), std::string("P2 2 1 255\n3")}) {
+    for (const std::string &content :
+         {std::string(), std::string("GIF89a"), png, std::string("P5 4 4 255\nabc"), std::string("P5 0 4 255\n"),
+          std::string("P5 99999999999 4 255\n"), std::string("P2 2 1 255\n3")}) {
         write_text(folder / "picture", content);
         Outcome outcome = run({"predict", "--run", folder / "run", folder / "picture"});
         EXPECT_EQ(outcome.code, 3) << content;
@@ -203,8 +210,10 @@ TEST(Pictures, channels_and_text) {
 
 TEST(ProgressLine, fits_the_terminal) {
     ProgressState s;
-    s.epoch = 2, s.epochs = 4, s.batch = 469, s.batches = 938, s.seconds_left = 83, s.samples_per_second = 12345, s.names = {"loss", "accuracy"}, s.values = {0.12345, 0.9625};
-    EXPECT_EQ(progress_line(s, 120), "epoch 2/4  [###############---------------]  469/938  ETA 1:23  loss 0.1235  accuracy 0.9625  12345 samples/s");
+    s.epoch = 2, s.epochs = 4, s.batch = 469, s.batches = 938, s.seconds_left = 83, s.samples_per_second = 12345,
+    s.names = {"loss", "accuracy"}, s.values = {0.12345, 0.9625};
+    EXPECT_EQ(progress_line(s, 120),
+              "epoch 2/4  [###############---------------]  469/938  ETA 1:23  loss 0.1235  accuracy 0.9625  12345 samples/s");
     for (int width = 1; width < 130; ++width) EXPECT_LT(int(progress_line(s, width).size()), std::max(width, 1)) << width;
     EXPECT_CONTAINS(progress_line(s, 60), "ETA 1:23");
 }

@@ -6,8 +6,8 @@
 #include "data/shuffle.h"
 #include "support/failure.h"
 
-#include <algorithm>
 #include <gtest/gtest.h>
+#include <algorithm>
 #include <map>
 #include <numeric>
 
@@ -28,7 +28,9 @@ struct Data : ::testing::Test {
     TemporaryFolder folder;
     void SetUp() override { write_data(folder.path()); }
 
-    Dataset open(const std::vector<Column> &columns = kColumns, const Split &split = kSplit) { return open_split(folder.path(), split, columns); }
+    Dataset open(const std::vector<Column> &columns = kColumns, const Split &split = kSplit) {
+        return open_split(folder.path(), split, columns);
+    }
     // The message of the failure that opening ends with; its code must be `data`.
     std::string error(const std::vector<Column> &columns = kColumns, const Split &split = kSplit) {
         try {
@@ -121,7 +123,8 @@ TEST_F(Data, a_folder_in_place_of_a_file) {
 
 TEST_F(Data, truncated) {
     images(idx_images(100, 1).substr(0, 16 + 16 * 41 + 3));
-    EXPECT_CONTAINS(error(), "train-images is truncated: 100 records of 16 bytes need 1616 bytes, it has 675 and ends in record 41");
+    EXPECT_CONTAINS(error(),
+                    "train-images is truncated: 100 records of 16 bytes need 1616 bytes, it has 675 and ends in record 41");
     for (size_t bytes : {0, 1, 3, 4, 9, 15}) {
         images(idx_images(100, 1).substr(0, bytes));
         EXPECT_CONTAINS(error(), "train-images is ");
@@ -189,12 +192,14 @@ TEST_F(Data, shapes_must_agree_but_for_ones) {
     EXPECT_EQ(open({{"image", DType::f32, {4, 4}, 0}}).records, 100);
     EXPECT_EQ(open({{"image", DType::f32, {16}, 0}}).records, 100);
     EXPECT_EQ(open({{"image", DType::f32, {1, 4, 4}, 0}}).records, 100);
-    EXPECT_CONTAINS(error({{"image", DType::f32, {28, 28, 1}, 0}}), "a record has shape [4, 4], but the model's input `image` is f32[28, 28, 1]");
+    EXPECT_CONTAINS(error({{"image", DType::f32, {28, 28, 1}, 0}}),
+                    "a record has shape [4, 4], but the model's input `image` is f32[28, 28, 1]");
     EXPECT_CONTAINS(error({{"image", DType::f32, {2, 8}, 0}}), "f32[2, 8]");
 }
 
 TEST_F(Data, a_column_without_a_file) {
-    EXPECT_CONTAINS(error({{"picture", DType::f32, {4, 4}, 0}}), "no file for the model's input `picture`: idx was given images, labels");
+    EXPECT_CONTAINS(error({{"picture", DType::f32, {4, 4}, 0}}),
+                    "no file for the model's input `picture`: idx was given images, labels");
     Split split = kSplit;
     split.reader = "csv";
     EXPECT_CONTAINS(error(kColumns, split), "there is no reader csv; readers: idx");
@@ -202,7 +207,8 @@ TEST_F(Data, a_column_without_a_file) {
 
 TEST(Philox, known_answers) {
     EXPECT_EQ(philox({0, 0, 0, 0}, {0, 0}), (std::array<uint32_t, 4>{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}));
-    EXPECT_EQ(philox({~0u, ~0u, ~0u, ~0u}, {~0u, ~0u}), (std::array<uint32_t, 4>{0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}));
+    EXPECT_EQ(philox({~0u, ~0u, ~0u, ~0u}, {~0u, ~0u}),
+              (std::array<uint32_t, 4>{0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}));
 }
 
 TEST(Shuffle, is_a_permutation_that_depends_on_seed_and_epoch) {
@@ -236,7 +242,8 @@ TEST_F(Data, batches_follow_the_order_and_the_last_is_padded_with_its_first_reco
         ASSERT_NE(batch, nullptr);
         auto *labels = static_cast<const int32_t *>(batch->columns[1]);
         EXPECT_EQ(batch->valid, number == 12 ? 4 : 8);
-        for (int row = 0; row < 8; ++row) EXPECT_EQ(labels[row], expected[size_t(99 - (8 * number + (row < batch->valid ? row : 0)))]);
+        for (int row = 0; row < 8; ++row)
+            EXPECT_EQ(labels[row], expected[size_t(99 - (8 * number + (row < batch->valid ? row : 0)))]);
         EXPECT_EQ(reinterpret_cast<uintptr_t>(batch->columns[0]) % 64, 0u);
     }
     EXPECT_EQ(stream.next(), nullptr);

@@ -1,15 +1,32 @@
 #include "fake_program.h"
 
+#include <unistd.h>
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <unistd.h>
 
 namespace kiln::runtime::testing {
 namespace {
 
 constexpr int kBatch = 8, kInputs = 16, kMostClasses = 4;
-enum ScalarIndex { kSeed, kStep, kEpoch, kProgress, kStepsPerEpoch, kPhaseStep, kPhaseSteps, kPhase, kRate, kLoss, kLr, kDelay, kExplodeAt, kRounds, kNesterov, kTrend };
+enum ScalarIndex {
+    kSeed,
+    kStep,
+    kEpoch,
+    kProgress,
+    kStepsPerEpoch,
+    kPhaseStep,
+    kPhaseSteps,
+    kPhase,
+    kRate,
+    kLoss,
+    kLr,
+    kDelay,
+    kExplodeAt,
+    kRounds,
+    kNesterov,
+    kTrend
+};
 enum ArenaIndex { kWork, kParam, kState, kBuffer, kConstant };
 
 // The number of classes travels in the constant arena, as constants of a model do.
@@ -67,7 +84,8 @@ int update_input(void *context, int i, uint8_t *) {
     for (int k = 0; k < n; ++k) {
         float gradient = 0;
         for (int row = 0; row < kBatch; ++row)
-            gradient += (probabilities(c)[row * n + k] - (label(c)[row] == k)) * (image(c)[row * kInputs + i] - mean(c)[0]) / 128 / kBatch;
+            gradient += (probabilities(c)[row * n + k] - (label(c)[row] == k)) * (image(c)[row * kInputs + i] - mean(c)[0]) /
+                        128 / kBatch;
         float &m = momentum(c)[i * n + k];
         m = 0.9f * m + gradient;
         weights(c)[i * n + k] -= float(c->scalars[kRate]) * m;
@@ -116,7 +134,8 @@ std::string fake_metadata(const FakeOptions &options) {
         while (text.find("PREFIX") != std::string::npos) text.replace(text.find("PREFIX"), 6, name);
         return text;
     };
-    std::string text = R"({"model": ")" + options.model + R"(", "doc": "Tell three kinds of squares apart.", "source": "fake.model", "version": "kiln test",
+    std::string text = R"({"model": ")" + options.model +
+                       R"(", "doc": "Tell three kinds of squares apart.", "source": "fake.model", "version": "kiln test",
  "float": "f32", "batch": 8, "shuffle": true,
  "scalars": ["seed", "step", "epoch", "progress", "steps_per_epoch", "phase_step", "phase_steps", "phase", "rate", "loss", "lr", "delay_us", "explode_at", "rounds", "nesterov", "trend")" +
                        (options.extra_scalar.empty() ? "" : ", \"" + options.extra_scalar + "\"") + R"(],
@@ -126,16 +145,24 @@ std::string fake_metadata(const FakeOptions &options) {
             {"name": "rounds", "kind": "integer", "default": 3, "doc": "a whole number", "scalar": 13},
             {"name": "nesterov", "kind": "boolean", "default": false, "doc": "a truth value", "scalar": 14}],
  "globals": [{"name": "trend", "initial": 0, "scalar": 15}],
- "columns": [{"name": "image", "dtype": "f32", "shape": [4, 4, 1], "classes": 0}, {"name": "label", "dtype": "i32", "shape": [], "classes": )" + n + R"(}],
+ "columns": [{"name": "image", "dtype": "f32", "shape": [4, 4, 1], "classes": 0}, {"name": "label", "dtype": "i32", "shape": [], "classes": )" +
+                       n + R"(}],
  "arenas": [{"name": "work", "bytes": 128}, {"name": "param", "bytes": 320}, {"name": "state.m", "bytes": 320}, {"name": "buffer", "bytes": 64}, {"name": "constant", "bytes": 64}],
- "storages": [{"path": "Fake/W", "kind": "param", "dtype": "f32", "shape": [16, )" + n + R"(], "arena": 1, "offset": 0},
-              {"path": "Fake/b", "kind": "param", "dtype": "f32", "shape": [)" + n + R"(], "arena": 1, "offset": 256},
+ "storages": [{"path": "Fake/W", "kind": "param", "dtype": "f32", "shape": [16, )" +
+                       n + R"(], "arena": 1, "offset": 0},
+              {"path": "Fake/b", "kind": "param", "dtype": "f32", "shape": [)" +
+                       n + R"(], "arena": 1, "offset": 256},
               {"path": "Fake/mean", "kind": "buffer", "dtype": "f32", "shape": [1], "arena": 3, "offset": 0},
-              {"path": "Fake/W.m", "kind": "state", "dtype": "f32", "shape": [16, )" + n + R"(], "arena": 2, "offset": 0}],
- "splits": [)" + split_of("train") + (options.with_validation ? ", " + split_of("validation") : "") + R"(],
- "phases": [{"name": "main", "epochs": 3})" + (options.second_phase.empty() ? "" : R"(, {"name": ")" + options.second_phase + R"(", "epochs": 1})") + R"(],
+              {"path": "Fake/W.m", "kind": "state", "dtype": "f32", "shape": [16, )" +
+                       n + R"(], "arena": 2, "offset": 0}],
+ "splits": [)" + split_of("train") +
+                       (options.with_validation ? ", " + split_of("validation") : "") + R"(],
+ "phases": [{"name": "main", "epochs": 3})" +
+                       (options.second_phase.empty() ? "" : R"(, {"name": ")" + options.second_phase + R"(", "epochs": 1})") +
+                       R"(],
  "samples": ["loss", "accuracy"], "metrics": [{"name": "accuracy", "higher_is_better": true}], "best_metric": "accuracy",
- "outputs": [{"name": "probabilities", "dtype": "f32", "shape": [8, )" + n + R"(], "arena": 0, "offset": 0}],
+ "outputs": [{"name": "probabilities", "dtype": "f32", "shape": [8, )" +
+                       n + R"(], "arena": 0, "offset": 0}],
  "layers": [{"path": "Fake/dense", "output": "f32[8, 3]", "parameters": 51}], "parameters": 51, "flops_per_sample": 96, "peak_bytes": 896})";
     return text;
 }
@@ -143,7 +170,8 @@ std::string fake_metadata(const FakeOptions &options) {
 KilnProgram fake_program(const std::string &metadata) {
     size_t at = metadata.find("\"classes\": ", metadata.find("\"label\""));
     constants[0] = uint8_t(std::stoi(metadata.substr(at + 11)));
-    return {KILN_ABI_VERSION, metadata.c_str(), constants, nullptr, init, train_step, step_rule, epoch_end, eval_step, forward, report};
+    return {KILN_ABI_VERSION, metadata.c_str(), constants, nullptr, init,  train_step,
+            step_rule,        epoch_end,        eval_step, forward, report};
 }
 
 }  // namespace kiln::runtime::testing

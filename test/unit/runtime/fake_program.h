@@ -1,8 +1,9 @@
-// A KilnProgram written by hand: softmax regression of f32[4, 4, 1] pictures on class[3] labels, batch 8, with momentum. It is to the
-// runtime what generated code is, small enough to reason about.
+// A KilnProgram written by hand: softmax regression of f32[4, 4, 1] pictures on class[3] labels, batch 8, with momentum. It is to
+// the runtime what generated code is, small enough to reason about.
 //
-// Hypers: lr; delay_us (sleep in each step); explode_at (the step whose loss is NaN); rounds (integer) and nesterov (boolean) exist to
-// be parsed. A global `trend` follows the epochs' losses and damps the rate, so that a forgotten global changes the weights.
+// Hypers: lr; delay_us (sleep in each step); explode_at (the step whose loss is NaN); rounds (integer) and nesterov (boolean)
+// exist to be parsed. A global `trend` follows the epochs' losses and damps the rate, so that a forgotten global changes the
+// weights.
 #pragma once
 
 #include "kiln/program.h"
@@ -14,10 +15,10 @@ namespace kiln::runtime::testing {
 
 struct FakeOptions {
     std::string model = "Fake";
-    int classes = 3;              ///< also of the output: another number is another model
+    int classes = 3;  ///< also of the output: another number is another model
     bool with_validation = true;
-    std::string extra_scalar;     ///< another schedule
-    std::string second_phase;     ///< name of a second phase of one epoch
+    std::string extra_scalar;  ///< another schedule
+    std::string second_phase;  ///< name of a second phase of one epoch
 };
 
 /// The metadata of the fake program; kept alive by the caller.

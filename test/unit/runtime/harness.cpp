@@ -1,21 +1,19 @@
 #include "harness.h"
 
-#include <algorithm>
-#include <csignal>
-#include <cstdlib>
 #include <fcntl.h>
-#include <fstream>
-#include <sstream>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <zlib.h>
+#include <algorithm>
+#include <csignal>
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
 
 namespace kiln::runtime::testing {
 namespace {
 
-std::string big_endian(uint32_t value) {
-    return {char(value >> 24), char(value >> 16), char(value >> 8), char(value)};
-}
+std::string big_endian(uint32_t value) { return {char(value >> 24), char(value >> 16), char(value >> 8), char(value)}; }
 
 uint32_t next(uint32_t &state) { return state = state * 1664525 + 1013904223; }
 
@@ -35,11 +33,13 @@ TemporaryFolder::~TemporaryFolder() {
     std::filesystem::remove_all(path_, ignored);
 }
 
-Process::Process(const std::vector<std::string> &arguments, const FakeOptions &options, const std::string &out_path) : out_path_(out_path.empty() ? folder_ / "out" : out_path) {
+Process::Process(const std::vector<std::string> &arguments, const FakeOptions &options, const std::string &out_path)
+    : out_path_(out_path.empty() ? folder_ / "out" : out_path) {
     std::string metadata = fake_metadata(options);
     pid_ = ::fork();
     if (pid_ != 0) return;
-    int out = ::open(out_path_.c_str(), O_WRONLY | O_CREAT, 0600), error = ::open((folder_ / "error").c_str(), O_WRONLY | O_CREAT, 0600);
+    int out = ::open(out_path_.c_str(), O_WRONLY | O_CREAT, 0600),
+        error = ::open((folder_ / "error").c_str(), O_WRONLY | O_CREAT, 0600);
     ::dup2(out, 1);
     ::dup2(error, 2);
     KilnProgram program = fake_program(metadata);
@@ -62,7 +62,8 @@ Outcome Process::wait() {
     int status = 0;
     ::waitpid(pid_, &status, 0);
     pid_ = -1;
-    return {WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status), out_path_ == "/dev/full" ? "" : read_text(out_path_), read_text(folder_ / "error")};
+    return {WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status), out_path_ == "/dev/full" ? "" : read_text(out_path_),
+            read_text(folder_ / "error")};
 }
 
 Outcome run(const std::vector<std::string> &arguments, const FakeOptions &options) { return Process(arguments, options).wait(); }

@@ -3,9 +3,9 @@
 
 #include "fake_program.h"
 
+#include <sys/types.h>
 #include <filesystem>
 #include <string>
-#include <sys/types.h>
 #include <vector>
 
 namespace kiln::runtime::testing {

@@ -1,11 +1,11 @@
 // The thread team and the scratch pool.
+#include "threads/team.h"
 #include "kiln/program.h"
 #include "threads/pool.h"
-#include "threads/team.h"
 
+#include <gtest/gtest.h>
 #include <atomic>
 #include <cstring>
-#include <gtest/gtest.h>
 #include <numeric>
 #include <thread>
 
@@ -59,7 +59,9 @@ TEST(ThreadTeam, nested_loops_and_foreign_threads_run_serially) {
     EXPECT_EQ(halide_do_par_for(nullptr, nested, 0, 5, reinterpret_cast<uint8_t *>(counts.data())), 0);
     EXPECT_EQ(counts, std::vector<int>(50, 1));
     EXPECT_EQ(ThreadTeam::current(), &team);
-    std::thread([&] { EXPECT_EQ(halide_do_par_for(nullptr, nested, 0, 5, reinterpret_cast<uint8_t *>(counts.data())), 0); }).join();
+    std::thread([&] {
+        EXPECT_EQ(halide_do_par_for(nullptr, nested, 0, 5, reinterpret_cast<uint8_t *>(counts.data())), 0);
+    }).join();
     EXPECT_EQ(counts, std::vector<int>(50, 2));
 }
 

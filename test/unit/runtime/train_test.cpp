@@ -1,9 +1,9 @@
 // Training as a user sees it: output, metrics, determinism, resumption.
 #include "harness.h"
 
-#include <csignal>
 #include <gtest/gtest.h>
 #include <unistd.h>
+#include <csignal>
 
 namespace kiln::runtime::testing {
 namespace {
@@ -23,9 +23,12 @@ struct Train : ::testing::Test {
 std::string csv_field(const std::string &csv, size_t row, const std::string &name) {
     std::vector<std::vector<std::string>> rows(1, std::vector<std::string>(1));
     for (char c : csv) {
-        if (c == '\n') rows.emplace_back(1);
-        else if (c == ',') rows.back().emplace_back();
-        else rows.back().back() += c;
+        if (c == '\n')
+            rows.emplace_back(1);
+        else if (c == ',')
+            rows.back().emplace_back();
+        else
+            rows.back().back() += c;
     }
     for (size_t i = 0; i < rows[0].size(); ++i)
         if (rows[0][i] == name) return rows.at(row).at(i);
@@ -36,10 +39,13 @@ TEST_F(Train, learns_and_writes_what_it_promises) {
     Outcome outcome = run(arguments("a"));
     EXPECT_EQ(outcome.code, 0) << outcome.error;
     EXPECT_EQ(names_in(folder / "a"), (std::vector<std::string>{"best", "last", "metrics.csv", "metrics.jsonl"}));
-    EXPECT_EQ(names_in(folder / "a/last"), (std::vector<std::string>{"manifest.json", "state.safetensors", "weights.safetensors"}));
+    EXPECT_EQ(names_in(folder / "a/last"),
+              (std::vector<std::string>{"manifest.json", "state.safetensors", "weights.safetensors"}));
     std::string csv = read_text(folder / "a/metrics.csv");
     EXPECT_EQ(std::count(csv.begin(), csv.end(), '\n'), 4);
-    EXPECT_TRUE(csv.starts_with("epoch,phase,step,rate,train_loss,train_accuracy,validation_loss,validation_accuracy,samples_per_second,seconds\n")) << csv;
+    EXPECT_TRUE(csv.starts_with(
+        "epoch,phase,step,rate,train_loss,train_accuracy,validation_loss,validation_accuracy,samples_per_second,seconds\n"))
+        << csv;
     EXPECT_EQ(csv_field(csv, 3, "epoch"), "3");
     EXPECT_EQ(csv_field(csv, 3, "step"), "36");  // 100 / 8 = 12 whole batches, 3 times
     EXPECT_GT(std::stod(csv_field(csv, 3, "validation_accuracy")), 0.9);
@@ -79,7 +85,8 @@ TEST_F(Train, kill_at_random_moments_and_resume_give_the_same_run) {
         std::string a = read_text(folder / "whole/metrics.csv"), b = read_text(folder / name + "/metrics.csv");
         EXPECT_EQ(std::count(b.begin(), b.end(), '\n'), 4) << b;
         for (size_t row = 1; row <= 3; ++row)
-            for (const char *column : {"epoch", "step", "rate", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy"})
+            for (const char *column :
+                 {"epoch", "step", "rate", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy"})
                 EXPECT_EQ(csv_field(a, row, column), csv_field(b, row, column)) << column;
     }
 }
@@ -100,6 +107,14 @@ TEST_F(Train, signals_save_and_exit_with_their_codes) {
         EXPECT_NE(resumed.out.find("resuming at step "), std::string::npos);
         EXPECT_EQ(weights("whole"), weights(name));
     }
+}
+
+TEST_F(Train, no_epochs_save_the_initial_weights) {
+    ASSERT_EQ(run(arguments("a", {"--epochs", "0"})).code, 0);
+    EXPECT_EQ(run({"eval", "--run", folder / "a"}).code, 0);
+    ASSERT_EQ(run(arguments("a", {"--resume", "--epochs", "3"})).code, 0);
+    ASSERT_EQ(run(arguments("whole")).code, 0);
+    EXPECT_EQ(weights("a"), weights("whole"));
 }
 
 }  // namespace
