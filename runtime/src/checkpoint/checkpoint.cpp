@@ -23,18 +23,24 @@ constexpr const char *kManifest = "manifest.json";
 std::string fresh_name(const std::string &run, const std::string &name) { return run + "/." + name + ".new"; }
 std::string aside_name(const std::string &run, const std::string &name) { return run + "/." + name + ".old"; }
 
-// One pass: header and tensors are hashed as one piece and written as one file.
 FileRecord write_tensors(const std::string &path, ProgramState &state, bool of_optimizer) {
     std::vector<TensorView> tensors;
     for (const Storage &storage : state.metadata.storages)
         if ((storage.kind == StorageKind::state) == of_optimizer)
             tensors.push_back({storage.path, storage.dtype, storage.shape, state.storage(storage)});
-    std::string content = safetensors_header(tensors, state.metadata.model);
-    for (const TensorView &tensor : tensors) content.append(reinterpret_cast<const char *>(tensor.data), size_t(tensor.bytes()));
     FileDescriptor file = create_file(path);
-    write_all(file, path, content.data(), content.size());
+    Xxh64 hash;
+    int64_t total = 0;
+    auto write = [&](const void *bytes, size_t count) {
+        write_all(file, path, bytes, count);
+        hash.update(bytes, count);
+        total += int64_t(count);
+    };
+    std::string header = safetensors_header(tensors, state.metadata.model);
+    write(header.data(), header.size());
+    for (const TensorView &tensor : tensors) write(tensor.data, size_t(tensor.bytes()));
     flush_to_disk(file, path);
-    return {int64_t(content.size()), hash_text(xxh64(content.data(), content.size()))};
+    return {total, hash_text(hash.digest())};
 }
 
 void write_text(const std::string &path, const std::string &text) {

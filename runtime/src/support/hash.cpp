@@ -2,6 +2,7 @@
 
 #include "support/text.h"
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 
@@ -23,24 +24,35 @@ uint64_t merge(uint64_t hash, uint64_t lane) { return (hash ^ round(0, lane)) * 
 
 }  // namespace
 
-uint64_t xxh64(const void *bytes, size_t count, uint64_t seed) {
+Xxh64::Xxh64(uint64_t seed) : seed_(seed), lanes_{seed + kPrime1 + kPrime2, seed + kPrime2, seed, seed - kPrime1} {}
+
+void Xxh64::update(const void *bytes, size_t count) {
     auto *at = static_cast<const uint8_t *>(bytes);
     const uint8_t *end = at + count;
-    uint64_t hash;
-    if (count >= 32) {
-        uint64_t a = seed + kPrime1 + kPrime2, b = seed + kPrime2, c = seed, d = seed - kPrime1;
-        for (; end - at >= 32; at += 32) {
-            a = round(a, load<uint64_t>(at));
-            b = round(b, load<uint64_t>(at + 8));
-            c = round(c, load<uint64_t>(at + 16));
-            d = round(d, load<uint64_t>(at + 24));
-        }
-        hash = std::rotl(a, 1) + std::rotl(b, 7) + std::rotl(c, 12) + std::rotl(d, 18);
-        hash = merge(merge(merge(merge(hash, a), b), c), d);
-    } else {
-        hash = seed + kPrime5;
+    auto block = [&](const uint8_t *from) {
+        for (size_t i = 0; i < 4; ++i) lanes_[i] = round(lanes_[i], load<uint64_t>(from + 8 * i));
+    };
+    size_t held = total_ % 32;
+    total_ += count;
+    if (held > 0) {
+        size_t taken = std::min(count, 32 - held);
+        std::copy_n(at, taken, rest_.begin() + held);
+        at += taken;
+        if (held + taken < 32) return;
+        block(rest_.data());
     }
-    hash += count;
+    for (; end - at >= 32; at += 32) block(at);
+    std::copy(at, end, rest_.begin());
+}
+
+uint64_t Xxh64::digest() const {
+    uint64_t hash = seed_ + kPrime5;
+    if (total_ >= 32) {
+        hash = std::rotl(lanes_[0], 1) + std::rotl(lanes_[1], 7) + std::rotl(lanes_[2], 12) + std::rotl(lanes_[3], 18);
+        for (uint64_t lane : lanes_) hash = merge(hash, lane);
+    }
+    hash += total_;
+    const uint8_t *at = rest_.data(), *end = at + total_ % 32;
     for (; end - at >= 8; at += 8) hash = std::rotl(hash ^ round(0, load<uint64_t>(at)), 27) * kPrime1 + kPrime4;
     if (end - at >= 4) {
         hash = std::rotl(hash ^ (load<uint32_t>(at) * kPrime1), 23) * kPrime2 + kPrime3;
@@ -50,6 +62,12 @@ uint64_t xxh64(const void *bytes, size_t count, uint64_t seed) {
     hash = (hash ^ (hash >> 33)) * kPrime2;
     hash = (hash ^ (hash >> 29)) * kPrime3;
     return hash ^ (hash >> 32);
+}
+
+uint64_t xxh64(const void *bytes, size_t count, uint64_t seed) {
+    Xxh64 hash(seed);
+    hash.update(bytes, count);
+    return hash.digest();
 }
 
 std::string hash_text(uint64_t hash) { return format("%016llx", static_cast<unsigned long long>(hash)); }

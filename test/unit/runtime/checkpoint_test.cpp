@@ -31,6 +31,16 @@ TEST(Hash, known_answers) {
     EXPECT_EQ(hash_text(xxh64(long_text.data(), long_text.size())), "fbcea83c8a378bf1");
 }
 
+TEST(Hash, does_not_depend_on_the_pieces) {
+    std::string text;
+    for (int i = 0; i < 200; ++i) text += char(i * 37);
+    for (size_t piece : {1, 3, 8, 31, 32, 33, 64, 199}) {
+        Xxh64 hash;
+        for (size_t at = 0; at < text.size(); at += piece) hash.update(text.data() + at, std::min(piece, text.size() - at));
+        EXPECT_EQ(hash.digest(), xxh64(text.data(), text.size())) << piece;
+    }
+}
+
 TEST(Safetensors, round_trip) {
     std::vector<float> a{1, 2, 3, 4, 5, 6};
     std::vector<uint8_t> b{7, 8, 9};

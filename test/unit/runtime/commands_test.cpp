@@ -65,6 +65,20 @@ TEST(CommandLineTest, wrong_usage_says_what_is_wrong) {
     EXPECT_FALSE(std::filesystem::exists("fake.run")) << "a run that could not begin left its folder";
 }
 
+TEST(CommandLineTest, hypers_never_hide_flags_of_train) {
+    Metadata metadata = parse_metadata(fake_metadata().c_str());
+    metadata.hypers[0].name = "seed";
+    metadata.hypers[3].name = "warm_up";
+    std::vector<std::string> words{"x", "train", "--seed", "4", "--hyper-seed", "0.25", "--warm-up", "7"};
+    std::vector<char *> argv;
+    for (std::string &word : words) argv.push_back(word.data());
+    CommandLine line = parse_command_line(int(argv.size()), argv.data(), metadata);
+    auto &options = std::get<TrainOptions>(line.command);
+    EXPECT_EQ(options.seed, 4u);
+    EXPECT_EQ(options.hypers, (std::map<std::string, double>{{"seed", 0.25}, {"warm_up", 7}}));
+    EXPECT_EQ(options.run, "x.run");
+}
+
 TEST(CommandLineTest, save_every) {
     EXPECT_EQ(parse_save_every("30s").seconds, 30);
     EXPECT_EQ(parse_save_every("1.5m").seconds, 90);

@@ -109,6 +109,21 @@ TEST_F(Train, signals_save_and_exit_with_their_codes) {
     }
 }
 
+TEST_F(Train, rows_after_the_checkpoint_and_cut_lines_are_dropped_on_resume) {
+    ASSERT_EQ(run(arguments("a", {"--epochs", "2"})).code, 0);
+    std::string csv = read_text(folder / "a/metrics.csv"), jsonl = read_text(folder / "a/metrics.jsonl");
+    write_text(folder / "a/metrics.csv", csv + "3,main,36,0.1,9,9,9,9,1,1\n4,ma");
+    write_text(folder / "a/metrics.jsonl", jsonl + "{\"epoch\":3,\"phase\":\"main\"}\n{\"epo");
+    ASSERT_EQ(run(arguments("a", {"--resume", "--epochs", "3"})).code, 0);
+    std::string after = read_text(folder / "a/metrics.csv");
+    EXPECT_TRUE(after.starts_with(csv)) << after;
+    EXPECT_EQ(std::count(after.begin(), after.end(), '\n'), 4) << after;
+    EXPECT_NE(csv_field(after, 3, "train_loss"), "9");
+    after = read_text(folder / "a/metrics.jsonl");
+    EXPECT_TRUE(after.starts_with(jsonl)) << after;
+    EXPECT_EQ(std::count(after.begin(), after.end(), '\n'), 3) << after;
+}
+
 TEST_F(Train, no_epochs_save_the_initial_weights) {
     ASSERT_EQ(run(arguments("a", {"--epochs", "0"})).code, 0);
     EXPECT_EQ(run({"eval", "--run", folder / "a"}).code, 0);
