@@ -308,6 +308,10 @@ TEST_F(RunFolder, a_full_disk_and_a_read_only_one) {
     std::filesystem::create_directory(disk);
     if (::mount("tmpfs", disk.c_str(), "tmpfs", 0, "size=128k") != 0)
         GTEST_SKIP() << "mounting is not permitted: " << std::strerror(errno);
+    struct Unmount {
+        std::string path;
+        ~Unmount() { ::umount2(path.c_str(), MNT_DETACH); }
+    } unmount{disk};
     std::string run_folder = disk + "/run";
     auto train_there = [&](std::vector<std::string> more) {
         std::vector<std::string> all{"train", "--data", folder.path(), "--run", run_folder};
@@ -336,7 +340,6 @@ TEST_F(RunFolder, a_full_disk_and_a_read_only_one) {
     ASSERT_EQ(::mount("", disk.c_str(), "", MS_REMOUNT, ""), 0);
     EXPECT_EQ(train_there({"--resume", "--epochs", "3"}).code, 0);
     std::string resumed = read_text(run_folder + "/last/weights.safetensors");
-    ::umount(disk.c_str());
     ASSERT_EQ(train({"--epochs", "1"}).code, 0);
     ASSERT_EQ(train({"--epochs", "3", "--resume"}).code, 0);
     EXPECT_EQ(resumed, read_text(last("weights.safetensors")));
