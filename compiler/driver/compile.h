@@ -17,7 +17,8 @@ struct Compilation {
 
 enum class Stage { ast, graph, grad, optimized, plan };
 
-/// Runs the pipeline up to `last`.
+/// Runs the pipeline up to `last`. A file whose name ends in ".graph" is a Module in text form, as elaborate() would give it: the
+/// pipeline then begins there.
 Compilation compile(const SourceFile &file, SourceMap &sources, const ElaborateOptions &options, int level, Stage last,
                     Diagnostics &diagnostics);
 
