@@ -21,8 +21,8 @@ HalideType halide_type(DType dtype) {
     case DType::f64: return {kFloat, 64};
     case DType::i32: return {kSigned, 32};
     case DType::i64: return {kSigned, 64};
-    case DType::u8: return {kUnsigned, 8};
-    case DType::boolean: return {kUnsigned, 1};
+    case DType::u8:
+    case DType::boolean: return {kUnsigned, 8};
     }
     KILN_UNREACHABLE("dtype {}", int(dtype));
 }

@@ -204,7 +204,9 @@ void Lowering::build_results() {
         result_order_.insert(result_order_.end(), group.begin(), group.end());
     }
     for (Consumer &c : consumers) {
-        for (OutputImageParam buffer : c.func.output_buffers()) set_dense_bounds(buffer, c.shape);
+        // Of a Tuple's buffers Halide wants the bounds of the first only: the others have the same, but strides of their own.
+        std::vector<OutputImageParam> buffers = c.func.output_buffers();
+        for (size_t i = 0; i < buffers.size(); i++) set_dense_bounds(buffers[i], c.shape, i == 0);
         for (size_t axis = 0; axis < c.axes.size(); axis++) c.func.bound(c.axes[axis], 0, int(c.shape[axis]));
         if (schedule_fused) schedule_fused(c);
         else schedule_loops(*this, c);

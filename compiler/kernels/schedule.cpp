@@ -9,11 +9,12 @@ namespace kiln {
 
 using namespace Halide;
 
-void set_dense_bounds(OutputImageParam image, const Shape &shape) {
+void set_dense_bounds(OutputImageParam image, const Shape &shape, bool extents) {
     int64_t stride = 1;
     for (int d = 0; d < int(shape.size()); d++) {
         const int64_t extent = shape[shape.size() - 1 - size_t(d)];
-        image.dim(d).set_bounds(0, int(extent)).set_stride(int(stride));
+        if (extents) image.dim(d).set_bounds(0, int(extent));
+        image.dim(d).set_stride(int(stride));
         stride *= extent;
     }
 }

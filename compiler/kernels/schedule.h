@@ -14,7 +14,7 @@ inline constexpr int64_t kTaskElements = 16 * 1024;
 inline constexpr int64_t kParallelProducts = 1 << 20;
 
 /// Constant bounds and strides: with them the prologue of a kernel is a few loads of addresses.
-void set_dense_bounds(Halide::OutputImageParam image, const Shape &shape);
+void set_dense_bounds(Halide::OutputImageParam image, const Shape &shape, bool extents = true);
 
 /// Schedules a loop nest of its own: innermost dimension in vectors, outer dimensions in parallel chunks if there is enough to do.
 void schedule_loops(Lowering &l, Consumer &consumer);
