@@ -166,6 +166,10 @@ private:
 Lexed lex(const SourceFile &file, Diagnostics &diagnostics) {
     Lexed lexed;
     lexed.usable = false;
+    if (file.text.size() > kMaxFileBytes) {
+        diagnostics.report(DiagnosticCode::file_too_long, SourceRange{&file, 0, 0}, {fmt::format("{} MB", kMaxFileBytes >> 20)});
+        return lexed;
+    }
     if (size_t nul = file.text.find('\0'); nul != std::string::npos) {
         auto at = static_cast<uint32_t>(nul);
         diagnostics.report(DiagnosticCode::not_text, SourceRange{&file, at, at + 1}, {file.name});

@@ -186,6 +186,10 @@ TEST(Hostile, ALineOfTenMegabytes) {
     }
 }
 
+TEST(Hostile, AFileThatIsNoProgramAtAll) {
+    EXPECT_EQ(errors(std::string((64 << 20) + 1, ' ')), "E0005 1:1 the file has more than 64 MB: split it with `import`\n");
+}
+
 /// Cutting a program anywhere, or changing any byte, gives errors or a tree.
 TEST(Hostile, EveryPrefixAndEveryChangedByte) {
     const std::string program =

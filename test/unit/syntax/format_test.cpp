@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <random>
 #include <sstream>
 
 namespace kiln {
@@ -87,6 +88,37 @@ TEST(Format, SemicolonsAndLineEndings) {
     EXPECT_EQ(formatted("fn f() { a = 1;b = 2 ; return a }\r\n"), "fn f() { a = 1; b = 2; return a }\n");
     EXPECT_EQ(formatted("fn f() { }"), "fn f() { }\n");
     EXPECT_EQ(formatted("fn f() {}"), "fn f() { }\n");
+}
+
+/// Line breaks, comments, missing and repeated words at random places: whatever still parses also formats.
+TEST(Format, EveryAcceptedMutation) {
+    const std::vector<std::string> words = {
+        "model", "M", "(", "x", ":", "f32", "[", "..", ",", "n", "]", ",", "k", "=", "-", "1", ")", "{", "\n", "param", "W", ":", "float", "[", "n", "]",
+        "=", "init", "(", "a", "=", "2", ")", ";", "shared", "e", "=", "Dense", "(", "64", ")", "\n", "y", "=", "x", "|>", "f", "(", ")", "|>", "g", "\n",
+        "if", "training", "{", "m", "<-", "m", "+", "1", "}", "else", "{", "return", "x", "}", "\n", "z", "[", "i", "]", "=", "sum", "(", "j", ")", "x",
+        "[", "i", "+", "j", "]", "where", "j", "<", "n", "\n", "h", "=", "fn", "(", "a", ")", "=", "if", "a", "{", "b", "}", "else", "{", "not", "c", "}", "\n",
+        "for", "i", "in", "0", "..", "n", "{", "loss", "-", "x", "}", "\n", "metric", "r", "=", "a", "then", "b", "\n", "update", "(", "p", ")", "{", "}", "\n", "}", "\n"};
+    std::mt19937 random(1);
+    auto below = [&](size_t n) { return static_cast<size_t>(random() % n); };
+    int accepted = 0;
+    for (int round = 0; round < 3000; ++round) {
+        std::vector<std::string> mutated = words;
+        for (size_t i = below(4); i > 0; --i) {
+            auto at = mutated.begin() + static_cast<ptrdiff_t>(below(mutated.size()));
+            switch (below(4)) {
+                case 0: mutated.insert(at, "\n"); break;
+                case 1: mutated.insert(at, "// note\n"); break;
+                case 2: mutated.erase(at); break;
+                case 3: mutated.insert(at, words[below(words.size())]); break;
+            }
+        }
+        std::string text;
+        for (const std::string &word : mutated) text += word + (below(4) ? " " : "   ");
+        if (parse_text(text).diagnostics.has_errors()) continue;
+        ++accepted;
+        formatted(text);
+    }
+    EXPECT_GT(accepted, 500);  // else the test says little
 }
 
 TEST(Format, EveryModelFileOfTheProject) {
