@@ -38,7 +38,8 @@ const char *name_of(Severity severity) { return severity == Severity::error ? "e
 
 int line_of(const SourceFile &file, const Diagnostic &diagnostic) {
     if (diagnostic.range.valid()) return diagnostic.range.file == &file ? line_column(file, diagnostic.range.begin).line : 0;
-    return diagnostic.loc.valid() && diagnostic.loc.file == file.name ? diagnostic.loc.line : 0;
+    const std::string &name = diagnostic.loc.file;  // IR text names its sources without folders
+    return diagnostic.loc.valid() && (file.name == name || file.name.ends_with("/" + name)) ? diagnostic.loc.line : 0;
 }
 
 bool says(const Diagnostic &diagnostic, const std::string &text) {

@@ -2,7 +2,7 @@
 //
 //   y = relu(x, 3)      // expected-error {{unknown argument}}
 //   // expected-error@+1 {{inner extents differ}}
-//   // expected-warning@-2 {{unused}}        // expected-error@unknown {{..}}: of the whole file
+//   // expected-warning@-2 {{unused}}        // expected-error@unknown {{..}}: no place in this file
 #pragma once
 
 #include "compiler/support/diagnostics.h"
