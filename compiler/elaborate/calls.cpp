@@ -1,0 +1,244 @@
+// Calls: matching arguments to parameters, and what a call of each kind of definition gives.
+#include "compiler/elaborate/elaborator.h"
+
+#include "compiler/support/check.h"
+
+#include <fmt/format.h>
+
+namespace kiln {
+
+namespace {
+using Kind = ast::DefinitionDecl::Kind;
+
+/// What the parameter that is being initialised provides to its initializer.
+bool initializer_context(const std::string &name) { return name == "shape" || name == "fan_in" || name == "fan_out"; }
+}  // namespace
+
+std::optional<std::vector<std::optional<Value>>> Elaborator::match_arguments(const FunctionValue &function, std::vector<CallArgument> &arguments,
+                                                                             SourceRange range, bool skip_first) {
+    const std::vector<ast::Param> &params = function.params();
+    std::vector<std::optional<Value>> values(params.size());
+    std::vector<SourceRange> given(params.size());
+    auto taken = [&](size_t i) { return values[i] || (function.bound && function.bound->count(params[i].name.text)); };
+    bool ok = true;
+    size_t next = skip_first ? 1 : 0;
+    for (CallArgument &argument : arguments) {
+        size_t slot = params.size();
+        if (argument.name.text.empty()) {
+            while (next < params.size() && taken(next)) ++next;
+            if (next == params.size()) {
+                Diagnostic &diagnostic = report(DiagnosticCode::too_many_arguments, argument.range, {function.name(), std::to_string(params.size())});
+                diagnostic.labels.push_back({function.place, "defined here"});
+                ok = false;
+                break;
+            }
+            slot = next++;
+        } else {
+            std::vector<std::string> names;
+            for (size_t i = 0; i < params.size(); ++i) {
+                names.push_back(params[i].name.text);
+                if (params[i].name.text == argument.name.text) slot = i;
+            }
+            if (slot == params.size()) {
+                Diagnostic &diagnostic = report(DiagnosticCode::unknown_argument, argument.name.range, {function.name(), argument.name.text});
+                diagnostic.labels.push_back({function.place, "defined here"});
+                suggest(diagnostic, argument.name.text, names);
+                ok = false;
+                continue;
+            }
+            if (values[slot]) {
+                report(DiagnosticCode::argument_given_twice, argument.name.range, {argument.name.text}).labels.push_back({given[slot], "given here"});
+                ok = false;
+                continue;
+            }
+        }
+        values[slot] = argument.value;
+        given[slot] = argument.range;
+    }
+    if (function.bound)
+        for (size_t i = 0; i < params.size(); ++i) {
+            auto bound = function.bound->find(params[i].name.text);
+            if (bound != function.bound->end() && !values[i]) values[i] = bound->second;
+        }
+    if (!ok) return {};
+    return values;
+}
+
+Value Elaborator::partial(const FunctionValue &function, const std::vector<std::optional<Value>> &values) {
+    auto bound = std::make_shared<std::map<std::string, Value>>();
+    for (size_t i = 0; i < values.size(); ++i)
+        if (values[i]) (*bound)[function.params()[i].name.text] = *values[i];
+    FunctionValue result = function;
+    result.bound = std::move(bound);
+    return Value(std::move(result));
+}
+
+Value Elaborator::call(const FunctionValue &function, std::vector<CallArgument> arguments, SourceRange range, bool piped) {
+    const std::vector<ast::Param> &params = function.params();
+    std::optional<Kind> kind = function.kind();
+    if (kind == Kind::model || kind == Kind::data || kind == Kind::op || kind == Kind::augment)
+        return fail(DiagnosticCode::not_callable, range, {describe(Value(function))});
+    // A layer without its tensor, and a schedule without its rate, wait for it.
+    bool skip_first = false;
+    if (!piped && !params.empty() && !(function.bound && function.bound->count(params[0].name.text))) {
+        bool names_first = false;
+        for (const CallArgument &argument : arguments) names_first |= argument.name.text == params[0].name.text;
+        const Value *first = !arguments.empty() && arguments[0].name.text.empty() ? &arguments[0].value : nullptr;
+        if (kind == Kind::layer) skip_first = !names_first && !(first && first->is<TensorValue>() && !is_scalar(*first));
+        if (kind == Kind::schedule) skip_first = params[0].name.text == "rate" && !names_first;
+    }
+    auto matched = match_arguments(function, arguments, range, skip_first);
+    if (!matched) return {};
+    std::vector<std::optional<Value>> &values = *matched;
+
+    std::vector<std::string> missing;
+    bool waits = true;
+    for (size_t i = skip_first ? 1 : 0; i < params.size(); ++i) {
+        if (values[i] || params[i].default_value) continue;
+        // `axis = none` and the like of primitives have defaults; the rest is needed.
+        missing.push_back(params[i].name.text);
+        waits &= initializer_context(params[i].name.text);
+    }
+    if (!missing.empty() && !(waits && (kind == Kind::function || !kind) && !missing.empty())) {
+        for (const std::string &name : missing) {
+            Diagnostic &diagnostic = report(DiagnosticCode::missing_argument, range, {function.name(), name});
+            diagnostic.labels.push_back({function.place, "defined here"});
+        }
+        return {};
+    }
+    if (skip_first || !missing.empty()) {
+        Value waiting = partial(function, values);
+        waiting.origin = range;
+        if (kind == Kind::schedule) {
+            ScheduleValue schedule;
+            schedule.leaf = *waiting.get<FunctionValue>();
+            schedule.range = range;
+            return Value(std::move(schedule), range);
+        }
+        return waiting;
+    }
+    if (!kind) return invoke(function, std::move(values), range);
+    switch (*kind) {
+    case Kind::function:
+    case Kind::layer: return invoke(function, std::move(values), range);
+    case Kind::schedule: {
+        Value whole = partial(function, values);
+        ScheduleValue schedule;
+        schedule.leaf = *whole.get<FunctionValue>();
+        schedule.range = range;
+        return Value(std::move(schedule), range);
+    }
+    case Kind::optimizer: {
+        Value whole = partial(function, values);
+        whole.origin = range;
+        return whole;
+    }
+    case Kind::primitive: return call_primitive(*function.declaration, std::move(values), range);
+    case Kind::reader: {
+        auto scope = std::make_shared<Scope>();
+        scope->parent = function.scope;
+        if (!in_scope(scope, [&] { return complete(function, values, range); })) return {};
+        auto list = std::make_shared<std::vector<std::pair<std::string, Value>>>();
+        for (size_t i = 0; i < params.size(); ++i) list->push_back({params[i].name.text, *values[i]});
+        return Value(ReaderCall{function.name(), std::move(list)}, range);
+    }
+    case Kind::model:
+    case Kind::data:
+    case Kind::op:
+    case Kind::augment: break;
+    }
+    KILN_UNREACHABLE("call of {}", function.name());
+}
+
+/// Binds every parameter in the current scope: numbers first, because they may size the tensors, then tensors, then defaults.
+bool Elaborator::complete(const FunctionValue &function, std::vector<std::optional<Value>> &values, SourceRange range) {
+    const std::vector<ast::Param> &params = function.params();
+    bool ok = true;
+    auto take = [&](size_t i) {
+        const ast::Param &param = params[i];
+        if (param.type) {
+            SourceRange place = values[i]->origin.valid() ? values[i]->origin : range;
+            std::optional<Value> checked = check_type(*param.type, *values[i], fmt::format("`{}` of `{}`", param.name.text, function.name()), place);
+            if (!checked) {
+                ok = false;
+                checked = Value();
+            }
+            values[i] = checked;
+        }
+        auto existing = scope_->names.find(param.name.text);
+        if (existing != scope_->names.end() && values[i]->number() && equal(existing->second.value, *values[i])) return;
+        bind(param.name, *values[i], false);
+    };
+    for (bool tensors : {false, true})
+        for (size_t i = 0; i < params.size(); ++i)
+            if (values[i] && (params[i].type && params[i].type->has_dims) == tensors) take(i);
+    for (size_t i = 0; i < params.size(); ++i) {
+        if (values[i] || !params[i].default_value) continue;
+        values[i] = evaluate(*params[i].default_value);
+        if (values[i]->poison()) ok = false;
+        take(i);
+    }
+    return ok;
+}
+
+Value Elaborator::invoke(const FunctionValue &function, std::vector<std::optional<Value>> values, SourceRange range) {
+    if (int(frames_.size()) >= kMaxCalls) {
+        Diagnostic &diagnostic = report(DiagnosticCode::recursion, range, {function.name()});
+        diagnostic.labels.push_back({function.place, "defined here"});
+        return {};
+    }
+    for (const std::optional<Value> &value : values)
+        if (value && value->poison()) return {};
+
+    // `mean` over the samples of a metric: the rest of the metric is computed once per split, from the mean.
+    if (in_metric_ && function.name() == "mean" && in_stdlib(function.place) && values[0] && values[0]->is<TensorValue>()) {
+        const TensorValue tensor = *values[0]->get<TensorValue>();
+        if (tensor.context == context_ && type_of(tensor).rank() == 1) {
+            if (metric_mean_) return fail(DiagnosticCode::two_means_in_metric, range);
+            metric_mean_ = tensor.node;
+            NodeId mean = report_->builder.input(InputKind::scalar, "mean:", Type{DType::f64, {}});
+            return Value(TensorValue{mean, report_.get()}, range);
+        }
+    }
+    auto scope = std::make_shared<Scope>();
+    scope->parent = function.scope;
+    frames_.push_back({range, range.file, function.name()});
+    Value result = in_scope(scope, [&] {
+        if (!complete(function, values, range)) return Value();
+        return call_body(function, range);
+    });
+    frames_.pop_back();
+    if (!result.poison()) result.origin = range;
+    return result;
+}
+
+Value Elaborator::call_body(const FunctionValue &function, SourceRange range) {
+    const ast::Block &body = function.lambda ? function.lambda->body : std::get<ast::DefinitionDecl>(function.declaration->node).body;
+    bool is_layer = function.kind() == Kind::layer;
+    std::string outer_path = path_, outer_stream = stream_path_;
+    if (is_layer) {
+        path_ = function.instance.empty() ? instance_path(function, range) : function.instance;
+        stream_path_ = path_;
+    }
+    std::optional<Value> result = execute(body);
+    Value value = result ? *result : Value(None{}, range);
+    if (function.declaration && !value.poison()) {
+        const std::vector<ast::TypeExpr> &results = std::get<ast::DefinitionDecl>(function.declaration->node).results;
+        const TupleValue *tuple = value.get<TupleValue>();
+        size_t count = tuple ? tuple->items->size() : value.is<None>() ? 0 : 1;
+        if (!results.empty() && count != results.size()) {
+            value = fail(DiagnosticCode::wrong_result_count, function.place, {function.name(), std::to_string(results.size()), std::to_string(count)});
+        } else if (results.size() == 1) {
+            std::optional<Value> checked = check_type(results[0], value, fmt::format("the result of `{}`", function.name()), function.place);
+            value = checked ? *checked : Value();
+        } else {
+            for (size_t i = 0; i < results.size(); ++i)
+                if (!check_type(results[i], (*tuple->items)[i], fmt::format("result {} of `{}`", i + 1, function.name()), function.place)) value = {};
+        }
+    }
+    path_ = outer_path;
+    stream_path_ = outer_stream;
+    return value;
+}
+
+}  // namespace kiln

@@ -1,0 +1,99 @@
+// The data block: each setting is a split, each reader call a description for the runtime.
+#include "compiler/elaborate/elaborator.h"
+
+#include <fmt/format.h>
+
+namespace kiln {
+
+std::optional<ReaderValue> Elaborator::reader_value(const Value &value) {
+    ReaderValue result;
+    if (value.number()) {
+        result.kind = ReaderValue::Kind::number;
+        result.number = value.as_double();
+    } else if (const bool *flag = value.get<bool>()) {
+        result.kind = ReaderValue::Kind::boolean;
+        result.boolean = *flag;
+    } else if (const std::string *text = value.get<std::string>()) {
+        result.kind = ReaderValue::Kind::string;
+        result.text = *text;
+    } else if (const PathValue *path = value.get<PathValue>()) {
+        result.kind = ReaderValue::Kind::path;
+        result.text = path->text;
+    } else if (const ListValue *list = value.get<ListValue>()) {
+        result.kind = ReaderValue::Kind::list;
+        for (const Value &item : *list->items) {
+            std::optional<ReaderValue> element = reader_value(item);
+            if (!element) return {};
+            result.list.push_back(std::move(*element));
+        }
+    } else {
+        return {};
+    }
+    return result;
+}
+
+void Elaborator::elaborate_data(const ast::TrainDecl &train) {
+    if (!train.data) {
+        report(DiagnosticCode::no_data, train_->name.range, {module_.name});
+        return;
+    }
+    const ast::Expr *named = train.data.get();
+    const auto *call_expr = std::get_if<ast::CallExpr>(&named->node);
+    if (call_expr) named = call_expr->callee.get();
+    Value value = evaluate(*named);
+    if (value.poison()) return;
+    const FunctionValue *data = value.get<FunctionValue>();
+    if (!data || data->kind() != ast::DefinitionDecl::Kind::data) {
+        report(DiagnosticCode::wrong_type, named->range, {"what a model is trained on", "a `data` block", describe(value)});
+        return;
+    }
+    std::vector<CallArgument> arguments;
+    if (call_expr)
+        for (const ast::Argument &argument : call_expr->arguments) arguments.push_back({argument.name, evaluate(*argument.value), argument.value->range});
+    auto matched = match_arguments(*data, arguments, train.data->range, false);
+    if (!matched) return;
+    const std::vector<ast::Param> &params = data->params();
+    for (size_t i = 0; i < params.size(); ++i) {
+        if ((*matched)[i] || params[i].default_value) continue;
+        // The folder given to the executable with --data.
+        if (params[i].type && params[i].type->name.text == "path") (*matched)[i] = Value(PathValue{""}, params[i].name.range);
+        else report(DiagnosticCode::missing_argument, train.data->range, {data->name(), params[i].name.text});
+    }
+    if (diagnostics_->has_errors()) return;
+    auto scope = std::make_shared<Scope>();
+    scope->parent = data->scope;
+    in_scope(scope, [&] {
+        if (!complete(*data, *matched, train.data->range)) return;
+        for (const ast::StmtPtr &stmt : std::get<ast::DefinitionDecl>(data->declaration->node).body) {
+            const auto *setting = std::get_if<ast::BindStmt>(&stmt->node);
+            if (!setting || setting->names.size() != 1) {
+                report(DiagnosticCode::not_a_split, stmt->range);
+                continue;
+            }
+            Value split_value = evaluate(*setting->value);
+            if (split_value.poison()) continue;
+            const ReaderCall *call_value = split_value.get<ReaderCall>();
+            if (!call_value) {
+                report(DiagnosticCode::wrong_type, setting->value->range, {fmt::format("split `{}`", setting->names[0].text), "a call of a reader", describe(split_value)});
+                continue;
+            }
+            Split split;
+            split.name = setting->names[0].text;
+            split.reader = call_value->reader;
+            split.loc = to_loc(setting->names[0].range);
+            for (const auto &[name, argument] : *call_value->arguments) {
+                std::optional<ReaderValue> given = reader_value(argument);
+                if (!given) report(DiagnosticCode::wrong_type, argument.origin, {fmt::format("`{}` of `{}`", name, split.reader), "a number, a string, a path or a list", describe(argument)});
+                else split.arguments.push_back({name, std::move(*given)});
+            }
+            for (const Split &other : module_.splits)
+                if (other.name == split.name) report(DiagnosticCode::duplicate_name, setting->names[0].range, {split.name});
+            module_.splits.push_back(std::move(split));
+        }
+        bool has_train = false;
+        for (const Split &split : module_.splits) has_train |= split.name == "train";
+        if (!has_train && !diagnostics_->has_errors()) report(DiagnosticCode::no_train_split, data->place, {data->name()});
+    });
+}
+
+}  // namespace kiln

@@ -1,0 +1,249 @@
+// The state and the parts of elaboration; private to this directory. One instance elaborates one file.
+//
+// An expression is evaluated in a scope (names), a graph context (where tensors are built) and a layer path (what parameters
+// are called). The model is walked once for training and once for inference; wrong expressions give Poison.
+#pragma once
+
+#include "compiler/elaborate/elaborate.h"
+#include "compiler/elaborate/value.h"
+
+#include <set>
+
+namespace kiln {
+
+/// Deepest chain of calls of definitions, and of evaluations within one another: recursion is not allowed, and this stops it.
+inline constexpr int kMaxCalls = 64;
+inline constexpr int kMaxEvaluations = 1500;
+
+/// An evaluated argument.
+struct CallArgument {
+    ast::Name name;  ///< empty text: positional
+    Value value;
+    SourceRange range;
+};
+
+/// A `train` block: its settings by name, and its phases.
+struct TrainSettings {
+    std::map<std::string, const ast::BindStmt *> settings;
+    std::vector<const ast::HookStmt *> phases;
+};
+
+/// One phase of training, its settings completed from the block around it.
+struct PhaseSettings {
+    std::map<std::string, const ast::BindStmt *> settings;
+    std::vector<std::string> frozen;
+};
+
+class Elaborator {
+public:
+    Elaborator(SourceMap &sources, const ElaborateOptions &options, Diagnostics &diagnostics)
+        : sources_(sources), options_(options), diagnostics_(&diagnostics) {}
+    Module run(const ast::Module &file);
+
+private:
+    // modules.cpp: files, declarations, and the order of everything
+    void load_prelude();
+    void declare_file(const ast::Module &file, const std::shared_ptr<Scope> &scope);
+    void declare_value(const ast::Decl &decl, const ast::ValueDecl &value, Binding &binding);
+    void import_file(const ast::Decl &decl, const std::string &path, const SourceFile *from, const std::shared_ptr<Scope> &scope);
+    void apply_precision(const ast::Module &file);
+    std::optional<Value> parse_define(const std::string &text, const Value &like);
+    bool in_stdlib(SourceRange range) const;
+
+    // report.cpp: diagnostics at the user's place, and unused names
+    Diagnostic &report(DiagnosticCode code, SourceRange range, std::vector<std::string> arguments = {});
+    Value fail(DiagnosticCode code, SourceRange range, std::vector<std::string> arguments = {});
+    SourceRange user_range(SourceRange range) const;
+    std::string suggestion(std::string_view name, const std::vector<std::string> &candidates) const;
+    void suggest(Diagnostic &diagnostic, std::string_view name, const std::vector<std::string> &candidates) const;
+    void report_unused();
+
+    // scope.cpp
+    Binding *find(const std::string &name) const;
+    bool bind(const ast::Name &name, Value value, bool assignable = true, std::optional<Cell> cell = {});
+    Value lookup(const std::string &name, SourceRange range);
+    std::optional<Value> builtin(const std::string &name, SourceRange range);
+    std::vector<std::string> visible_names() const;
+    Value read(const Binding &binding);
+    Value scalar(const std::string &name);
+
+    // expressions.cpp
+    Value evaluate(const ast::Expr &expr);
+    Value evaluate_call(const ast::CallExpr &call, SourceRange range, std::optional<CallArgument> piped);
+    Value evaluate_pipe(const ast::PipeExpr &pipe, SourceRange range);
+    Value evaluate_index(const ast::IndexExpr &index, SourceRange range);
+    Value slice_tensor(const TensorValue &tensor, const ast::IndexExpr &index, SourceRange range);
+    Value evaluate_if(const ast::IfExpr &expr, SourceRange range);
+    std::optional<int64_t> evaluate_int(const ast::Expr &expr, const char *what);
+
+    // operators.cpp
+    Value unary(ast::UnaryOp op, const Value &operand, SourceRange range);
+    Value binary(ast::BinaryOp op, const Value &left, const Value &right, SourceRange range);
+    Value numbers(ast::BinaryOp op, const Value &left, const Value &right, SourceRange range);
+    Value elementwise(Op op, std::vector<Value> operands, SourceRange range);
+    GraphContext *context_of(const std::vector<Value> &operands, SourceRange range);
+    NodeId materialize(GraphContext &context, const Value &value, DType dtype);
+    template <typename Build> Value build(const std::vector<Value> &operands, SourceRange range, Build &&make);
+    void note_origins(GraphContext &context, NodeId result, const std::vector<NodeId> &operands, SourceRange range);
+    void label_shapes(Diagnostic &diagnostic, const std::vector<Value> &operands);
+
+    // statements.cpp
+    std::optional<Value> execute(const ast::Block &block);
+    std::optional<Value> execute(const ast::Stmt &stmt);
+    void execute_bind(const ast::BindStmt &bind, SourceRange range);
+    void execute_update(const ast::UpdateStmt &update, SourceRange range);
+    std::optional<Value> execute_if(const ast::IfStmt &branch, SourceRange range);
+    std::optional<Value> execute_for(const ast::ForStmt &loop, SourceRange range);
+    void execute_guarded(const ast::IfStmt &branch, const Value &condition, SourceRange range);
+
+    // calls.cpp
+    Value call(const FunctionValue &function, std::vector<CallArgument> arguments, SourceRange range, bool piped);
+    std::optional<std::vector<std::optional<Value>>> match_arguments(const FunctionValue &function, std::vector<CallArgument> &arguments,
+                                                                     SourceRange range, bool skip_first);
+    Value invoke(const FunctionValue &function, std::vector<std::optional<Value>> values, SourceRange range);
+    Value call_body(const FunctionValue &function, SourceRange range);
+    Value partial(const FunctionValue &function, const std::vector<std::optional<Value>> &values);
+    bool complete(const FunctionValue &function, std::vector<std::optional<Value>> &values, SourceRange range);
+
+    // unify.cpp
+    std::optional<Value> check_type(const ast::TypeExpr &type, Value value, const std::string &what, SourceRange place);
+    bool unify_dims(const ast::TypeExpr &type, const TensorValue &tensor, const std::string &what, SourceRange place);
+    std::optional<Value> dimension(const ast::Expr &expr);
+    std::optional<Type> tensor_type(const ast::TypeExpr &type, std::vector<SourceRange> *origins);
+    std::optional<DType> element_type(const ast::Name &name);
+
+    // primitives.cpp, intrinsics.cpp
+    Value call_primitive(const ast::Decl &decl, std::vector<std::optional<Value>> values, SourceRange range);
+    Value emit_primitive(Op op, const std::vector<ast::Param> &params, const std::vector<std::optional<Value>> &values, SourceRange range);
+    std::optional<Value> call_intrinsic(const std::string &name, const std::vector<std::optional<Value>> &values, SourceRange range);
+
+    // layers.cpp
+    std::string instance_path(const FunctionValue &layer, SourceRange range);
+    void execute_storage(const ast::StorageStmt &storage, SourceRange range);
+    void execute_shared(const ast::SharedStmt &shared, SourceRange range);
+    void initialize(const Storage &storage, const ast::Expr &init);
+    int64_t next_stream();
+
+    // model.cpp
+    bool find_model(const ast::Module &file);
+    void elaborate_model();
+    void walk_model(GraphContext &context);
+    Value model_input(const ast::Param &param, GraphContext &context);
+    void add_loss(const Value &value, SourceRange range);
+    void add_metric(const ast::MetricStmt &metric, SourceRange range);
+    void add_output(const std::string &name, const Value &value, SourceRange range);
+    std::optional<NodeId> per_sample(const Value &value, SourceRange range, const char *what);
+    void finish_train(GraphContext &context);
+    void finish_inference(GraphContext &context);
+    void layout_storages();
+
+    // training.cpp, optimizer.cpp, schedule.cpp
+    void elaborate_training();
+    TrainSettings collect_settings(const ast::Block &block, bool phase);
+    std::vector<PhaseSettings> make_phases(const TrainSettings &train);
+    std::vector<std::string> frozen_paths(const ast::Expr &list);
+    std::optional<FunctionValue> optimizer_of(const PhaseSettings &phase, const Value *rate);
+    void elaborate_updates(const std::vector<PhaseSettings> &phases);
+    std::optional<Graph> update_graph(const PhaseSettings &phase, const std::string &name, bool flat);
+    void run_update_hook(const ast::HookStmt &hook, const std::string &suffix, const Type &type, bool flat, const std::string &path);
+    void declare_state(const FunctionValue &optimizer);
+    bool needs_whole_parameters(const Graph &graph) const;
+    void elaborate_rules(const std::vector<PhaseSettings> &phases);
+    Value rate_of(const PhaseSettings &phase);
+    Value base_rate(const PhaseSettings &phase);
+    Value apply_schedule(const ScheduleValue &schedule, const Value &rate);
+    std::optional<Value> duration(const ScheduleValue &schedule);
+    void epoch_rules(const std::vector<PhaseSettings> &phases);
+    void epoch_hooks(const FunctionValue &definition, const Value &active, bool schedule, const PhaseSettings &phase);
+    void declare_globals(const FunctionValue &definition);
+
+    // data.cpp
+    void elaborate_data(const ast::TrainDecl &train);
+    std::optional<ReaderValue> reader_value(const Value &value);
+
+    template <typename F> auto in_scope(std::shared_ptr<Scope> scope, F &&body);
+    template <typename F> auto in_context(GraphContext &context, F &&body);
+
+    SourceMap &sources_;
+    const ElaborateOptions &options_;
+    Diagnostics *diagnostics_;
+    Module module_;
+
+    std::vector<std::unique_ptr<ast::Module>> trees_;       ///< of the stdlib and of imported files
+    std::set<std::string> imported_;
+    std::set<std::string> used_defines_;
+    std::shared_ptr<Scope> prelude_, file_scope_, scope_;
+    std::set<const SourceFile *> stdlib_files_;
+
+    struct Frame { SourceRange call; const SourceFile *file; std::string name; };
+    std::vector<Frame> frames_;                              ///< calls of definitions under way, outermost first
+    int evaluations_ = 0;
+    std::set<std::pair<const SourceFile *, uint32_t>> used_; ///< declarations that were read
+    std::map<std::pair<const SourceFile *, uint32_t>, ast::Name> locals_;  ///< names bound in the user's blocks
+
+    GraphContext *context_ = nullptr;
+    std::unique_ptr<GraphContext> init_, report_;
+    std::string path_, stream_path_;
+    std::map<std::string, std::vector<std::pair<SourceRange, int>>> instances_;  ///< numbering of layers below each path
+    std::map<std::pair<std::string, uint64_t>, int> visits_;  ///< calls of one place below one path, in this walk
+    std::map<std::string, SourceRange> storage_places_;
+    std::set<std::string> initialized_;
+
+    const ast::Decl *model_ = nullptr;
+    const ast::Decl *train_ = nullptr;
+    std::vector<std::pair<Value, SourceRange>> losses_;
+    struct MetricValue { std::string name; NodeId samples; };
+    std::vector<MetricValue> metrics_;
+    std::vector<Result> outputs_;
+    bool in_metric_ = false;
+    std::optional<NodeId> metric_mean_;
+
+    std::map<std::string, Value> clock_;                      ///< phase_step, phase_steps, progress under `then`
+    std::optional<Value> gradient_;                           ///< what `grad` means here
+    std::vector<std::pair<Binding *, Value>> *local_writes_ = nullptr;  ///< old values, inside a branch taken at run time
+};
+
+/// "BatchNorm" -> "batch_norm".
+std::string snake_case(const std::string &name);
+/// The text of a type as it was written.
+std::string source_text(SourceRange range);
+
+template <typename F> auto Elaborator::in_scope(std::shared_ptr<Scope> scope, F &&body) {
+    struct Restore {
+        std::shared_ptr<Scope> &place, old;
+        ~Restore() { place = old; }
+    } restore{scope_, scope_};
+    scope_ = std::move(scope);
+    return body();
+}
+
+template <typename F> auto Elaborator::in_context(GraphContext &context, F &&body) {
+    struct Restore {
+        GraphContext *&place, *old;
+        ~Restore() { place = old; }
+    } restore{context_, context_};
+    context_ = &context;
+    return body();
+}
+
+template <typename Build> Value Elaborator::build(const std::vector<Value> &operands, SourceRange range, Build &&make) {
+    for (const Value &operand : operands)
+        if (operand.poison()) return {};
+    GraphContext *context = context_of(operands, range);
+    if (!context) return {};
+    context->builder.set_loc(to_loc(user_range(range)));
+    context->builder.set_scope(path_);
+    try {
+        int32_t before = context->graph.size();
+        NodeId result = make(*context);
+        for (int32_t i = before; i < context->graph.size(); ++i)
+            note_origins(*context, NodeId{i}, context->graph[NodeId{i}].operands, range);
+        return Value(TensorValue{result, context}, range);
+    } catch (const BuildError &error) {
+        Diagnostic &diagnostic = report(DiagnosticCode::shapes_do_not_fit, range, {error.message});
+        label_shapes(diagnostic, operands);
+        return {};
+    }
+}
+
+}  // namespace kiln

@@ -1,0 +1,45 @@
+// The primitives of core.model that are answered by the compiler and leave no node behind.
+#include "compiler/elaborate/elaborator.h"
+
+#include <fmt/format.h>
+
+namespace kiln {
+
+std::optional<Value> Elaborator::call_intrinsic(const std::string &name, const std::vector<std::optional<Value>> &values, SourceRange range) {
+    const TensorValue *tensor = !values.empty() && values[0] ? values[0]->get<TensorValue>() : nullptr;
+    if (name == "shape") {
+        if (tensor) tensor->context->asked_shape = true;
+        const Shape shape = tensor ? type_of(*tensor).shape : Shape{};
+        std::vector<SourceRange> origins(shape.size());
+        if (tensor) {
+            auto known = tensor->context->origins.find(tensor->node.index);
+            if (known != tensor->context->origins.end()) origins = known->second;
+        }
+        origins.resize(shape.size());
+        if (const int64_t *axis = values[1]->get<int64_t>()) {
+            int64_t at = *axis < 0 ? *axis + int64_t(shape.size()) : *axis;
+            if (at < 0 || at >= int64_t(shape.size())) return fail(DiagnosticCode::index_out_of_range, range, {std::to_string(*axis), std::to_string(shape.size())});
+            return Value(shape[size_t(at)], origins[size_t(at)]);
+        }
+        if (!values[1]->is<None>()) return fail(DiagnosticCode::wrong_type, range, {"`axis`", "an integer", describe(*values[1])});
+        std::vector<Value> items;
+        for (size_t i = 0; i < shape.size(); ++i) items.push_back(Value(shape[i], origins[i]));
+        return make_list(std::move(items), range);
+    }
+    if (name == "rank") {
+        if (tensor) tensor->context->asked_shape = true;
+        return Value(int64_t(tensor ? type_of(*tensor).rank() : 0), range);
+    }
+    if (name == "element_type") return Value(tensor ? type_of(*tensor).dtype : DType::f64, range);
+    if (name == "length") return Value(int64_t(values[0]->get<ListValue>()->items->size()), range);
+    if (name == "is_list") return Value(values[0]->is<ListValue>(), range);
+    if (name == "is_int") return Value(values[0]->is<int64_t>(), range);
+    if (name == "require") {
+        if (!*values[0]->get<bool>()) return fail(DiagnosticCode::requirement, range, {*values[1]->get<std::string>()});
+        return Value(None{}, range);
+    }
+    if (name == "random_stream") return Value(next_stream(), range);
+    return {};
+}
+
+}  // namespace kiln

@@ -1,0 +1,305 @@
+// The model: its inputs, losses, metrics and outputs, walked once for training and once for inference.
+#include "compiler/elaborate/elaborator.h"
+
+#include "compiler/support/check.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace kiln {
+
+bool Elaborator::find_model(const ast::Module &file) {
+    std::vector<std::string> names;
+    for (const ast::Decl &decl : file.declarations) {
+        const auto *definition = std::get_if<ast::DefinitionDecl>(&decl.node);
+        if (!definition || definition->kind != ast::DefinitionDecl::Kind::model) continue;
+        names.push_back(decl.name.text);
+        if (model_) report(DiagnosticCode::two_models, decl.name.range).labels.push_back({model_->name.range, "the first one is here"});
+        else model_ = &decl;
+    }
+    if (!model_) {
+        diagnostics_->report(DiagnosticCode::no_model, SourceRange{file.file, 0, 0}, {file.file->name});
+        return false;
+    }
+    module_.name = model_->name.text;
+    if (!model_->doc.empty()) module_.doc = model_->doc;
+    module_.batch = 1;
+    if (!train_) return true;
+    if (train_->name.text != module_.name) suggest(report(DiagnosticCode::unknown_model, train_->name.range, {train_->name.text}), train_->name.text, names);
+    TrainSettings train = collect_settings(std::get<ast::TrainDecl>(train_->node).body, false);
+    auto batch = train.settings.find("batch");
+    if (batch == train.settings.end()) {
+        report(DiagnosticCode::missing_setting, train_->name.range, {"batch"});
+    } else if (std::optional<int64_t> size = evaluate_int(*batch->second->value, "`batch`")) {
+        if (*size < 1 || *size > 1 << 20) report(DiagnosticCode::setting_out_of_range, batch->second->value->range, {"batch", std::to_string(*size), "between 1 and 1048576"});
+        else module_.batch = *size;
+    }
+    return true;
+}
+
+void Elaborator::elaborate_model() {
+    Diagnostics *real = diagnostics_;
+    auto start = [&] {
+        module_.storages.clear();
+        module_.columns.clear();
+        storage_places_.clear();
+        initialized_.clear();
+        init_ = std::make_unique<GraphContext>("init");
+        init_->training = true;
+    };
+    {
+        // Counts the layers of each name; says nothing.
+        Diagnostics muted;
+        diagnostics_ = &muted;
+        start();
+        GraphContext scratch("train"), inference("evaluate");
+        scratch.training = true;
+        walk_model(scratch);
+        walk_model(inference);
+        diagnostics_ = real;
+    }
+    start();
+    GraphContext train("train");
+    train.training = true;
+    walk_model(train);
+    finish_train(train);
+
+    // What both walks find wrong is said once.
+    Diagnostics second;
+    diagnostics_ = &second;
+    GraphContext inference("evaluate");
+    walk_model(inference);
+    diagnostics_ = real;
+    for (const Diagnostic &found : second.all()) {
+        bool known = std::any_of(real->all().begin(), real->all().end(), [&](const Diagnostic &d) {
+            return d.code == found.code && d.range.file == found.range.file && d.range.begin == found.range.begin;
+        });
+        if (known) continue;
+        Diagnostic &copy = real->report(found.code, found.range, {});
+        copy = found;
+    }
+    if (diagnostics_->has_errors()) return;
+    finish_inference(inference);
+    layout_storages();
+    module_.graphs["init"] = init_->finish();
+}
+
+void Elaborator::walk_model(GraphContext &context) {
+    const auto &definition = std::get<ast::DefinitionDecl>(model_->node);
+    losses_.clear();
+    metrics_.clear();
+    outputs_.clear();
+    module_.metrics.clear();
+    module_.columns.clear();
+    visits_.clear();
+    report_ = std::make_unique<GraphContext>("rules.report");
+    report_->scalar_only = true;
+    path_ = stream_path_ = model_->name.text;
+    auto scope = std::make_shared<Scope>();
+    scope->parent = file_scope_;
+    in_context(context, [&] {
+        in_scope(scope, [&] {
+            for (const ast::Param &param : definition.params) {
+                Value value = model_input(param, context);
+                if (bind(param.name, value, false)) locals_[{param.name.range.file, param.name.range.begin}] = param.name;
+            }
+            if (execute(definition.body)) report(DiagnosticCode::return_in_model, model_->name.range);
+            if (!outputs_.empty()) return;
+            // Without `output`, the model's outputs are the named values that its loss compares.
+            for (const ast::StmtPtr &stmt : definition.body) {
+                const auto *loss = std::get_if<ast::LossStmt>(&stmt->node);
+                const auto *call_expr = loss ? std::get_if<ast::CallExpr>(&loss->value->node) : nullptr;
+                if (!call_expr) continue;
+                for (const ast::Argument &argument : call_expr->arguments) {
+                    const auto *name = std::get_if<ast::NameRef>(&argument.value->node);
+                    auto bound = name ? scope->names.find(name->name) : scope->names.end();
+                    if (bound == scope->names.end() || !bound->second.value.is<TensorValue>()) continue;
+                    bool is_input = std::any_of(definition.params.begin(), definition.params.end(), [&](const ast::Param &p) { return p.name.text == name->name; });
+                    if (!is_input) add_output(name->name, bound->second.value, argument.value->range);
+                }
+            }
+        });
+    });
+    path_.clear();
+    stream_path_.clear();
+}
+
+Value Elaborator::model_input(const ast::Param &param, GraphContext &context) {
+    if (param.default_value) report(DiagnosticCode::input_default, param.default_value->range, {param.name.text});
+    if (!param.type) return fail(DiagnosticCode::input_without_type, param.name.range, {param.name.text});
+    Column column;
+    column.name = param.name.text;
+    column.loc = to_loc(param.name.range);
+    std::vector<SourceRange> origins;
+    std::optional<Type> type = tensor_type(*param.type, &origins);
+    if (!type) return {};
+    if (param.type->name.text == "class") {
+        if (type->rank() != 1) return fail(DiagnosticCode::input_class, param.type->range, {param.name.text});
+        column.classes = type->shape[0];
+        type->shape.clear();
+        origins.clear();
+    }
+    column.type = *type;
+    module_.columns.push_back(column);
+    Type batched{type->dtype, {module_.batch}};
+    batched.shape.insert(batched.shape.end(), type->shape.begin(), type->shape.end());
+    context.builder.set_loc(to_loc(param.name.range));
+    context.builder.set_scope("");
+    NodeId node = context.input(InputKind::data, param.name.text, batched);
+    if (is_float(batched.dtype)) node = context.builder.cast(node, module_.float_type);
+    origins.insert(origins.begin(), SourceRange{});
+    context.origins[node.index] = origins;
+    if (column.classes) context.classes[node.index] = column.classes;
+    return Value(TensorValue{node, &context}, param.name.range);
+}
+
+std::optional<NodeId> Elaborator::per_sample(const Value &value, SourceRange range, const char *what) {
+    if (value.poison()) return {};
+    const TensorValue *tensor = value.get<TensorValue>();
+    bool fits = tensor && tensor->context == context_ && (type_of(*tensor).rank() == 0 || type_of(*tensor).shape == Shape{module_.batch});
+    if (!fits) {
+        report(DiagnosticCode::not_per_sample, range, {what, describe(value), std::to_string(module_.batch)});
+        return {};
+    }
+    Value whole = build({value}, range, [&](GraphContext &context) {
+        NodeId node = context.builder.cast(tensor->node, module_.float_type);
+        return context.builder.broadcast_to(node, {module_.batch});
+    });
+    if (!whole.is<TensorValue>()) return {};
+    return whole.get<TensorValue>()->node;
+}
+
+void Elaborator::add_loss(const Value &value, SourceRange range) {
+    if (per_sample(value, range, "`loss`")) losses_.push_back({value, range});
+}
+
+void Elaborator::add_metric(const ast::MetricStmt &metric, SourceRange range) {
+    std::string name = metric.name.text;
+    if (name.empty()) {
+        const ast::Expr *expr = metric.value.get();
+        if (const auto *pipe = std::get_if<ast::PipeExpr>(&expr->node)) expr = pipe->call.get();
+        if (const auto *call_expr = std::get_if<ast::CallExpr>(&expr->node)) expr = call_expr->callee.get();
+        if (const auto *ref = std::get_if<ast::NameRef>(&expr->node)) name = ref->name;
+        if (name.empty()) {
+            report(DiagnosticCode::metric_without_name, range);
+            return;
+        }
+    }
+    bool taken = name == "loss" || std::any_of(metrics_.begin(), metrics_.end(), [&](const MetricValue &m) { return m.name == name; });
+    if (taken) {
+        report(DiagnosticCode::duplicate_metric, range, {name});
+        return;
+    }
+    in_metric_ = true;
+    metric_mean_.reset();
+    Value value = evaluate(*metric.value);
+    in_metric_ = false;
+    if (value.poison()) return;
+    const TensorValue *tensor = value.get<TensorValue>();
+    if (metric_mean_) {
+        if (!tensor || tensor->context != report_.get() || type_of(*tensor).rank() != 0) {
+            report(DiagnosticCode::not_per_sample, metric.value->range, {"`metric`", describe(value), std::to_string(module_.batch)});
+            return;
+        }
+        for (Node &node : report_->graph.nodes)
+            if (node.op == Op::input && attrs<InputAttrs>(node).name == "mean:") std::get<InputAttrs>(node.attrs).name = "mean:" + name;
+        report_->graph.results.push_back({ResultKind::scalar, name, tensor->node});
+        metrics_.push_back({name, *metric_mean_});
+        return;
+    }
+    std::optional<NodeId> samples = per_sample(value, metric.value->range, "`metric`");
+    if (!samples) return;
+    NodeId mean = report_->builder.input(InputKind::scalar, "mean:" + name, Type{DType::f64, {}});
+    report_->graph.results.push_back({ResultKind::scalar, name, mean});
+    metrics_.push_back({name, *samples});
+}
+
+void Elaborator::add_output(const std::string &name, const Value &value, SourceRange range) {
+    if (value.poison()) return;
+    const TensorValue *tensor = value.get<TensorValue>();
+    if (!tensor || type_of(*tensor).rank() == 0 || type_of(*tensor).shape[0] != module_.batch) {
+        report(DiagnosticCode::not_per_sample, range, {fmt::format("output `{}`", name), describe(value), std::to_string(module_.batch)});
+        return;
+    }
+    for (const Result &other : outputs_)
+        if (other.name == name) {
+            report(DiagnosticCode::duplicate_name, range, {name});
+            return;
+        }
+    outputs_.push_back({ResultKind::output, name, tensor->node});
+}
+
+namespace {
+/// Adds the samples of every loss and metric as results, and returns the per-sample loss.
+NodeId total(Builder &builder, const std::vector<NodeId> &values) {
+    NodeId sum = values[0];
+    for (size_t i = 1; i < values.size(); ++i) sum = builder.add(sum, values[i]);
+    return sum;
+}
+}  // namespace
+
+void Elaborator::finish_train(GraphContext &context) {
+    if (!train_) return;
+    if (losses_.empty()) {
+        if (!diagnostics_->has_errors()) report(DiagnosticCode::no_loss, model_->name.range, {module_.name}).labels.push_back({train_->name.range, "trained here"});
+        return;
+    }
+    if (diagnostics_->has_errors()) return;
+    in_context(context, [&] {
+        std::vector<NodeId> means, samples;
+        for (const auto &[value, range] : losses_) {
+            NodeId node = value.get<TensorValue>()->node;
+            samples.push_back(*per_sample(value, range, "`loss`"));
+            Value mean = build({value}, range, [&](GraphContext &c) {
+                NodeId x = c.builder.cast(node, module_.float_type);
+                if (c.builder.type(x).rank() == 0) return x;
+                NodeId sum = c.builder.reduce(Op::reduce_sum, x, {0});
+                return c.builder.multiply(sum, c.builder.constant(1.0 / double(module_.batch), Type{module_.float_type, {}}));
+            });
+            means.push_back(mean.get<TensorValue>()->node);
+        }
+        context.graph.results.push_back({ResultKind::loss, "loss", total(context.builder, means)});
+        context.graph.results.push_back({ResultKind::sample, "loss", total(context.builder, samples)});
+        for (const MetricValue &metric : metrics_) context.graph.results.push_back({ResultKind::sample, metric.name, metric.samples});
+    });
+    module_.graphs["train"] = context.finish();
+}
+
+void Elaborator::finish_inference(GraphContext &context) {
+    in_context(context, [&] {
+        if (!losses_.empty() || !metrics_.empty()) {
+            Graph whole = context.graph;
+            std::vector<NodeId> samples;
+            for (const auto &[value, range] : losses_) samples.push_back(*per_sample(value, range, "`loss`"));
+            if (!samples.empty()) {
+                NodeId loss = total(context.builder, samples);
+                whole = context.graph;
+                whole.results.push_back({ResultKind::sample, "loss", loss});
+            }
+            for (const MetricValue &metric : metrics_) whole.results.push_back({ResultKind::sample, metric.name, metric.samples});
+            module_.graphs["evaluate"] = prune(whole);
+        }
+        if (outputs_.empty()) {
+            report(DiagnosticCode::no_output, model_->name.range, {module_.name});
+            return;
+        }
+        Graph predict = context.graph;
+        predict.name = "predict";
+        predict.results = outputs_;
+        module_.graphs["predict"] = prune(predict);
+    });
+    for (const MetricValue &metric : metrics_) module_.metrics.push_back({metric.name, true});
+    if (!metrics_.empty()) module_.graphs["rules.report"] = report_->finish();
+    module_.best_metric = "loss";
+}
+
+void Elaborator::layout_storages() {
+    std::map<std::string, int64_t> end;
+    for (Storage &storage : module_.storages) {
+        storage.offset = end[storage.arena];
+        end[storage.arena] += (storage.type.elements() + 15) / 16 * 16;
+    }
+}
+
+}  // namespace kiln

@@ -1,0 +1,135 @@
+// The rate of each step: rules.step, from the optimizer's `lr` through the schedule.
+#include "compiler/elaborate/elaborator.h"
+
+#include <fmt/format.h>
+
+namespace kiln {
+
+void Elaborator::elaborate_rules(const std::vector<PhaseSettings> &phases) {
+    GraphContext context("rules.step");
+    context.training = context.scalar_only = true;
+    in_context(context, [&] {
+        Value rate;
+        for (size_t i = phases.size(); i-- > 0;) {
+            Value own = rate_of(phases[i]);
+            if (own.poison()) return;
+            if (i + 1 == phases.size()) {
+                rate = own;
+                continue;
+            }
+            SourceRange range = train_->name.range;
+            Value current = binary(ast::BinaryOp::equal, scalar("phase"), Value(double(i), range), range);
+            rate = elementwise(Op::select, {current, own, rate}, range);
+        }
+        Value result = build({rate}, train_->name.range, [&](GraphContext &built) {
+            return built.builder.cast(materialize(built, rate, DType::f64), DType::f64);
+        });
+        if (const TensorValue *tensor = result.get<TensorValue>()) context.graph.results.push_back({ResultKind::scalar, "rate", tensor->node});
+    });
+    if (!diagnostics_->has_errors()) module_.graphs["rules.step"] = context.finish();
+}
+
+Value Elaborator::base_rate(const PhaseSettings &phase) {
+    if (auto lr = phase.settings.find("lr"); lr != phase.settings.end()) {
+        Value value = evaluate(*lr->second->value);
+        if (!value.poison() && !value.number() && !is_scalar(value))
+            return fail(DiagnosticCode::wrong_type, lr->second->value->range, {"`lr`", "a number", describe(value)});
+        return value;
+    }
+    std::optional<FunctionValue> optimizer = optimizer_of(phase, nullptr);
+    if (!optimizer) return {};
+    SourceRange range = phase.settings.at("optimizer")->value->range;
+    auto bound = optimizer->bound->find("lr");
+    if (bound != optimizer->bound->end()) {
+        if (!bound->second.number() && !is_scalar(bound->second)) return fail(DiagnosticCode::wrong_type, range, {"`lr`", "a number", describe(bound->second)});
+        return bound->second;
+    }
+    for (const ast::Param &param : optimizer->params())
+        if (param.name.text == "lr" && param.default_value) return evaluate(*param.default_value);
+    return fail(DiagnosticCode::optimizer_without_rate, range, {optimizer->name()});
+}
+
+Value Elaborator::rate_of(const PhaseSettings &phase) {
+    Value base = base_rate(phase);
+    auto setting = phase.settings.find("schedule");
+    if (setting == phase.settings.end() || base.poison()) return base;
+    const ast::Expr &expr = *setting->second->value;
+    Value value = evaluate(expr);
+    if (value.poison()) return {};
+    if (const FunctionValue *bare = value.get<FunctionValue>(); bare && bare->kind() == ast::DefinitionDecl::Kind::schedule)
+        value = call(*bare, {}, expr.range, false);
+    if (value.poison()) return {};
+    if (const ScheduleValue *schedule = value.get<ScheduleValue>()) return apply_schedule(*schedule, base);
+    if (value.number() || is_scalar(value)) return value;
+    return fail(DiagnosticCode::not_a_schedule, expr.range, {describe(value)});
+}
+
+Value Elaborator::apply_schedule(const ScheduleValue &schedule, const Value &rate) {
+    if (rate.poison()) return {};
+    SourceRange range = schedule.range;
+    switch (schedule.kind) {
+    case ScheduleValue::Kind::leaf: {
+        const FunctionValue &leaf = schedule.leaf;
+        std::vector<std::optional<Value>> values;
+        for (const ast::Param &param : leaf.params()) {
+            auto bound = leaf.bound->find(param.name.text);
+            values.push_back(bound != leaf.bound->end() ? std::optional(bound->second) : std::nullopt);
+            if (param.name.text == "rate" && !values.back()) values.back() = rate;
+        }
+        Value result = invoke(leaf, std::move(values), range);
+        if (result.poison() || result.number() || is_scalar(result)) return result;
+        return fail(DiagnosticCode::wrong_type, range, {fmt::format("the result of `{}`", leaf.name()), "a number", describe(result)});
+    }
+    case ScheduleValue::Kind::pipe: return apply_schedule(*schedule.second, apply_schedule(*schedule.first, rate));
+    case ScheduleValue::Kind::then: {
+        std::optional<Value> steps = duration(*schedule.first);
+        if (!steps) return fail(DiagnosticCode::schedule_without_end, schedule.first->range);
+        using B = ast::BinaryOp;
+        Value now = lookup("phase_step", range), end = lookup("phase_steps", range);
+        std::map<std::string, Value> outer = clock_;
+        // The first sees an end at its own, the second a start there.
+        clock_["phase_steps"] = *steps;
+        clock_["progress"] = elementwise(Op::minimum, {binary(B::divide, now, *steps, range), Value(1.0)}, range);
+        Value first = apply_schedule(*schedule.first, rate);
+        Value later = binary(B::subtract, now, *steps, range);
+        Value left = elementwise(Op::maximum, {binary(B::subtract, end, *steps, range), Value(1.0)}, range);
+        clock_["phase_step"] = later;
+        clock_["phase_steps"] = left;
+        clock_["progress"] = elementwise(Op::maximum, {binary(B::divide, later, left, range), Value(0.0)}, range);
+        Value second = apply_schedule(*schedule.second, rate);
+        clock_ = outer;
+        if (first.poison() || second.poison()) return {};
+        return elementwise(Op::select, {binary(B::less, now, *steps, range), first, second}, range);
+    }
+    }
+    return {};
+}
+
+/// How many steps a schedule lasts: its `steps`, or its `epochs` times the steps of an epoch.
+std::optional<Value> Elaborator::duration(const ScheduleValue &schedule) {
+    switch (schedule.kind) {
+    case ScheduleValue::Kind::leaf: {
+        auto given = [&](const char *name) -> std::optional<Value> {
+            auto bound = schedule.leaf.bound->find(name);
+            if (bound == schedule.leaf.bound->end() || !(bound->second.number() || is_scalar(bound->second))) return {};
+            return bound->second;
+        };
+        if (std::optional<Value> steps = given("steps")) return steps;
+        if (std::optional<Value> epochs = given("epochs"))
+            return binary(ast::BinaryOp::multiply, *epochs, lookup("steps_per_epoch", schedule.range), schedule.range);
+        return {};
+    }
+    case ScheduleValue::Kind::pipe: {
+        std::optional<Value> first = duration(*schedule.first);
+        return first ? first : duration(*schedule.second);
+    }
+    case ScheduleValue::Kind::then: {
+        std::optional<Value> first = duration(*schedule.first), second = duration(*schedule.second);
+        if (!first || !second) return {};
+        return binary(ast::BinaryOp::add, *first, *second, schedule.range);
+    }
+    }
+    return {};
+}
+
+}  // namespace kiln

@@ -1,0 +1,77 @@
+// Names: binding, reading, and what is found when no declaration has the name (step, training, f32, ...).
+#include "compiler/elaborate/elaborator.h"
+
+#include "compiler/support/check.h"
+
+namespace kiln {
+
+Binding *Elaborator::find(const std::string &name) const {
+    for (Scope *scope = scope_.get(); scope; scope = scope->parent.get()) {
+        auto entry = scope->names.find(name);
+        if (entry != scope->names.end()) return &entry->second;
+    }
+    return nullptr;
+}
+
+bool Elaborator::bind(const ast::Name &name, Value value, bool assignable, std::optional<Cell> cell) {
+    auto [entry, is_new] = scope_->names.try_emplace(name.text);
+    if (!is_new) {
+        Diagnostic &diagnostic = report(DiagnosticCode::duplicate_name, name.range, {name.text});
+        diagnostic.labels.push_back({entry->second.declared, "first bound here"});
+        return false;
+    }
+    entry->second = Binding{std::move(value), std::move(cell), false, assignable, name.range};
+    if (assignable && name.range.valid() && !in_stdlib(name.range)) locals_[{name.range.file, name.range.begin}] = name;
+    return true;
+}
+
+Value Elaborator::read(const Binding &binding) {
+    if (!binding.cell) return binding.value;
+    KILN_CHECK(context_, "a cell is read outside a graph");
+    context_->builder.set_loc(to_loc(user_range(binding.declared)));
+    context_->builder.set_scope(path_);
+    NodeId node = context_->read(binding.cell->kind, binding.cell->name, binding.cell->type);
+    return Value(TensorValue{node, context_}, binding.declared);
+}
+
+Value Elaborator::scalar(const std::string &name) {
+    bool integer = name == "seed" || name == "step";
+    NodeId node = context_->input(InputKind::scalar, name, Type{integer ? DType::i64 : DType::f64, {}});
+    return TensorValue{node, context_};
+}
+
+std::optional<Value> Elaborator::builtin(const std::string &name, SourceRange range) {
+    if (name == "training") return Value(context_ && context_->training, range);
+    if (name == "none") return Value(None{}, range);
+    if (name == "float") return Value(module_.float_type, range);
+    if (std::optional<DType> dtype = dtype_from_name(name)) return Value(*dtype, range);
+    auto clock = clock_.find(name);
+    if (clock != clock_.end()) return clock->second;
+    if (name == "grad" && gradient_) return gradient_;
+    static const std::set<std::string> scalars = {"seed", "step", "epoch", "progress", "steps_per_epoch", "phase_step", "phase_steps"};
+    if (!scalars.count(name)) return {};
+    if (!context_) return fail(DiagnosticCode::not_compile_time, range, {name});
+    return scalar(name);
+}
+
+Value Elaborator::lookup(const std::string &name, SourceRange range) {
+    if (Binding *binding = find(name)) {
+        used_.insert({binding->declared.file, binding->declared.begin});
+        if (binding->cell && !context_) return fail(DiagnosticCode::not_compile_time, range, {name});
+        return read(*binding);
+    }
+    if (std::optional<Value> value = builtin(name, range)) return *value;
+    suggest(report(DiagnosticCode::unknown_name, range, {name}), name, visible_names());
+    return {};
+}
+
+std::vector<std::string> Elaborator::visible_names() const {
+    std::vector<std::string> names;
+    for (Scope *scope = scope_.get(); scope; scope = scope->parent.get())
+        for (const auto &[name, binding] : scope->names) names.push_back(name);
+    for (const char *name : {"training", "step", "epoch", "progress", "phase_step", "phase_steps", "steps_per_epoch", "seed"})
+        names.push_back(name);
+    return names;
+}
+
+}  // namespace kiln

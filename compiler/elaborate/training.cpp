@@ -1,0 +1,150 @@
+// The `train` block: its settings, and the phases they make.
+#include "compiler/elaborate/elaborator.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace kiln {
+
+namespace {
+
+/// `*` stands for any characters, `/` included.
+bool matches(std::string_view pattern, std::string_view path) {
+    if (pattern.empty()) return path.empty();
+    if (pattern[0] == '*') return matches(pattern.substr(1), path) || (!path.empty() && matches(pattern, path.substr(1)));
+    return !path.empty() && pattern[0] == path[0] && matches(pattern.substr(1), path.substr(1));
+}
+
+}  // namespace
+
+TrainSettings Elaborator::collect_settings(const ast::Block &block, bool phase) {
+    static const std::vector<std::string> for_train = {"batch", "epochs", "optimizer", "schedule", "shuffle", "best"};
+    static const std::vector<std::string> for_phase = {"epochs", "optimizer", "schedule", "lr", "freeze"};
+    const std::vector<std::string> &known = phase ? for_phase : for_train;
+    TrainSettings result;
+    for (const ast::StmtPtr &stmt : block) {
+        if (const auto *hook = std::get_if<ast::HookStmt>(&stmt->node); hook && hook->kind.text == "phase" && !phase) {
+            result.phases.push_back(hook);
+            continue;
+        }
+        const auto *setting = std::get_if<ast::BindStmt>(&stmt->node);
+        if (!setting || setting->names.size() != 1) {
+            report(DiagnosticCode::not_a_setting, stmt->range);
+            continue;
+        }
+        const ast::Name &name = setting->names[0];
+        if (std::find(known.begin(), known.end(), name.text) == known.end()) {
+            suggest(report(DiagnosticCode::unknown_setting, name.range, {name.text, phase ? "a phase" : "a `train` block"}), name.text, known);
+            continue;
+        }
+        auto [entry, is_new] = result.settings.try_emplace(name.text, setting);
+        if (!is_new) report(DiagnosticCode::duplicate_name, name.range, {name.text}).labels.push_back({entry->second->names[0].range, "first set here"});
+    }
+    return result;
+}
+
+void Elaborator::elaborate_training() {
+    const auto &declaration = std::get<ast::TrainDecl>(train_->node);
+    TrainSettings train;
+    {
+        // Its problems were reported when the batch was looked up.
+        Diagnostics muted, *real = diagnostics_;
+        diagnostics_ = &muted;
+        train = collect_settings(declaration.body, false);
+        diagnostics_ = real;
+    }
+    if (auto entry = train.settings.find("shuffle"); entry != train.settings.end()) {
+        Value value = evaluate(*entry->second->value);
+        if (const bool *flag = value.get<bool>()) module_.shuffle = *flag;
+        else if (!value.poison()) report(DiagnosticCode::wrong_type, entry->second->value->range, {"`shuffle`", "true or false", describe(value)});
+    }
+    // `best = accuracy`: the highest is kept; `best = -error`: the lowest.
+    if (auto entry = train.settings.find("best"); entry != train.settings.end()) {
+        const ast::Expr *expr = entry->second->value.get();
+        const auto *negated = std::get_if<ast::UnaryExpr>(&expr->node);
+        if (negated) expr = negated->operand.get();
+        const auto *name = std::get_if<ast::NameRef>(&expr->node);
+        std::vector<std::string> names = {"loss"};
+        bool found = name && name->name == "loss";
+        for (Metric &metric : module_.metrics) {
+            names.push_back(metric.name);
+            if (!name || metric.name != name->name) continue;
+            found = true;
+            metric.higher_is_better = !negated;
+        }
+        if (found) module_.best_metric = name->name;
+        else suggest(report(DiagnosticCode::unknown_metric, expr->range, {source_text(expr->range)}), source_text(expr->range), names);
+    }
+    std::vector<PhaseSettings> phases = make_phases(train);
+    if (phases.empty() || diagnostics_->has_errors()) return;
+    elaborate_rules(phases);
+    elaborate_updates(phases);
+}
+
+std::vector<PhaseSettings> Elaborator::make_phases(const TrainSettings &train) {
+    std::vector<PhaseSettings> phases;
+    auto add = [&](const std::string &name, const PhaseSettings &settings, SourceRange place) {
+        Phase phase;
+        phase.name = name;
+        phase.frozen = settings.frozen;
+        for (const char *needed : {"epochs", "optimizer"})
+            if (!settings.settings.count(needed)) report(DiagnosticCode::missing_setting, place, {needed});
+        if (auto epochs = settings.settings.find("epochs"); epochs != settings.settings.end()) {
+            std::optional<int64_t> count = evaluate_int(*epochs->second->value, "`epochs`");
+            if (count && (*count < 1 || *count > 1000000))
+                report(DiagnosticCode::setting_out_of_range, epochs->second->value->range, {"epochs", std::to_string(*count), "between 1 and 1000000"});
+            phase.epochs = count.value_or(1);
+        }
+        for (const Phase &other : module_.phases)
+            if (other.name == name) report(DiagnosticCode::duplicate_name, place, {name});
+        module_.phases.push_back(std::move(phase));
+        phases.push_back(settings);
+    };
+    if (train.phases.empty()) {
+        add("main", PhaseSettings{train.settings, {}}, train_->name.range);
+        return phases;
+    }
+    for (const ast::HookStmt *hook : train.phases) {
+        TrainSettings own = collect_settings(hook->body, true);
+        PhaseSettings settings{train.settings, {}};
+        for (const auto &[name, setting] : own.settings) settings.settings[name] = setting;
+        if (auto freeze = own.settings.find("freeze"); freeze != own.settings.end()) settings.frozen = frozen_paths(*freeze->second->value);
+        add(hook->name.text, settings, hook->kind.range);
+    }
+    for (const auto &[name, setting] : train.settings) {
+        bool inherited = name == "batch" || name == "shuffle" || name == "best";
+        for (const PhaseSettings &phase : phases) inherited |= phase.settings.at(name) == setting;
+        if (!inherited) report(DiagnosticCode::setting_without_effect, setting->names[0].range, {name});
+    }
+    return phases;
+}
+
+std::vector<std::string> Elaborator::frozen_paths(const ast::Expr &list) {
+    std::vector<std::string> frozen;
+    Value value = evaluate(list);
+    if (value.poison()) return {};
+    std::vector<Value> patterns;
+    if (const ListValue *items = value.get<ListValue>()) patterns = *items->items;
+    else patterns.push_back(value);
+    std::vector<std::string> paths;
+    for (const Storage &storage : module_.storages)
+        if (storage.kind == StorageKind::param) paths.push_back(storage.path);
+    std::set<std::string> chosen;
+    for (const Value &pattern : patterns) {
+        const std::string *text = pattern.get<std::string>();
+        if (!text) {
+            report(DiagnosticCode::wrong_type, list.range, {"`freeze`", "a list of parameter paths", describe(pattern)});
+            continue;
+        }
+        size_t before = chosen.size();
+        for (const std::string &path : paths)
+            if (matches(*text, path)) chosen.insert(path);
+        if (chosen.size() == before) suggest(report(DiagnosticCode::no_such_parameter, pattern.origin, {*text}), *text, paths);
+    }
+    if (!paths.empty() && chosen.size() == paths.size()) report(DiagnosticCode::everything_frozen, list.range);
+    frozen.assign(chosen.begin(), chosen.end());
+    return frozen;
+}
+
+}  // namespace kiln

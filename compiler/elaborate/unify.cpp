@@ -1,0 +1,180 @@
+// Types of parameters against values: element types, and dimensions by unification. A dimension is a literal, a name that the
+// first tensor binds, an expression of bound names, or `..` for any number of dimensions.
+#include "compiler/elaborate/elaborator.h"
+
+#include <fmt/format.h>
+
+namespace kiln {
+
+std::optional<DType> Elaborator::element_type(const ast::Name &name) {
+    if (name.text == "float") return module_.float_type;
+    if (name.text == "class") return DType::i32;
+    return dtype_from_name(name.text);
+}
+
+std::optional<Value> Elaborator::check_type(const ast::TypeExpr &type, Value value, const std::string &what, SourceRange place) {
+    if (value.poison()) return {};
+    auto wrong = [&](const std::string &expected) -> std::optional<Value> {
+        Diagnostic &diagnostic = report(DiagnosticCode::wrong_type, place, {what, expected, describe(value)});
+        diagnostic.labels.push_back({type.range, "its type is declared here"});
+        if (is_scalar(value) && !type.has_dims) diagnostic.notes.push_back("a `hyper` is known only when the program runs; declare it `const` to fix it when it is compiled");
+        return {};
+    };
+    const std::string &name = type.name.text;
+    if (!type.has_dims) {
+        if (name == "int") return value.is<int64_t>() ? std::optional(value) : wrong("an integer known at compile time");
+        if (name == "float") return value.number() || is_scalar(value) ? std::optional(value) : wrong("a number");
+        if (name == "bool") return value.is<bool>() ? std::optional(value) : wrong("true or false, known at compile time");
+        if (name == "string") return value.is<std::string>() ? std::optional(value) : wrong("a string");
+        if (name == "list") return value.is<ListValue>() ? std::optional(value) : wrong("a list");
+        if (name == "dtype") return value.is<DType>() ? std::optional(value) : wrong("an element type");
+        if (name == "fn" || name == "layer") return value.is<FunctionValue>() ? std::optional(value) : wrong("a function or a layer");
+        if (name == "path") {
+            if (const std::string *text = value.get<std::string>()) return Value(PathValue{*text}, value.origin);
+            return value.is<PathValue>() ? std::optional(value) : wrong("a path");
+        }
+    }
+    bool any = name == "tensor";
+    std::optional<DType> dtype = element_type(type.name);
+    if (!any && !dtype) {
+        suggest(report(DiagnosticCode::unknown_type, type.name.range, {name}), name,
+                {"float", "f32", "f64", "i32", "i64", "u8", "bool", "int", "string", "list", "path", "fn", "layer", "class", "tensor", "dtype"});
+        return {};
+    }
+    const TensorValue *tensor = value.get<TensorValue>();
+    if (!tensor) {
+        bool rank_0 = type.dims.empty() || (type.dims.size() == 1 && type.dims[0].ellipsis);
+        bool fits = rank_0 && (value.number() || (value.is<bool>() && (any || dtype == DType::boolean)));
+        return fits ? std::optional(value) : wrong("a tensor " + source_text(type.range));
+    }
+    DType actual = type_of(*tensor).dtype;
+    bool converts = is_scalar(value) && (is_float(actual) || is_integer(actual)) && dtype && *dtype != DType::boolean;
+    if (!any && actual != *dtype && !converts) return wrong("a tensor " + source_text(type.range));
+    if (name == "class") {
+        auto known = tensor->context->classes.find(tensor->node.index);
+        if (known == tensor->context->classes.end() || type.dims.size() != 1 || type.dims[0].ellipsis) return value;
+        std::optional<Value> expected = dimension(*type.dims[0].value);
+        if (!expected) {
+            if (const ast::NameRef *ref = std::get_if<ast::NameRef>(&type.dims[0].value->node)) {
+                scope_->names[ref->name] = Binding{Value(known->second, value.origin), {}, false, false, type.dims[0].range};
+                return value;
+            }
+            return {};
+        }
+        if (expected->is<int64_t>() && *expected->get<int64_t>() != known->second) {
+            Diagnostic &diagnostic = report(DiagnosticCode::classes_differ, place, {what, show(*expected), std::to_string(known->second)});
+            if (expected->origin.valid()) diagnostic.labels.push_back({expected->origin, fmt::format("{} comes from here", show(*expected))});
+            return {};
+        }
+        return value;
+    }
+    if (!unify_dims(type, *tensor, what, place)) return {};
+    return value;
+}
+
+/// The value of a dimension expression; nothing (and no report) if it is a name that is still to be bound.
+std::optional<Value> Elaborator::dimension(const ast::Expr &expr) {
+    if (const ast::NameRef *ref = std::get_if<ast::NameRef>(&expr.node)) {
+        auto own = scope_->names.find(ref->name);
+        if (own != scope_->names.end()) {
+            used_.insert({own->second.declared.file, own->second.declared.begin});
+            return own->second.value;
+        }
+        for (Scope *scope = scope_->parent.get(); scope; scope = scope->parent.get()) {
+            auto entry = scope->names.find(ref->name);
+            bool sized = entry != scope->names.end() && (entry->second.constant || entry->second.value.is<int64_t>());
+            if (!sized) continue;
+            used_.insert({entry->second.declared.file, entry->second.declared.begin});
+            return entry->second.value;
+        }
+        return {};
+    }
+    Value value = evaluate(expr);
+    if (value.poison()) return Value();
+    if (!value.is<int64_t>()) {
+        report(DiagnosticCode::wrong_type, expr.range, {"a dimension", "an integer known at compile time", describe(value)});
+        return Value();
+    }
+    return value;
+}
+
+bool Elaborator::unify_dims(const ast::TypeExpr &type, const TensorValue &tensor, const std::string &what, SourceRange place) {
+    const Shape &shape = type_of(tensor).shape;
+    size_t fixed = 0, ellipsis = type.dims.size();
+    for (size_t i = 0; i < type.dims.size(); ++i) {
+        if (type.dims[i].ellipsis) ellipsis = i;
+        else ++fixed;
+    }
+    bool open = ellipsis < type.dims.size();
+    auto mismatch = [&]() -> Diagnostic & {
+        Diagnostic &diagnostic = report(DiagnosticCode::shape_mismatch, place, {what, source_text(type.range), to_string(type_of(tensor))});
+        diagnostic.labels.push_back({type.range, "its type is declared here"});
+        return diagnostic;
+    };
+    if (open ? shape.size() < fixed : shape.size() != fixed) {
+        mismatch().notes.push_back(fmt::format("{} {} dimensions are needed, {} are there", open ? "at least" : "exactly", fixed, shape.size()));
+        return false;
+    }
+    auto origin_of = [&](size_t dim) {
+        auto known = tensor.context->origins.find(tensor.node.index);
+        return known != tensor.context->origins.end() && dim < known->second.size() ? known->second[dim] : SourceRange{};
+    };
+    bool ok = true;
+    for (size_t i = 0; i < type.dims.size(); ++i) {
+        if (type.dims[i].ellipsis) continue;
+        size_t at = i < ellipsis ? i : shape.size() - (type.dims.size() - i);
+        std::optional<Value> expected = dimension(*type.dims[i].value);
+        if (!expected) {
+            const ast::NameRef &ref = std::get<ast::NameRef>(type.dims[i].value->node);
+            scope_->names[ref.name] = Binding{Value(shape[at], origin_of(at)), {}, false, false, type.dims[i].range};
+            continue;
+        }
+        if (expected->poison()) return false;
+        const int64_t *extent = expected->get<int64_t>();
+        if (extent && *extent == shape[at]) continue;
+        Diagnostic &diagnostic = mismatch();
+        diagnostic.notes.push_back(fmt::format("dimension {} should be {} and is {}", at, show(*expected), shape[at]));
+        if (expected->origin.valid()) diagnostic.labels.push_back({expected->origin, fmt::format("{} comes from here", show(*expected))});
+        if (origin_of(at).valid()) diagnostic.labels.push_back({origin_of(at), fmt::format("{} comes from here", shape[at])});
+        ok = false;
+    }
+    return ok;
+}
+
+/// The type of a storage or an input: every dimension is known.
+std::optional<Type> Elaborator::tensor_type(const ast::TypeExpr &type, std::vector<SourceRange> *origins) {
+    std::optional<DType> dtype = element_type(type.name);
+    if (!dtype) {
+        report(DiagnosticCode::unknown_type, type.name.range, {type.name.text});
+        return {};
+    }
+    Type result{*dtype, {}};
+    for (const ast::Dim &dim : type.dims) {
+        if (dim.ellipsis) {
+            report(DiagnosticCode::open_shape, dim.range);
+            return {};
+        }
+        std::optional<Value> extent = dimension(*dim.value);
+        if (!extent) {
+            report(DiagnosticCode::unknown_name, dim.range, {source_text(dim.range)});
+            return {};
+        }
+        if (extent->poison()) return {};
+        const int64_t *number = extent->get<int64_t>();
+        if (!number || *number < 1) {
+            report(DiagnosticCode::wrong_extent, dim.range, {describe(*extent)});
+            return {};
+        }
+        result.shape.push_back(*number);
+        if (origins) origins->push_back(extent->origin.valid() ? extent->origin : dim.range);
+    }
+    double elements = 1;
+    for (int64_t extent : result.shape) elements *= double(extent);
+    if (elements > 1099511627776.0) {
+        report(DiagnosticCode::tensor_too_large, type.range, {to_string(result)});
+        return {};
+    }
+    return result;
+}
+
+}  // namespace kiln
