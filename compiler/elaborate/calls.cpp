@@ -5,6 +5,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace kiln {
 
 namespace {
@@ -39,6 +41,9 @@ std::optional<std::vector<std::optional<Value>>> Elaborator::match_arguments(con
                 names.push_back(params[i].name.text);
                 if (params[i].name.text == argument.name.text) slot = i;
             }
+            // An initializer that does not depend on the fan of its parameter leaves it aside.
+            bool is_initializer = std::find(names.begin(), names.end(), "shape") != names.end() && (!function.kind() || function.kind() == Kind::function);
+            if (slot == params.size() && is_initializer && initializer_context(argument.name.text)) continue;
             if (slot == params.size()) {
                 Diagnostic &diagnostic = report(DiagnosticCode::unknown_argument, argument.name.range, {function.name(), argument.name.text});
                 diagnostic.labels.push_back({function.place, "defined here"});

@@ -47,6 +47,7 @@ void Elaborator::elaborate_data(const ast::TrainDecl &train) {
         report(DiagnosticCode::wrong_type, named->range, {"what a model is trained on", "a `data` block", describe(value)});
         return;
     }
+    const int errors = diagnostics_->error_count();
     std::vector<CallArgument> arguments;
     if (call_expr)
         for (const ast::Argument &argument : call_expr->arguments) arguments.push_back({argument.name, evaluate(*argument.value), argument.value->range});
@@ -59,7 +60,7 @@ void Elaborator::elaborate_data(const ast::TrainDecl &train) {
         if (params[i].type && params[i].type->name.text == "path") (*matched)[i] = Value(PathValue{""}, params[i].name.range);
         else report(DiagnosticCode::missing_argument, train.data->range, {data->name(), params[i].name.text});
     }
-    if (diagnostics_->has_errors()) return;
+    if (diagnostics_->error_count() > errors) return;
     auto scope = std::make_shared<Scope>();
     scope->parent = data->scope;
     in_scope(scope, [&] {
@@ -92,7 +93,7 @@ void Elaborator::elaborate_data(const ast::TrainDecl &train) {
         }
         bool has_train = false;
         for (const Split &split : module_.splits) has_train |= split.name == "train";
-        if (!has_train && !diagnostics_->has_errors()) report(DiagnosticCode::no_train_split, data->place, {data->name()});
+        if (!has_train && diagnostics_->error_count() == errors) report(DiagnosticCode::no_train_split, data->place, {data->name()});
     });
 }
 

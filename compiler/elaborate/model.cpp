@@ -9,6 +9,26 @@
 
 namespace kiln {
 
+namespace {
+
+/// The names an expression reads, in order.
+void collect_names(const ast::Expr &expr, std::vector<const ast::Expr *> &names) {
+    if (std::holds_alternative<ast::NameRef>(expr.node)) names.push_back(&expr);
+    if (const auto *call = std::get_if<ast::CallExpr>(&expr.node))
+        for (const ast::Argument &argument : call->arguments) collect_names(*argument.value, names);
+    if (const auto *unary = std::get_if<ast::UnaryExpr>(&expr.node)) collect_names(*unary->operand, names);
+    if (const auto *binary = std::get_if<ast::BinaryExpr>(&expr.node)) {
+        collect_names(*binary->left, names);
+        collect_names(*binary->right, names);
+    }
+    if (const auto *pipe = std::get_if<ast::PipeExpr>(&expr.node)) {
+        collect_names(*pipe->value, names);
+        collect_names(*pipe->call, names);
+    }
+}
+
+}  // namespace
+
 bool Elaborator::find_model(const ast::Module &file) {
     std::vector<std::string> names;
     for (const ast::Decl &decl : file.declarations) {
@@ -75,9 +95,7 @@ void Elaborator::elaborate_model() {
         bool known = std::any_of(real->all().begin(), real->all().end(), [&](const Diagnostic &d) {
             return d.code == found.code && d.range.file == found.range.file && d.range.begin == found.range.begin;
         });
-        if (known) continue;
-        Diagnostic &copy = real->report(found.code, found.range, {});
-        copy = found;
+        if (!known) real->add(found);
     }
     if (diagnostics_->has_errors()) return;
     finish_inference(inference);
@@ -109,14 +127,15 @@ void Elaborator::walk_model(GraphContext &context) {
             // Without `output`, the model's outputs are the named values that its loss compares.
             for (const ast::StmtPtr &stmt : definition.body) {
                 const auto *loss = std::get_if<ast::LossStmt>(&stmt->node);
-                const auto *call_expr = loss ? std::get_if<ast::CallExpr>(&loss->value->node) : nullptr;
-                if (!call_expr) continue;
-                for (const ast::Argument &argument : call_expr->arguments) {
-                    const auto *name = std::get_if<ast::NameRef>(&argument.value->node);
-                    auto bound = name ? scope->names.find(name->name) : scope->names.end();
-                    if (bound == scope->names.end() || !bound->second.value.is<TensorValue>()) continue;
-                    bool is_input = std::any_of(definition.params.begin(), definition.params.end(), [&](const ast::Param &p) { return p.name.text == name->name; });
-                    if (!is_input) add_output(name->name, bound->second.value, argument.value->range);
+                std::vector<const ast::Expr *> names;
+                if (loss) collect_names(*loss->value, names);
+                for (const ast::Expr *expr : names) {
+                    const std::string &name = std::get<ast::NameRef>(expr->node).name;
+                    auto bound = scope->names.find(name);
+                    if (bound == scope->names.end() || bound->second.cell || !bound->second.value.is<TensorValue>()) continue;
+                    bool again = std::any_of(outputs_.begin(), outputs_.end(), [&](const Result &r) { return r.name == name; });
+                    bool is_input = std::any_of(definition.params.begin(), definition.params.end(), [&](const ast::Param &p) { return p.name.text == name; });
+                    if (!is_input && !again) add_output(name, bound->second.value, expr->range);
                 }
             }
         });

@@ -1,0 +1,151 @@
+// Optimizers, schedules and phases: the update graphs and the rate rule.
+#include "elaborate_text.h"
+
+#include "compiler/ir/text.h"
+#include "compiler/ops/interpret.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+
+namespace kiln {
+namespace {
+
+const char *kModel = "logits = image |> Flatten() |> Dense(3)\nloss cross_entropy(logits, label)\nmetric accuracy(logits, label)";
+
+bool stores(const Graph &graph, const std::string &name) {
+    return std::any_of(graph.results.begin(), graph.results.end(), [&](const Result &r) { return r.kind == ResultKind::store && r.name == name; });
+}
+
+/// The rate that a rule gives for these scalars.
+double rate(const Module &module, std::map<std::string, double> scalars) {
+    return interpret(module.graphs.at("rules.step"), [&](const Node &node) {
+        return Tensor{node.type, {scalars.at(attrs<InputAttrs>(node).name)}};
+    })[0].values[0];
+}
+
+Module with_schedule(const std::string &schedule) {
+    Elaborated e = elaborate_text(experiment(kModel, "optimizer = SGD(0.5)\nschedule = " + schedule + "\n"));
+    EXPECT_FALSE(e.diagnostics.has_errors()) << e.messages();
+    return e.module;
+}
+
+double rate_at(const Module &module, double step, double steps) {
+    return rate(module, {{"phase_step", step}, {"phase_steps", steps}, {"progress", step / steps}, {"steps_per_epoch", 10}, {"step", step + 1}, {"epoch", 0}});
+}
+
+TEST(Schedule, EachOfTheLibrary) {
+    Module warmup = with_schedule("warmup(steps = 4)");
+    EXPECT_DOUBLE_EQ(rate_at(warmup, 0, 10), 0.125);
+    EXPECT_DOUBLE_EQ(rate_at(warmup, 3, 10), 0.5);
+    EXPECT_DOUBLE_EQ(rate_at(warmup, 9, 10), 0.5);
+    Module cosine = with_schedule("cosine(to = 0.1)");
+    EXPECT_DOUBLE_EQ(rate_at(cosine, 0, 10), 0.5);
+    EXPECT_DOUBLE_EQ(rate_at(cosine, 5, 10), 0.3);
+    EXPECT_DOUBLE_EQ(rate_at(cosine, 10, 10), 0.1);
+    EXPECT_DOUBLE_EQ(rate_at(with_schedule("exponential(factor = 0.25, steps = 2)"), 1, 10), 0.25);
+    Module piecewise = with_schedule("piecewise([3, 6], [0.1, 0.01])");
+    EXPECT_DOUBLE_EQ(rate_at(piecewise, 2, 10), 0.5);
+    EXPECT_DOUBLE_EQ(rate_at(piecewise, 3, 10), 0.05);
+    EXPECT_DOUBLE_EQ(rate_at(piecewise, 7, 10), 0.005);
+}
+
+TEST(Schedule, PipesAndFollows) {
+    Module pipe = with_schedule("warmup(steps = 4) |> cosine()");
+    EXPECT_DOUBLE_EQ(rate_at(pipe, 0, 10), 0.125);
+    EXPECT_NEAR(rate_at(pipe, 10, 10), 0, 1e-15);
+    Module then = with_schedule("warmup(steps = 4) then cosine()");
+    EXPECT_DOUBLE_EQ(rate_at(then, 3, 14), 0.5);
+    EXPECT_DOUBLE_EQ(rate_at(then, 4, 14), 0.5);
+    EXPECT_DOUBLE_EQ(rate_at(then, 9, 14), 0.25);
+    EXPECT_DOUBLE_EQ(rate_at(with_schedule("0.5 / (1 + phase_step)"), 4, 10), 0.1);
+}
+
+TEST(Schedule, OfTheUsersOwnWithAHyper) {
+    Elaborated e = elaborate_text("hyper lr: float = 0.5\nhyper decay: float = 0.1\nschedule inverse(rate, by) { return rate / (1 + by * phase_step) }\n" +
+                                  experiment(kModel, "optimizer = SGD(lr)\nschedule = inverse(decay)\n"));
+    ASSERT_FALSE(e.diagnostics.has_errors()) << e.messages();
+    EXPECT_DOUBLE_EQ(rate(e.module, {{"lr", 2}, {"decay", 0.5}, {"phase_step", 2}}), 1);
+}
+
+TEST(Optimizer, AdamTakesItsFirstStepAgainstTheSign) {
+    Elaborated e = elaborate_text(experiment(kModel, "optimizer = Adam(0.01)\n"));
+    ASSERT_FALSE(e.diagnostics.has_errors()) << e.messages();
+    const Graph &update = e.module.graphs.at("update");
+    std::vector<Tensor> results = interpret(update, [&](const Node &node) {
+        const InputAttrs &input = attrs<InputAttrs>(node);
+        double value = input.name == "rate" ? 0.01 : input.name == "step" ? 1 : input.name.starts_with("gradient") ? -3 : 0;
+        return Tensor{node.type, std::vector<double>(size_t(node.type.elements()), value)};
+    });
+    for (size_t i = 0; i < results.size(); ++i) {
+        if (update.results[i].name.starts_with("param")) {
+            EXPECT_NEAR(results[i].values[0], 0.01, 1e-6);
+        }
+    }
+}
+
+TEST(Optimizer, PerParameterStatisticsLeaveTheFlatArena) {
+    Elaborated e = elaborate_text("optimizer Normalised(lr) {\nupdate(p, g) {\np <- p - lr * g / sqrt(sum_sq(g) + 1e-12)\n}\n}\n" +
+                                  experiment(kModel, "optimizer = Normalised(0.1)\n"));
+    ASSERT_FALSE(e.diagnostics.has_errors()) << e.messages();
+    const Graph &update = e.module.graphs.at("update");
+    EXPECT_TRUE(stores(update, "M/dense/W"));
+    EXPECT_TRUE(stores(update, "M/dense/b"));
+    EXPECT_NE(print(update).find("gradient:M/dense/W"), std::string::npos);
+}
+
+TEST(Phases, EachHasItsRateEpochsAndFrozenParameters) {
+    Elaborated e = elaborate_text(experiment(kModel, "optimizer = SGD(0.5)\nphase warm {\nlr = 0.001\nfreeze = [\"M/dense/W\"]\n}\nphase main {\nepochs = 3\n}\n"));
+    ASSERT_FALSE(e.diagnostics.has_errors()) << e.messages();
+    ASSERT_EQ(e.module.phases.size(), 2u);
+    EXPECT_EQ(e.module.phases[0].epochs, 1);
+    EXPECT_EQ(e.module.phases[1].epochs, 3);
+    EXPECT_EQ(e.module.phases[0].frozen, std::vector<std::string>{"M/dense/W"});
+    EXPECT_TRUE(stores(e.module.graphs.at("update.0"), "param[48:64]"));
+    EXPECT_FALSE(stores(e.module.graphs.at("update.0"), "param[0:64]"));
+    EXPECT_TRUE(stores(e.module.graphs.at("update.1"), "param[0:64]"));
+    EXPECT_DOUBLE_EQ(rate(e.module, {{"phase", 0}}), 0.001);
+    EXPECT_DOUBLE_EQ(rate(e.module, {{"phase", 1}}), 0.5);
+}
+
+TEST(Metrics, TheMeanOverTheSamplesIsTakenOverTheWholeSplit) {
+    Elaborated e = elaborate_text("model M(x: f32[2], y: f32[2]) {\nscore = x |> Dense(2)\nloss mse(score, y)\nmetric rmse = sqrt(mean(mse(score, y)))\n}\n");
+    ASSERT_FALSE(e.diagnostics.has_errors()) << e.messages();
+    const Graph &report = e.module.graphs.at("rules.report");
+    double rmse = interpret(report, [](const Node &node) {
+        EXPECT_EQ(attrs<InputAttrs>(node).name, "mean:rmse");
+        return Tensor{node.type, {9}};
+    })[0].values[0];
+    EXPECT_DOUBLE_EQ(rmse, 3);
+    EXPECT_EQ(e.module.graphs.at("predict").results[0].name, "score");
+}
+
+TEST(Layers, SharedInstancesHaveOneSetOfParameters) {
+    Elaborated e = elaborate_text(experiment("shared enc = Dense(4)\nh = image |> Flatten()\nlogits = Dense(enc(h) + (h |> enc()), 3)\nloss cross_entropy(logits, label)"));
+    ASSERT_FALSE(e.diagnostics.has_errors()) << e.messages();
+    EXPECT_NE(e.module.find_storage("M/enc/W"), nullptr);
+    int params = 0;
+    for (const Storage &storage : e.module.storages) params += storage.kind == StorageKind::param;
+    EXPECT_EQ(params, 4);
+}
+
+TEST(Layers, TheUsersOwnLayerLossAndOptimizer) {
+    Elaborated e = elaborate_text(
+        "layer Gated(x: float[.., n], units: int) -> float[.., units] {\nparam V: float[n, units] = glorot_uniform\n"
+        "return sigmoid(x @ V) * Dense(x, units, activation = tanh)\n}\n"
+        "fn focal(logits: float[batch, n], label: class[n], gamma: float = 2) -> float[batch] {\n"
+        "p = sum(one_hot(label, n) * softmax(logits), axis = -1)\nreturn -(1 - p) ^ gamma * log(p + 1e-7)\n}\n"
+        "optimizer SignDescent(lr, decay = 0.9) {\nstate m = 0\nupdate(p, g) {\nm <- decay * m + (1 - decay) * g\np <- p - lr * sign(m)\n}\n}\n" +
+        experiment("logits = image |> Flatten() |> Gated(8) |> Dense(3)\nloss focal(logits, label)", "optimizer = SignDescent(0.01)\n"));
+    ASSERT_FALSE(e.diagnostics.has_errors()) << e.messages();
+    EXPECT_NE(e.module.find_storage("M/gated/dense/W"), nullptr);
+    EXPECT_NE(e.module.find_storage("M/gated/V.m"), nullptr);
+    for (const auto &[name, graph] : e.module.graphs) {
+        Diagnostics problems;
+        EXPECT_TRUE(verify(graph, problems)) << name << render(problems, false);
+    }
+}
+
+}  // namespace
+}  // namespace kiln
