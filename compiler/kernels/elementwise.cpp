@@ -98,6 +98,9 @@ Expr lower_cast(Lowering &l, NodeId id, const Coordinates &at) {
     Expr x = operand(l, id, 0, at);
     Halide::Type to = expression_type(attrs<CastAttrs>(l.node(id)).to);
     if (to.is_bool()) return x.type().is_bool() ? x : x != Internal::make_zero(x.type());
+    // A cast of a bool looks to Halide 14's pattern matcher like a narrow integer: times a constant it becomes a
+    // widening multiplication that LLVM code generation cannot type.
+    if (x.type().is_bool()) return select(x, Internal::make_one(to), Internal::make_zero(to));
     return cast(to, x);
 }
 
