@@ -59,9 +59,11 @@ public:
     Graph run() {
         find_edges();
         make_groups();
+        find_only_reduced();
         unite_siblings();
         for (int i = 0; i < graph_.size(); ++i)
             if (is_solid({i})) join_operands({i});
+        unite_siblings();  // with prologues, more reductions read the same data
         return emit();
     }
 
@@ -72,8 +74,10 @@ private:
     // ---- who reads whom, through recomputed nodes and aliases ----
     void add_edges(NodeId reader, NodeId from, Access access) {
         switch (roles_.role[size_t(from.index)]) {
-            case Role::absent:
             case Role::host: return;
+            case Role::absent:
+                if (graph_[from].op == Op::input && access == Access::pointwise) readers_[size_t(from.index)].push_back(reader);
+                return;
             case Role::solid: {
                 auto &edges = edges_[size_t(reader.index)];
                 for (Edge &edge : edges)
@@ -133,6 +137,25 @@ private:
         }
     }
 
+    /// Elementwise nodes whose values go into reductions and nowhere else.
+    void find_only_reduced() {
+        only_reduced_.assign(graph_.nodes.size(), false);
+        for (int i = graph_.size(); i-- > 0;) {
+            const auto &readers = readers_[size_t(i)];
+            if (!is_solid({i}) || readers.empty() || is_result({i})) continue;
+            only_reduced_[size_t(i)] = std::all_of(readers.begin(), readers.end(), [&](NodeId reader) {
+                return group_of(reader).kind == Kind::reduction || (group_of(reader).kind == Kind::elementwise && only_reduced_[size_t(reader.index)]);
+            });
+        }
+    }
+
+    bool reads_directly(const Group &reader, int from, NodeId except = {}) const {
+        for (NodeId member : reader.members)
+            for (const Edge &edge : edges_[size_t(member.index)])
+                if (member != except && group_[size_t(edge.from.index)] == from) return true;
+        return false;
+    }
+
     /// Whether a path leaves the two groups and comes back.
     bool makes_cycle(int a, int b) {
         std::vector<bool> seen(groups_.size(), false);
@@ -184,13 +207,14 @@ private:
     /// Reductions over the same axes of the same data, and a pooling with its index.
     void unite_siblings() {
         for (int i = 0; i < graph_.size(); ++i)
-            for (NodeId second : readers_[size_t(i)])
-                for (NodeId first : readers_[size_t(i)]) {
+            for (NodeId second : readers_of({i}))
+                for (NodeId first : readers_of({i})) {
                     if (first >= second) continue;
                     const int a = group_[size_t(first.index)], b = group_[size_t(second.index)];
                     const Node &x = graph_[first], &y = graph_[second];
                     const Group &ga = groups_[size_t(a)], &gb = groups_[size_t(b)];
-                    if (ga.kind == Kind::reduction && gb.kind == Kind::reduction && same_reduction(ga, gb))
+                    // One that needs the other's result must come after it, not with it.
+                    if (ga.kind == Kind::reduction && gb.kind == Kind::reduction && same_reduction(ga, gb) && !reads_directly(ga, b) && !reads_directly(gb, a))
                         unite(a, b, Kind::reduction);
                     else if (x.op == Op::max_pool2d && y.op == Op::max_pool2d_index && same_pooling(x, y))
                         unite(a, b, Kind::anchor);
@@ -198,6 +222,9 @@ private:
                         unite(a, b, Kind::anchor);
                 }
     }
+
+    /// Solid nodes that read a node, be it an input.
+    const std::vector<NodeId> &readers_of(NodeId id) const { return readers_[size_t(id.index)]; }
 
     static bool same_pooling(const Node &x, const Node &y) {
         const WindowAttrs &a = attrs<WindowAttrs>(x), &b = attrs<WindowAttrs>(y);
@@ -234,9 +261,12 @@ private:
     void join_epilogue(NodeId operand, NodeId id, int a, int b) {
         const Group &from = groups_[size_t(a)], &to = groups_[size_t(b)];
         if (graph_[operand].type.shape != graph_[id].type.shape || from.shape != to.shape) return;
+        // What only reductions read goes into their loops.
+        if (from.kind == Kind::anchor && only_reduced_[size_t(id.index)]) return;
         auto has_anchor = [](const Group &g) { return g.kind != Kind::elementwise; };
         if (has_anchor(from) && has_anchor(to)) {
-            if (from.kind == Kind::reduction && to.kind == Kind::reduction && same_reduction(from, to)) unite(a, b, Kind::reduction);
+            if (from.kind == Kind::reduction && to.kind == Kind::reduction && same_reduction(from, to) && !reads_directly(from, b) && !reads_directly(to, a, id))
+                unite(a, b, Kind::reduction);
             return;
         }
         for (NodeId member : from.members)
@@ -247,13 +277,16 @@ private:
             unite(a, b, from.kind);
     }
 
+    bool is_result(NodeId id) const {
+        return std::any_of(graph_.results.begin(), graph_.results.end(), [&](const Result &result) { return result.value == id; });
+    }
+
     /// Whether nothing outside the two groups reads a member, and no result is one.
     bool only_read_by(const Group &group, int reader) {
         for (NodeId member : group.members) {
             for (NodeId user : readers_[size_t(member.index)])
                 if (group_[size_t(user.index)] != reader && group_[size_t(user.index)] != group_[size_t(member.index)]) return false;
-            for (const Result &result : graph_.results)
-                if (result.value == member) return false;
+            if (is_result(member)) return false;
         }
         return true;
     }
@@ -306,6 +339,7 @@ private:
     std::vector<std::vector<Edge>> edges_;       ///< per solid node: the solid nodes it reads
     std::vector<std::vector<NodeId>> readers_;   ///< the other way
     std::vector<int> group_;
+    std::vector<bool> only_reduced_;
     std::vector<Group> groups_;
     std::map<std::pair<NodeId, int>, NodeId> copies_;
     std::map<int, int> numbers_;                 ///< groups in the order of their first node

@@ -153,18 +153,10 @@ Roles find_roles(const Graph &graph) {
             if (is_alias(i) || is_alias(size_t(operand.index)) || wants_stored_operands(graph, node)) store(operand);
         }
     }
-    // What several reductions of its own full size need is stored if it comes out of something that cannot be repeated; a value that only
-    // moves on elementwise need not be.
     const std::vector<std::vector<NodeId>> users = users_of(graph);
-    for (size_t i = 0; i < count; ++i) {
-        if (!live[i] || users[i].size() < 2 || cost_of(graph.nodes[i].op) >= kNever) continue;
-        bool reduced = false, contracted = false;
-        for (NodeId user : users[i]) reduced = reduced || has_trait(graph[user].op, kReduction);
-        for (NodeId operand : graph.nodes[i].operands) contracted = contracted || has_trait(graph[operand].op, kContraction);
-        if (reduced && contracted) stored[i] = true;
-    }
-
+    auto is_fusible_with_anchor = [&](Op op) { return has_trait(op, kElementwise) || op == Op::broadcast || op == Op::reshape; };
     std::vector<int> cost(count, 0);
+    std::vector<bool> after_anchor(count, false);  // in the epilogue of something that is no elementwise op
     std::vector<std::set<NodeId>> sources(count);  // of recomputed nodes: what they read, through other recomputed nodes
     for (size_t i = 0; i < count; ++i) {
         const Node &node = graph.nodes[i];
@@ -179,6 +171,15 @@ Roles find_roles(const Graph &graph) {
             continue;
         }
         roles.role[i] = Role::solid;
+        after_anchor[i] = cost_of(node.op) >= kNever && !has_trait(node.op, kElementwise) && node.op != Op::random_uniform;
+        for (NodeId operand : node.operands) {
+            const size_t o = size_t(operand.index);
+            if (has_trait(node.op, kElementwise) && after_anchor[o] && !stored[o]) after_anchor[i] = true;
+        }
+        // A kernel has one anchor: what comes out of one and goes into the next passes through memory.
+        if (after_anchor[i])
+            for (NodeId user : users[i])
+                if (live[size_t(user.index)] && !is_fusible_with_anchor(graph[user].op)) stored[i] = true;
         if (stored[i]) continue;
         cost[i] = cost_of(node.op);
         bool available = true;

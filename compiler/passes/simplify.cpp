@@ -8,6 +8,7 @@
 #include "compiler/passes/rewrite.h"
 
 #include <cmath>
+#include <map>
 #include <numeric>
 #include <optional>
 
@@ -38,7 +39,12 @@ private:
         } else {
             simpler = moving(node);
         }
-        return simpler ? *simpler : rewriter_.append(std::move(node));
+        if (simpler) return *simpler;
+        const NodeId id = rewriter_.append(std::move(node));
+        if (at(id).op == Op::maximum)
+            for (size_t i : {0, 1})
+                if (splat(at(id).operands[1 - i])) maxima_[at(id).operands[i]] = id;
+        return id;
     }
 
     NodeId make(const Node &place, Op op, std::vector<NodeId> operands, Type type, Attrs attributes = NoAttrs{}) {
@@ -103,6 +109,12 @@ private:
                     if (std::optional<double> value = splat(x[size_t(i)])) return *value == neutral ? x[size_t(1 - i)] : x[size_t(i)];
                 return x[0] == x[1] ? std::optional(x[0]) : std::nullopt;
             }
+            case Op::less_equal:  // x <= c is max(x, c) <= c, and c < x is c < max(x, c):
+                if (auto y = maximum_with(x[0], x[1])) return make(node, Op::less_equal, {*y, x[1]}, node.type);
+                return std::nullopt;
+            case Op::less:
+                if (auto y = maximum_with(x[1], x[0])) return make(node, Op::less, {x[0], *y}, node.type);
+                return std::nullopt;
             case Op::select:
                 if (x[1] == x[2]) return x[1];
                 if (std::optional<double> condition = splat(x[0])) return *condition != 0 ? x[1] : x[2];
@@ -110,6 +122,16 @@ private:
                 return std::nullopt;
             default: return std::nullopt;  // no rule for this op
         }
+    }
+
+    /// max(x, c) for a constant c, if the graph computes it: the mask of a relu's gradient is then made from the relu's result, and its
+    /// operand need not be stored.
+    std::optional<NodeId> maximum_with(NodeId x, NodeId c) const {
+        auto found = maxima_.find(x);
+        if (found == maxima_.end() || !splat(c)) return std::nullopt;
+        const Node &maximum = at(found->second);
+        const NodeId other = maximum.operands[0] == x ? maximum.operands[1] : maximum.operands[0];
+        return splat(other) == splat(c) ? std::optional(found->second) : std::nullopt;
     }
 
     std::optional<NodeId> divide(const Node &node) {
@@ -324,6 +346,7 @@ private:
     }
 
     Rewriter rewriter_;
+    std::map<NodeId, NodeId> maxima_;  ///< x -> max(x, constant)
 };
 
 }  // namespace
