@@ -90,6 +90,7 @@ private:
     // statements.cpp
     std::optional<Value> execute(const ast::Block &block);
     std::optional<Value> execute(const ast::Stmt &stmt);
+    std::optional<Value> after_error() const;
     void execute_bind(const ast::BindStmt &bind, SourceRange range);
     void execute_update(const ast::UpdateStmt &update, SourceRange range);
     std::optional<Value> execute_if(const ast::IfStmt &branch, SourceRange range);

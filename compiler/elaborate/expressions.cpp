@@ -79,7 +79,8 @@ Value Elaborator::evaluate(const ast::Expr &expr) {
             [&](const ast::ReduceExpr &) { return fail(DiagnosticCode::index_notation_outside_op, range); },
         },
         expr.node);
-    if (!value.origin.valid()) value.origin = range;
+    // A number keeps the place where it was written; a tensor is where it is used.
+    if (!value.origin.valid() || value.is<TensorValue>()) value.origin = range;
     return value;
 }
 

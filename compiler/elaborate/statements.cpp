@@ -17,6 +17,9 @@ std::optional<Value> Elaborator::execute(const ast::Block &block) {
     return {};
 }
 
+/// A wrong statement ends the call of a definition, whose result is wrong then; a model goes on, to find more.
+std::optional<Value> Elaborator::after_error() const { return frames_.empty() ? std::nullopt : std::optional<Value>(Value()); }
+
 std::optional<Value> Elaborator::execute(const ast::Stmt &stmt) {
     using Result = std::optional<Value>;
     auto misplaced = [&](const char *what) -> Result {
@@ -56,12 +59,14 @@ std::optional<Value> Elaborator::execute(const ast::Stmt &stmt) {
                 }
                 Value value = evaluate(*s.value);
                 add_output(name, value, s.value->range);
-                if (!s.name.text.empty()) bind(s.name, value, false);
+                const ast::NameRef *itself = std::get_if<ast::NameRef>(&s.value->node);
+                if (!s.name.text.empty() && !(itself && itself->name == s.name.text)) bind(s.name, value, false);
                 return {};
             },
             [&](const ast::ExprStmt &s) -> Result {
                 Value value = evaluate(*s.value);
-                if (!value.poison() && !value.is<None>()) report(DiagnosticCode::value_unused, stmt.range, {describe(value)});
+                if (value.poison()) return after_error();
+                if (!value.is<None>()) report(DiagnosticCode::value_unused, stmt.range, {describe(value)});
                 return {};
             },
             [&](const ast::IndexStmt &) -> Result { report(DiagnosticCode::index_notation_outside_op, stmt.range); return {}; },
@@ -132,7 +137,7 @@ void Elaborator::execute_update(const ast::UpdateStmt &update, SourceRange range
 
 std::optional<Value> Elaborator::execute_if(const ast::IfStmt &branch, SourceRange range) {
     Value condition = evaluate(*branch.condition);
-    if (condition.poison()) return Value();
+    if (condition.poison()) return after_error();
     if (const bool *known = condition.get<bool>()) {
         auto scope = std::make_shared<Scope>();
         scope->parent = scope_;
@@ -202,18 +207,18 @@ std::optional<Value> Elaborator::execute_for(const ast::ForStmt &loop, SourceRan
     std::vector<Value> items;
     if (bounds) {
         std::optional<int64_t> begin = evaluate_int(*bounds->begin, "the start of a loop"), end = evaluate_int(*bounds->end, "the end of a loop");
-        if (!begin || !end) return Value();
+        if (!begin || !end) return after_error();
         if (*end - *begin > 100000) {
             report(DiagnosticCode::loop_too_long, loop.range->range, {std::to_string(*end - *begin)});
-            return Value();
+            return after_error();
         }
         for (int64_t i = *begin; i < *end; ++i) items.push_back(Value(i, loop.range->range));
     } else {
         Value list = evaluate(*loop.range);
-        if (list.poison()) return Value();
+        if (list.poison()) return after_error();
         if (!list.is<ListValue>()) {
             report(DiagnosticCode::wrong_type, loop.range->range, {"what `for` goes through", "a range or a list", describe(list)});
-            return Value();
+            return after_error();
         }
         items = *list.get<ListValue>()->items;
     }

@@ -79,7 +79,7 @@ void Elaborator::elaborate_training() {
     std::vector<PhaseSettings> phases = make_phases(train);
     if (phases.empty() || diagnostics_->has_errors()) return;
     elaborate_rules(phases);
-    elaborate_updates(phases);
+    if (!diagnostics_->has_errors()) elaborate_updates(phases);
 }
 
 std::vector<PhaseSettings> Elaborator::make_phases(const TrainSettings &train) {

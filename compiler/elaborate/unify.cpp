@@ -6,6 +6,10 @@
 
 namespace kiln {
 
+namespace {
+const std::vector<std::string> kTypeNames = {"float", "f32", "f64", "i32", "i64", "u8", "bool", "int", "string", "list", "path", "fn", "layer", "class", "tensor", "dtype"};
+}  // namespace
+
 std::optional<DType> Elaborator::element_type(const ast::Name &name) {
     if (name.text == "float") return module_.float_type;
     if (name.text == "class") return DType::i32;
@@ -37,8 +41,7 @@ std::optional<Value> Elaborator::check_type(const ast::TypeExpr &type, Value val
     bool any = name == "tensor";
     std::optional<DType> dtype = element_type(type.name);
     if (!any && !dtype) {
-        suggest(report(DiagnosticCode::unknown_type, type.name.range, {name}), name,
-                {"float", "f32", "f64", "i32", "i64", "u8", "bool", "int", "string", "list", "path", "fn", "layer", "class", "tensor", "dtype"});
+        suggest(report(DiagnosticCode::unknown_type, type.name.range, {name}), name, kTypeNames);
         return {};
     }
     const TensorValue *tensor = value.get<TensorValue>();
@@ -145,7 +148,7 @@ bool Elaborator::unify_dims(const ast::TypeExpr &type, const TensorValue &tensor
 std::optional<Type> Elaborator::tensor_type(const ast::TypeExpr &type, std::vector<SourceRange> *origins) {
     std::optional<DType> dtype = element_type(type.name);
     if (!dtype) {
-        report(DiagnosticCode::unknown_type, type.name.range, {type.name.text});
+        suggest(report(DiagnosticCode::unknown_type, type.name.range, {type.name.text}), type.name.text, kTypeNames);
         return {};
     }
     Type result{*dtype, {}};

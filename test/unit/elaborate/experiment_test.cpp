@@ -38,8 +38,8 @@ TEST(Experiment, DigitsMakesEveryGraphAndEachVerifies) {
     EXPECT_EQ(m.columns.size(), 2u);
     EXPECT_EQ(m.columns[1].classes, 10);
     ASSERT_NE(m.find_storage("Digits/conv_1/W"), nullptr);
-    EXPECT_EQ(m.find_storage("Digits/conv_4/W")->type, (Type{DType::f32, {3, 3, 64, 64}}));
-    EXPECT_EQ(m.find_storage("Digits/dense_1/W")->type, (Type{DType::f32, {1024, 512}}));
+    EXPECT_EQ(m.find_storage("Digits/conv_4/W")->type, (Type{DType::f32, {3, 3, 32, 32}}));
+    EXPECT_EQ(m.find_storage("Digits/dense_1/W")->type, (Type{DType::f32, {512, 128}}));
     EXPECT_NE(m.find_storage("Digits/batch_norm/gamma"), nullptr);
     EXPECT_EQ(m.find_storage("Digits/batch_norm/mean")->arena, "buffer");
     EXPECT_EQ(m.find_storage("Digits/conv_1/W.m")->offset, m.find_storage("Digits/conv_1/W")->offset);
