@@ -79,9 +79,9 @@ TEST(Library, Pooling) {
 
 TEST(Library, ShapesAndJoins) {
     expect_near(run("output y = x |> Reshape([2, -1]) |> Flatten()", kX), kX);
-    expect_near(run("output y = x |> Concatenate(x * 2)", {1, 2}), {1, 2, 2, 4});
-    expect_near(run("output y = x |> Residual(fn(v) = v * v)", {1, 2}), {2, 6});
-    expect_near(run("output y = x |> Residual(Dense(2, init = ones))", {1, 2}), {4, 5});
+    expect_near(run("output y = concatenate([x, x * 2])", {1, 2}), {1, 2, 2, 4});
+    expect_near(run("output y = x |> residual(fn(v) = v * v)", {1, 2}), {2, 6});
+    expect_near(run("output y = x |> residual(Dense(2, init = ones))", {1, 2}), {4, 5});
 }
 
 TEST(Library, ConvolutionPaddingStrideDilationAndBias) {
