@@ -1,0 +1,156 @@
+// The first steps of every optimizer of the library, on one parameter with given gradients, against the formulas of the papers
+// written out here once more, in f64.
+#include "elaborate_text.h"
+
+#include "compiler/ops/interpret.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <functional>
+#include <map>
+
+namespace kiln {
+namespace {
+
+constexpr double kStart = 0.75, kRate = 0.1;
+const std::vector<double> kGradients = {0.5, -1, 2, 0.25}, kLosses = {2, 3, 1.5, 1.45};
+
+/// The parameter after each step of the optimizer.
+std::vector<double> run(const std::string &optimizer) {
+    Elaborated e = elaborate_text("precision f64\ndata line(dir: path) {\n train = idx(dir / \"a\", dir / \"b\")\n}\n"
+                                  "model M(image: f64[1], label: f64[1]) {\nparam w: float[1] = ones\nloss mse(image * w, label)\noutput y = image * w\n}\n"
+                                  "train M on line {\nbatch = 2\nepochs = 1\noptimizer = " + optimizer + "\n}\n");
+    EXPECT_FALSE(e.diagnostics.has_errors()) << optimizer << "\n" << e.messages();
+    std::vector<double> path;
+    if (e.diagnostics.has_errors()) return path;
+    const Graph &update = e.module.graphs.at("update");
+    std::map<std::string, Tensor> memory;  // parameters, states and globals by name
+    for (const Global &global : e.module.globals) memory[global.name] = Tensor{Type{DType::f64, {}}, {global.initial_value}};
+    for (size_t step = 0; step < kGradients.size(); ++step) {
+        std::vector<Tensor> results = interpret(update, [&](const Node &node) {
+            const std::string &name = attrs<InputAttrs>(node).name;
+            auto known = memory.find(name);
+            if (known != memory.end()) return known->second;
+            bool parameter = name == "M/w" || name.starts_with("param[");
+            double value = name.starts_with("gradient") ? kGradients[step] : name == "rate" ? kRate : name == "step" ? double(step + 1) : name == "loss" ? kLosses[step] : parameter ? kStart : 0;
+            return Tensor{node.type, std::vector<double>(size_t(node.type.elements()), value)};
+        });
+        for (size_t i = 0; i < results.size(); ++i) {
+            const std::string &name = update.results[i].name;
+            memory[name] = results[i];
+            if (name == "M/w" || name.starts_with("param[")) path.push_back(results[i].values[0]);
+        }
+    }
+    return path;
+}
+
+/// `step(t, g)` gives what is added to the parameter in step t (from 1) with gradient g.
+void expect_steps(const std::string &optimizer, const std::function<double(int, double, double)> &step) {
+    std::vector<double> path = run(optimizer);
+    ASSERT_EQ(path.size(), kGradients.size()) << optimizer;
+    double p = kStart;
+    for (size_t i = 0; i < path.size(); ++i) {
+        p += step(int(i) + 1, kGradients[i], p);
+        EXPECT_NEAR(path[i], p, 1e-12) << optimizer << " step " << i + 1;
+    }
+}
+
+TEST(OptimizerValues, FirstStepsByHand) {
+    EXPECT_NEAR(run("SGD(0.1)")[1], 0.75 - 0.05 + 0.1, 1e-15);
+    EXPECT_NEAR(run("Momentum(0.1)")[1], 0.70 + (0.9 * -0.05 + 0.1), 1e-15);
+    EXPECT_NEAR(run("Nesterov(0.1)")[0], 0.75 - 0.9 * 0.05 - 0.05, 1e-15);
+    EXPECT_NEAR(run("AveragedMomentum(0.1)")[1], 0.75 - 0.1 * 0.05 - 0.1 * (0.045 - 0.1), 1e-15);
+    EXPECT_NEAR(run("Adagrad(0.1, eps = 0)")[1], 0.65 + 0.1 / std::sqrt(1.25), 1e-15);
+    EXPECT_NEAR(run("RMSProp(0.1, eps = 0)")[0], 0.75 - 0.1 / std::sqrt(0.1), 1e-15);
+    EXPECT_NEAR(run("RMSProp(0.1, eps = 0, previous = true)")[1], 0.65 + 0.1 / 0.5, 1e-15);
+    EXPECT_NEAR(run("Adam(0.1, eps = 0)")[0], 0.65, 1e-15);
+    EXPECT_NEAR(run("Adam(0.1, eps = 0, correct = false)")[0], 0.75 - 0.1 * 0.1 / std::sqrt(0.001), 1e-14);
+    EXPECT_NEAR(run("AdamW(0.1, eps = 0, decay = 0.5)")[0], 0.65 - 0.1 * 0.5 * 0.75, 1e-15);
+    EXPECT_NEAR(run("Lion(0.1)")[1], 0.75 - 0.1 + 0.1, 1e-15);
+    EXPECT_NEAR(run("LARS(0.1, trust = 0.5)")[0], 0.75 - 0.1 * 0.5 * 0.75, 1e-15);
+}
+
+TEST(OptimizerValues, Momenta) {
+    double v = 0;
+    expect_steps("Momentum(0.1, momentum = 0.8)", [&](int, double g, double) { return v = 0.8 * v - kRate * g; });
+    v = 0;
+    expect_steps("Nesterov(0.1, momentum = 0.8)", [&](int, double g, double) {
+        v = 0.8 * v - kRate * g;
+        return 0.8 * v - kRate * g;
+    });
+    v = 0;
+    expect_steps("AveragedMomentum(0.1)", [&](int, double g, double) {
+        v = 0.9 * v + 0.1 * g;
+        return -kRate * v;
+    });
+    v = 0;
+    expect_steps("LARS(0.1, momentum = 0.8, trust = 0.5, decay = 0.2)", [&](int, double g, double p) {
+        double local = 0.5 * std::abs(p) / (std::abs(g) + 0.2 * std::abs(p));
+        return v = 0.8 * v - kRate * local * (g + 0.2 * p);
+    });
+    v = 0;
+    expect_steps("Lion(0.1, decay = 0.3)", [&](int, double g, double p) {
+        double c = 0.9 * v + 0.1 * g;
+        v = 0.99 * v + 0.01 * g;
+        return -kRate * ((c > 0 ? 1 : -1) + 0.3 * p);
+    });
+}
+
+TEST(OptimizerValues, Adaptive) {
+    double v = 0, u = 0;
+    expect_steps("Adagrad(0.1)", [&](int, double g, double) {
+        v += g * g;
+        return -kRate * g / (std::sqrt(v) + 1e-8);
+    });
+    v = 0;
+    expect_steps("Adadelta(0.1, rho = 0.9, eps = 1e-4)", [&](int, double g, double) {
+        v = 0.9 * v + 0.1 * g * g;
+        double d = std::sqrt(u + 1e-4) / std::sqrt(v + 1e-4) * g;
+        u = 0.9 * u + 0.1 * d * d;
+        return -kRate * d;
+    });
+    v = 0;
+    expect_steps("RMSProp(0.1, rho = 0.8)", [&](int, double g, double) {
+        v = 0.8 * v + 0.2 * g * g;
+        return -kRate * g / (std::sqrt(v) + 1e-8);
+    });
+    expect_steps("RMSProp(0.1, rho = 0.8, previous = true)", [&](int t, double g, double) {
+        double before = t == 1 ? g * g : v;
+        v = 0.8 * before + 0.2 * g * g;
+        return -kRate * g / (std::sqrt(before) + 1e-8);
+    });
+}
+
+TEST(OptimizerValues, AdamAndItsKin) {
+    double m = 0, v = 0, largest = 0;
+    auto moments = [&](double g) {
+        m = 0.9 * m + 0.1 * g;
+        v = 0.999 * v + 0.001 * g * g;
+    };
+    auto start = [&] { m = v = largest = 0; };
+    auto corrected = [&](int t, double second) { return m / (1 - std::pow(0.9, t)) / (std::sqrt(second / (1 - std::pow(0.999, t))) + 1e-8); };
+    expect_steps("Adam(0.1)", [&](int t, double g, double) {
+        moments(g);
+        return -kRate * corrected(t, v);
+    });
+    start();
+    expect_steps("Adam(0.1, correct = false)", [&](int, double g, double) {
+        moments(g);
+        return -kRate * m / (std::sqrt(v) + 1e-8);
+    });
+    start();
+    expect_steps("AdamW(0.1, decay = 0.2)", [&](int t, double g, double p) {
+        moments(g);
+        return -kRate * (corrected(t, v) + 0.2 * p);
+    });
+    start();
+    expect_steps("AMSGrad(0.1)", [&](int t, double g, double) {
+        moments(g);
+        largest = std::max(largest, v);
+        return -kRate * corrected(t, largest);
+    });
+}
+
+}  // namespace
+}  // namespace kiln
