@@ -214,6 +214,10 @@ Value Elaborator::invoke(const FunctionValue &function, std::vector<std::optiona
     });
     frames_.pop_back();
     if (!result.poison()) result.origin = range;
+    const TensorValue *tensor = result.get<TensorValue>();
+    if (tensor && statistics_graph_ && tensor->context == statistics_graph_.get() && context_ != tensor->context && type_of(*tensor).rank() == 0 &&
+        !(frames_.size() > 1 && in_stdlib(range)))
+        return statistic(tensor->node);
     return result;
 }
 

@@ -147,16 +147,22 @@ private:
     void elaborate_updates(const std::vector<PhaseSettings> &phases);
     std::optional<Graph> update_graph(const PhaseSettings &phase, const std::string &name, bool flat);
     void run_update_hook(const ast::HookStmt &hook, const std::string &suffix, const Type &type, bool flat, const std::string &path);
+    void run_before_step(const ast::HookStmt &hook);
     void declare_state(const FunctionValue &optimizer);
-    bool needs_whole_parameters(const Graph &graph) const;
+    bool needs_whole_parameters(const GraphContext &context, const std::set<int32_t> &whole) const;
+    Value whole_gradient(GraphContext &context, const PhaseSettings &phase, std::set<int32_t> &whole);
     void elaborate_rules(const std::vector<PhaseSettings> &phases);
     Value rate_of(const PhaseSettings &phase);
     Value base_rate(const PhaseSettings &phase);
     Value apply_schedule(const ScheduleValue &schedule, const Value &rate);
     std::optional<Value> duration(const ScheduleValue &schedule);
+    // hooks.cpp
+    bool bind_definition(const FunctionValue &definition, SourceRange range);
+    void declare_global(const std::string &name, double initial);
+    Value statistic(NodeId node);
+    void append_statistics(GraphContext &context);
+    void run_epoch_end(const FunctionValue &definition, const Value &rate, SourceRange range);
     void epoch_rules(const std::vector<PhaseSettings> &phases);
-    void epoch_hooks(const FunctionValue &definition, const Value &active, bool schedule, const PhaseSettings &phase);
-    void declare_globals(const FunctionValue &definition);
 
     // data.cpp
     void elaborate_data(const ast::TrainDecl &train);
@@ -201,9 +207,14 @@ private:
 
     std::map<std::string, Value> clock_;                      ///< phase_step, phase_steps, progress under `then`
     std::optional<Value> gradient_;                           ///< what `grad` means here
+    std::unique_ptr<GraphContext> statistics_graph_;          ///< what rules compute from `grad`
+    std::vector<std::pair<std::string, NodeId>> statistics_;  ///< its results that rules read: global, node
     std::vector<std::pair<Binding *, Value>> *local_writes_ = nullptr;  ///< old values, inside a branch taken at run time
 };
 
+/// Whether a definition has hooks that run at the end of an epoch or before a step.
+bool has_memory(const FunctionValue &definition);
+bool has_memory(const ScheduleValue &schedule);
 /// "BatchNorm" -> "batch_norm".
 std::string snake_case(const std::string &name);
 /// The text of a type as it was written.

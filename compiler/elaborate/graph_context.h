@@ -6,6 +6,7 @@
 #include "compiler/support/source.h"
 
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -23,7 +24,7 @@ struct GraphContext {
     std::map<int32_t, std::vector<SourceRange>> origins;   ///< node -> where each of its extents was written
     std::map<int32_t, int64_t> classes;                    ///< node -> number of classes of a label
     std::map<std::string, int> random_streams;             ///< streams drawn so far, by layer path
-    bool asked_shape = false;                              ///< `shape`, `rank` or the like was asked: see the update graph
+    std::set<int32_t> asked_shapes;                        ///< nodes whose shape a definition looked at: see the update graph
 
     explicit GraphContext(std::string name) { graph.name = std::move(name); }
     GraphContext(const GraphContext &) = delete;

@@ -8,7 +8,7 @@ namespace kiln {
 std::optional<Value> Elaborator::call_intrinsic(const std::string &name, const std::vector<std::optional<Value>> &values, SourceRange range) {
     const TensorValue *tensor = !values.empty() && values[0] ? values[0]->get<TensorValue>() : nullptr;
     if (name == "shape") {
-        if (tensor) tensor->context->asked_shape = true;
+        if (tensor) tensor->context->asked_shapes.insert(tensor->node.index);
         const Shape shape = tensor ? type_of(*tensor).shape : Shape{};
         std::vector<SourceRange> origins(shape.size());
         if (tensor) {
@@ -27,7 +27,7 @@ std::optional<Value> Elaborator::call_intrinsic(const std::string &name, const s
         return make_list(std::move(items), range);
     }
     if (name == "rank") {
-        if (tensor) tensor->context->asked_shape = true;
+        if (tensor) tensor->context->asked_shapes.insert(tensor->node.index);
         return Value(int64_t(tensor ? type_of(*tensor).rank() : 0), range);
     }
     if (name == "element_type") return Value(tensor ? type_of(*tensor).dtype : DType::f64, range);

@@ -106,47 +106,50 @@ void Elaborator::declare_state(const FunctionValue &optimizer) {
 std::optional<Graph> Elaborator::update_graph(const PhaseSettings &phase, const std::string &name, bool flat) {
     GraphContext context(name);
     context.training = true;
+    std::set<int32_t> whole;
     bool ok = in_context(context, [&] {
         Value rate = scalar("rate");
         std::optional<FunctionValue> optimizer = optimizer_of(phase, &rate);
         if (!optimizer) return false;
         declare_state(*optimizer);
         const ast::Block &body = std::get<ast::DefinitionDecl>(optimizer->declaration->node).body;
-        auto run = [&](const std::string &suffix, const Type &type, const std::string &path) {
-            std::vector<std::optional<Value>> values;
-            for (const ast::Param &param : optimizer->params()) {
-                auto bound = optimizer->bound->find(param.name.text);
-                values.push_back(bound != optimizer->bound->end() ? std::optional(bound->second) : std::nullopt);
+        auto outer = std::make_shared<Scope>();
+        outer->parent = optimizer->scope;
+        SourceRange range = phase.settings.at("optimizer")->value->range;
+        frames_.push_back({range, range.file, optimizer->name()});
+        bool bound = in_scope(outer, [&] {
+            if (!bind_definition(*optimizer, range)) return false;
+            gradient_ = whole_gradient(context, phase, whole);
+            for (const ast::StmtPtr &stmt : body) {
+                const auto *hook = std::get_if<ast::HookStmt>(&stmt->node);
+                if (hook && hook->kind.text == "before_step") run_before_step(*hook);
+                else if (!hook && !std::holds_alternative<ast::StorageStmt>(stmt->node)) execute(*stmt);
             }
+            return true;
+        });
+        auto run = [&](const std::string &suffix, const Type &type, const std::string &path) {
             auto scope = std::make_shared<Scope>();
-            scope->parent = optimizer->scope;
-            SourceRange range = phase.settings.at("optimizer")->value->range;
-            frames_.push_back({range, range.file, optimizer->name()});
+            scope->parent = outer;
             in_scope(scope, [&] {
-                if (!complete(*optimizer, values, range)) return;
                 for (const ast::StmtPtr &stmt : body) {
-                    if (const auto *state = std::get_if<ast::StorageStmt>(&stmt->node)) {
-                        if (state->kind != ast::StorageStmt::Kind::state) {
-                            report(DiagnosticCode::not_supported, stmt->range, {"`global` in an optimizer"});
-                            continue;
-                        }
+                    const auto *state = std::get_if<ast::StorageStmt>(&stmt->node);
+                    if (state && state->kind == ast::StorageStmt::Kind::state) {
                         Cell cell = flat ? Cell{InputKind::arena, fmt::format("state.{}{}", state->name.text, suffix), type}
                                          : Cell{InputKind::storage, path + "." + state->name.text, type};
                         bind(state->name, Value(), true, cell);
-                    } else if (const auto *hook = std::get_if<ast::HookStmt>(&stmt->node)) {
-                        run_update_hook(*hook, suffix, type, flat, path);
-                    } else {
-                        execute(*stmt);
                     }
                 }
+                for (const ast::StmtPtr &stmt : body) {
+                    const auto *hook = std::get_if<ast::HookStmt>(&stmt->node);
+                    if (hook && hook->kind.text != "before_step" && hook->kind.text != "epoch_end") run_update_hook(*hook, suffix, type, flat, path);
+                }
             });
-            frames_.pop_back();
         };
         std::vector<Storage> params;
         for (const Storage &storage : module_.storages)
             if (storage.kind == StorageKind::param && std::find(phase.frozen.begin(), phase.frozen.end(), storage.path) == phase.frozen.end())
                 params.push_back(storage);
-        for (size_t i = 0; i < params.size();) {
+        for (size_t i = 0; bound && i < params.size();) {
             int64_t begin = params[i].offset, end = begin;
             size_t first = i;
             do {
@@ -156,12 +159,13 @@ std::optional<Graph> Elaborator::update_graph(const PhaseSettings &phase, const 
             if (flat) run(fmt::format("[{}:{}]", begin, end), Type{module_.float_type, {end - begin}}, "");
             else run("", params[first].type, params[first].path);
         }
-        return true;
+        frames_.pop_back();
+        return bound;
     });
-    if (!ok) return {};
-    Graph graph = context.finish();
-    if (flat && (context.asked_shape || needs_whole_parameters(graph))) return {};
-    return graph;
+    gradient_.reset();
+    if (!ok || (flat && needs_whole_parameters(context, whole))) return {};
+    append_statistics(context);
+    return context.finish();
 }
 
 void Elaborator::run_update_hook(const ast::HookStmt &hook, const std::string &suffix, const Type &type, bool flat, const std::string &path) {
@@ -188,13 +192,63 @@ void Elaborator::run_update_hook(const ast::HookStmt &hook, const std::string &s
     });
 }
 
-/// Whether a value of one element depends on others, so that the borders between parameters matter.
-bool Elaborator::needs_whole_parameters(const Graph &graph) const {
-    for (const Node &node : graph.nodes) {
-        bool reads_tensor = false;
-        for (NodeId operand : node.operands) reads_tensor |= graph[operand].type.rank() > 0;
-        if (reads_tensor && !has_trait(node.op, kElementwise)) return true;
+void Elaborator::run_before_step(const ast::HookStmt &hook) {
+    auto scope = std::make_shared<Scope>();
+    scope->parent = scope_;
+    in_scope(scope, [&] {
+        if (hook.params.size() > 1) report(DiagnosticCode::update_parameters, hook.kind.range);
+        else if (hook.params.size() == 1) bind(hook.params[0], scalar("loss"), false);
+        if (execute(hook.body)) report(DiagnosticCode::return_in_model, hook.kind.range);
+    });
+}
+
+/// The gradient of every trained parameter, end to end.
+Value Elaborator::whole_gradient(GraphContext &context, const PhaseSettings &phase, std::set<int32_t> &whole) {
+    std::vector<NodeId> pieces;
+    int64_t begin = -1, end = -1;
+    auto close = [&] {
+        if (begin < 0) return;
+        pieces.push_back(context.builder.input(InputKind::arena, fmt::format("gradient[{}:{}]", begin, end), Type{module_.float_type, {end - begin}}));
+        whole.insert(pieces.back().index);
+        begin = -1;
+    };
+    for (const Storage &storage : module_.storages) {
+        if (storage.kind != StorageKind::param) continue;
+        if (std::find(phase.frozen.begin(), phase.frozen.end(), storage.path) != phase.frozen.end()) {
+            close();
+            continue;
+        }
+        if (begin < 0) begin = storage.offset;
+        end = storage.offset + (storage.type.elements() + 15) / 16 * 16;
     }
+    close();
+    NodeId node = pieces[0];
+    if (pieces.size() > 1) {
+        node = context.builder.append(Op::concat, pieces, AxisAttrs{0});
+        whole.insert(node.index);
+    }
+    return Value(TensorValue{node, &context});
+}
+
+/// Whether a value of one element depends on others, so that the borders between parameters matter. What depends only on the
+/// gradient of the whole model (`whole`) does not.
+bool Elaborator::needs_whole_parameters(const GraphContext &context, const std::set<int32_t> &whole) const {
+    const Graph &graph = context.graph;
+    std::set<int32_t> exempt = whole;
+    for (int32_t i = 0; i < graph.size(); ++i) {
+        const Node &node = graph[NodeId{i}];
+        bool reads_tensor = false, only_whole = true;
+        for (NodeId operand : node.operands) {
+            if (graph[operand].type.rank() == 0) continue;
+            reads_tensor = true;
+            only_whole &= exempt.count(operand.index) > 0;
+        }
+        if (!reads_tensor) continue;
+        if (only_whole) exempt.insert(i);
+        else if (!has_trait(node.op, kElementwise)) return true;
+    }
+    for (int32_t asked : context.asked_shapes)
+        if (graph[NodeId{asked}].type.rank() > 0 && !exempt.count(asked)) return true;
     return false;
 }
 

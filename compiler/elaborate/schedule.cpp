@@ -59,7 +59,13 @@ Value Elaborator::rate_of(const PhaseSettings &phase) {
     if (const FunctionValue *bare = value.get<FunctionValue>(); bare && bare->kind() == ast::DefinitionDecl::Kind::schedule)
         value = call(*bare, {}, expr.range, false);
     if (value.poison()) return {};
-    if (const ScheduleValue *schedule = value.get<ScheduleValue>()) return apply_schedule(*schedule, base);
+    if (const ScheduleValue *schedule = value.get<ScheduleValue>()) {
+        if (has_memory(*schedule)) {
+            declare_global("lr_factor", 1);
+            base = binary(ast::BinaryOp::multiply, base, scalar("lr_factor"), expr.range);
+        }
+        return apply_schedule(*schedule, base);
+    }
     if (value.number() || is_scalar(value)) return value;
     return fail(DiagnosticCode::not_a_schedule, expr.range, {describe(value)});
 }
@@ -70,6 +76,7 @@ Value Elaborator::apply_schedule(const ScheduleValue &schedule, const Value &rat
     switch (schedule.kind) {
     case ScheduleValue::Kind::leaf: {
         const FunctionValue &leaf = schedule.leaf;
+        if (has_memory(leaf)) return rate;  // it acts through the base rate, at the ends of epochs
         std::vector<std::optional<Value>> values;
         for (const ast::Param &param : leaf.params()) {
             auto bound = leaf.bound->find(param.name.text);

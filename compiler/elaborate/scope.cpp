@@ -49,7 +49,8 @@ std::optional<Value> Elaborator::builtin(const std::string &name, SourceRange ra
     if (clock != clock_.end()) return clock->second;
     if (name == "grad" && gradient_) return gradient_;
     static const std::set<std::string> scalars = {"seed", "step", "epoch", "progress", "steps_per_epoch", "phase_step", "phase_steps"};
-    if (!scalars.count(name)) return {};
+    bool has_loss = context_ && (context_->graph.name.starts_with("update") || context_->graph.name == "rules.epoch");
+    if (!scalars.count(name) && !(name == "loss" && has_loss)) return {};
     if (!context_) return fail(DiagnosticCode::not_compile_time, range, {name});
     return scalar(name);
 }
@@ -58,7 +59,9 @@ Value Elaborator::lookup(const std::string &name, SourceRange range) {
     if (Binding *binding = find(name)) {
         used_.insert({binding->declared.file, binding->declared.begin});
         if (binding->cell && !context_) return fail(DiagnosticCode::not_compile_time, range, {name});
-        return read(*binding);
+        Value value = read(*binding);
+        if (value.is<TensorValue>()) value.origin = range;  // a number keeps the place that sized it
+        return value;
     }
     if (std::optional<Value> value = builtin(name, range)) return *value;
     suggest(report(DiagnosticCode::unknown_name, range, {name}), name, visible_names());

@@ -79,6 +79,7 @@ void Elaborator::elaborate_training() {
     std::vector<PhaseSettings> phases = make_phases(train);
     if (phases.empty() || diagnostics_->has_errors()) return;
     elaborate_rules(phases);
+    if (!diagnostics_->has_errors()) epoch_rules(phases);
     if (!diagnostics_->has_errors()) elaborate_updates(phases);
 }
 

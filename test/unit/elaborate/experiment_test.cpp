@@ -61,5 +61,15 @@ TEST(Experiment, AnElementwiseOptimizerRunsOverTheWholeArena) {
     EXPECT_TRUE(has_result(e.module.graphs.at("update"), ResultKind::store, "state.v[0:64]"));
 }
 
+TEST(Experiment, TheExampleOfOnesOwnDefinitionsMakesEveryGraph) {
+    Elaborated own = elaborate_text(read("examples/own/own.model"));
+    ASSERT_FALSE(own.diagnostics.has_errors()) << own.messages();
+    EXPECT_EQ(own.module.best_metric, "accuracy");
+    for (const auto &[name, graph] : own.module.graphs) {
+        Diagnostics problems;
+        EXPECT_TRUE(verify(graph, problems)) << name << "\n" << render(problems, false);
+    }
+}
+
 }  // namespace
 }  // namespace kiln

@@ -95,6 +95,50 @@ TEST(Optimizer, PerParameterStatisticsLeaveTheFlatArena) {
     EXPECT_NE(print(update).find("gradient:M/dense/W"), std::string::npos);
 }
 
+TEST(Hooks, AScheduleWithMemoryScalesTheRateAtTheEndOfAnEpoch) {
+    Elaborated e = elaborate_text("schedule Anneal(threshold = 2, factor = 4) {\nglobal best = infinity\nepoch_end {\ns = sum_sq(grad)\n"
+                                  "if s > threshold * best { lr <- lr / factor }\nbest <- minimum(best, s)\n}\n}\n" +
+                                  experiment(kModel, "optimizer = Adam(0.5)\nschedule = Anneal()\n"));
+    ASSERT_FALSE(e.diagnostics.has_errors()) << e.messages();
+    EXPECT_TRUE(stores(e.module.graphs.at("update"), "param[0:64]")) << "a statistic of the whole gradient keeps the flat form";
+    EXPECT_DOUBLE_EQ(rate(e.module, {{"lr_factor", 0.25}}), 0.125);
+    const Graph &rule = e.module.graphs.at("rules.epoch");
+    auto end = [&](double sum, double best) {
+        std::map<std::string, double> scalars = {{"statistic.0", sum}, {"Anneal.best", best}, {"lr_factor", 1}}, after;
+        std::vector<Tensor> results = interpret(rule, [&](const Node &node) { return Tensor{node.type, {scalars.at(attrs<InputAttrs>(node).name)}}; });
+        for (size_t i = 0; i < results.size(); ++i) after[rule.results[i].name] = results[i].values[0];
+        return after;
+    };
+    EXPECT_DOUBLE_EQ(end(9, 3)["lr_factor"], 0.25);
+    EXPECT_DOUBLE_EQ(end(9, 3)["Anneal.best"], 3);
+    EXPECT_DOUBLE_EQ(end(5, 3)["lr_factor"], 1);
+    EXPECT_DOUBLE_EQ(end(1, 3)["Anneal.best"], 1);
+    EXPECT_DOUBLE_EQ(end(9, 3)["statistic.0"], 0);
+}
+
+TEST(Hooks, AnOptimizerWithAGlobalAndTheLossOfTheStep) {
+    Elaborated e = elaborate_text("optimizer Clipped(lr, limit = 1) {\nglobal last = 0\nnorm = sqrt(sum_sq(grad))\nbefore_step(loss) {\nlast <- loss\n}\n"
+                                  "update(p, g) {\np <- p - lr * g * minimum(1, limit / norm) / (1 + last)\n}\n}\n" +
+                                  experiment(kModel, "optimizer = Clipped(0.5)\n"));
+    ASSERT_FALSE(e.diagnostics.has_errors()) << e.messages();
+    const Graph &update = e.module.graphs.at("update");
+    EXPECT_TRUE(stores(update, "param[0:64]")) << print(update);
+    std::vector<Tensor> results = interpret(update, [&](const Node &node) {
+        const InputAttrs &input = attrs<InputAttrs>(node);
+        double value = input.name == "rate" ? 0.5 : input.name == "loss" ? 3 : input.name.starts_with("gradient") ? 2 : 0;
+        return Tensor{node.type, std::vector<double>(size_t(node.type.elements()), value)};
+    });
+    for (size_t i = 0; i < results.size(); ++i) {
+        if (update.results[i].name == "param[0:64]") {
+            EXPECT_NEAR(results[i].values[0], -0.5 * 2 / 16 / 4, 1e-7);
+        } else {
+            EXPECT_EQ(results[i].values[0], 3);
+        }
+    }
+    Diagnostics problems;
+    EXPECT_TRUE(verify(update, problems)) << render(problems, false);
+}
+
 TEST(Phases, EachHasItsRateEpochsAndFrozenParameters) {
     Elaborated e = elaborate_text(experiment(kModel, "optimizer = SGD(0.5)\nphase warm {\nlr = 0.001\nfreeze = [\"M/dense/W\"]\n}\nphase main {\nepochs = 3\n}\n"));
     ASSERT_FALSE(e.diagnostics.has_errors()) << e.messages();
