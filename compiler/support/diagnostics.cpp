@@ -55,20 +55,24 @@ std::string code_text(DiagnosticCode code) {
 const char *template_text(DiagnosticCode code) { return entry(code).text; }
 
 Diagnostic &Diagnostics::report(DiagnosticCode code, SourceRange range, std::vector<std::string> arguments) {
-    Diagnostic &diagnostic = report(code, to_loc(range), std::move(arguments));
-    diagnostic.range = range;
-    return diagnostic;
+    const Entry &e = entry(code);
+    return add({code, e.severity, range, to_loc(range), fill(e.text, arguments), {}, {}});
 }
 
 Diagnostic &Diagnostics::report(DiagnosticCode code, const Loc &loc, std::vector<std::string> arguments) {
     const Entry &e = entry(code);
-    add({code, e.severity, {}, loc, fill(e.text, arguments), {}, {}});
-    return all_.back();
+    return add({code, e.severity, {}, loc, fill(e.text, arguments), {}, {}});
 }
 
-void Diagnostics::add(Diagnostic diagnostic) {
+Diagnostic &Diagnostics::add(Diagnostic diagnostic) {
+    if (!said_.insert(fmt::format("{} {}:{}:{} {} {}", code_text(diagnostic.code), diagnostic.loc.file, diagnostic.loc.line, diagnostic.loc.column,
+                                  diagnostic.range.end, diagnostic.message)).second) {
+        repeated_ = std::move(diagnostic);
+        return repeated_;
+    }
     if (diagnostic.severity == Severity::error) ++error_count_;
     all_.push_back(std::move(diagnostic));
+    return all_.back();
 }
 
 }  // namespace kiln

@@ -14,6 +14,7 @@
 
 #include "compiler/support/source.h"
 
+#include <set>
 #include <string>
 #include <vector>
 
@@ -52,12 +53,13 @@ const char *template_text(DiagnosticCode code);
 class Diagnostics {
 public:
     /// Raises a diagnostic; the arguments fill the placeholders of its template. The reference is for adding labels and
-    /// notes and is valid until the next call.
+    /// notes and is valid until the next call. What was said before, in the same words at the same place, is not said again: a
+    /// definition is elaborated once for each of its uses.
     Diagnostic &report(DiagnosticCode code, SourceRange range, std::vector<std::string> arguments = {});
     Diagnostic &report(DiagnosticCode code, const Loc &loc, std::vector<std::string> arguments = {});
 
     /// Takes over a finished diagnostic, as another collector holds it.
-    void add(Diagnostic diagnostic);
+    Diagnostic &add(Diagnostic diagnostic);
 
     bool has_errors() const { return error_count_ > 0; }
     int error_count() const { return error_count_; }
@@ -65,6 +67,8 @@ public:
 
 private:
     std::vector<Diagnostic> all_;
+    std::set<std::string> said_;
+    Diagnostic repeated_{};  ///< takes the labels of what is not said again
     int error_count_ = 0;
 };
 

@@ -23,6 +23,18 @@ TEST(Diagnostics, AMissingArgumentIsABugOfTheCompiler) {
     EXPECT_THROW(diagnostics.report(DiagnosticCode::cannot_read_file, SourceRange{}, {"x.model"}), InternalError);
 }
 
+TEST(Diagnostics, TheSameWordsAtTheSamePlaceAreSaidOnce) {
+    Diagnostics diagnostics;
+    for (int use = 0; use < 3; use++)
+        diagnostics.report(DiagnosticCode::cannot_read_file, Loc{"x.model", 3, 4}, {"a", "b"}).notes.push_back("in use " + std::to_string(use));
+    EXPECT_EQ(diagnostics.error_count(), 1);
+    ASSERT_EQ(diagnostics.all().size(), 1u);
+    EXPECT_EQ(diagnostics.all()[0].notes, std::vector<std::string>{"in use 0"});
+    diagnostics.report(DiagnosticCode::cannot_read_file, Loc{"x.model", 3, 5}, {"a", "b"});
+    diagnostics.report(DiagnosticCode::cannot_read_file, Loc{"x.model", 3, 4}, {"a", "c"});
+    EXPECT_EQ(diagnostics.error_count(), 3);
+}
+
 // The wording rules of diagnostics.def.
 TEST(Diagnostics, TemplatesFollowTheWordingRules) {
     std::vector<DiagnosticCode> codes = {

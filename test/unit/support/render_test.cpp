@@ -129,7 +129,7 @@ TEST(Render, ColourOnlyOnRequest) {
 
 TEST(Render, ManyDiagnosticsAreCounted) {
     Diagnostics diagnostics;
-    for (int i = 0; i < 1000; ++i) diagnostics.report(kCode, SourceRange{}, {"a", "b"});
+    for (int i = 0; i < 1000; ++i) diagnostics.report(kCode, SourceRange{}, {"a", std::to_string(i)});
     std::string text = render(diagnostics, false);
     EXPECT_NE(text.find("... and 900 more diagnostics\n"), std::string::npos);
 }
