@@ -1,0 +1,98 @@
+// Layers of the library in training and in inference, by the numbers they compute in f64.
+#include "elaborate_text.h"
+
+#include "compiler/ops/interpret.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <map>
+
+namespace kiln {
+namespace {
+
+/// What a graph of an experiment gives, by the name of the result; parameters and buffers have their initial values unless given.
+std::map<std::string, std::vector<double>> run(const std::string &inputs, const std::string &statements, const std::string &graph,
+                                               const std::map<std::string, std::vector<double>> &given, int batch = 2) {
+    Elaborated e = elaborate_text("precision f64\ndata d(dir: path) {\n train = idx(dir / \"a\", dir / \"b\")\n}\nmodel M(" + inputs + ") {\n" + statements + "\n}\n" +
+                                  "train M on d {\nbatch = " + std::to_string(batch) + "\nepochs = 1\noptimizer = SGD(0.1)\n}\n");
+    EXPECT_FALSE(e.diagnostics.has_errors()) << e.messages();
+    std::map<std::string, std::vector<double>> found;
+    if (e.diagnostics.has_errors()) return found;
+    std::map<std::string, Tensor> storage;
+    const Graph &init = e.module.graphs.at("init");
+    std::vector<Tensor> initial = interpret(init, [](const Node &node) { return Tensor{node.type, {1}}; });
+    for (size_t i = 0; i < initial.size(); ++i) storage[init.results[i].name] = initial[i];
+    const Graph &wanted = e.module.graphs.at(graph);
+    std::vector<Tensor> results = interpret(wanted, [&](const Node &node) {
+        const std::string &name = attrs<InputAttrs>(node).name;
+        if (auto value = given.find(name); value != given.end()) return Tensor{node.type, value->second};
+        if (auto value = storage.find(name); value != storage.end()) return value->second;
+        return Tensor{node.type, {1}};
+    });
+    for (size_t i = 0; i < results.size(); ++i) found.emplace(wanted.results[i].name, results[i].values);  // "loss": the mean comes first
+    return found;
+}
+
+void expect_near(const std::vector<double> &actual, const std::vector<double> &expected, double tolerance = 1e-12) {
+    ASSERT_EQ(actual.size(), expected.size());
+    for (size_t i = 0; i < actual.size(); ++i) EXPECT_NEAR(actual[i], expected[i], tolerance) << i;
+}
+
+TEST(LayerValues, BatchNormInTraining) {
+    // Two samples of [2 positions, 2 channels]: channel 0 holds 1, 3, 5, 7 (mean 4, variance 5), channel 1 always 2.
+    auto found = run("x: f64[2, 2], y: f64[2, 2]", "h = x |> BatchNorm(momentum = 0.9, eps = 1)\nloss mse(h, y)\noutput h", "train",
+                     {{"x", {1, 2, 3, 2, 5, 2, 7, 2}}, {"y", std::vector<double>(8, 0)}, {"M/batch_norm/gamma", {2, 3}}, {"M/batch_norm/beta", {0.5, 1}}});
+    expect_near(found["M/batch_norm/mean"], {0.4, 0.2});
+    expect_near(found["M/batch_norm/var"], {0.9 + 0.5, 0.9});
+    double s = 2 / std::sqrt(6.0), squares = 0;
+    for (double x : {1, 3, 5, 7}) squares += std::pow(s * (x - 4) + 0.5, 2) + 1;
+    expect_near(found["loss"], {squares / 8});
+}
+
+TEST(LayerValues, BatchNormInInferenceUsesRunningAverages) {
+    auto found = run("x: f64[2], y: f64[2]", "h = x |> BatchNorm(eps = 1)\nloss mse(h, y)\noutput h", "predict",
+                     {{"x", {1, 2, 3, 4}}, {"M/batch_norm/mean", {1, 2}}, {"M/batch_norm/var", {3, 8}}, {"M/batch_norm/gamma", {2, 3}}, {"M/batch_norm/beta", {0, 1}}});
+    expect_near(found["h"], {0, 1, 2, 3});
+}
+
+TEST(LayerValues, LayerNormNormalisesEachSample) {
+    auto found = run("x: f64[2], y: f64[2]", "h = x |> LayerNorm(eps = 0)\nloss mse(h, y)\noutput h", "predict", {{"x", {1, 3, 10, 4}}, {"M/layer_norm/beta", {0.5, 0}}});
+    expect_near(found["h"], {-0.5, 1, 1.5, -1});
+}
+
+TEST(LayerValues, EmbeddingTakesRows) {
+    auto found = run("user: class[3], y: f64[2]", "h = user |> Embedding(2)\nloss mse(h, y)\noutput h", "predict", {{"user", {2, 0}}, {"M/embedding/W", {1, 2, 3, 4, 5, 6}}});
+    expect_near(found["h"], {5, 6, 1, 2});
+}
+
+TEST(LayerValues, DropoutKeepsTheMeanInTrainingAndDoesNothingInInference) {
+    const int n = 10000;
+    std::string type = "f64[" + std::to_string(n) + "]", body = "h = x |> Dropout(0.25)\nscale = Dense(h, 1, init = ones, use_bias = false)\nloss mse(scale, y)\noutput h";
+    std::map<std::string, std::vector<double>> ones = {{"x", std::vector<double>(n, 1)}, {"y", {0}}};
+    auto training = run("x: " + type + ", y: f64[1]", body, "train", ones, 1);
+    EXPECT_NEAR(std::sqrt(training["loss"][0]) / n, 1, 0.03);
+    EXPECT_NE(training["loss"][0], double(n) * n);
+    auto inference = run("x: " + type + ", y: f64[1]", body, "predict", ones, 1);
+    expect_near(inference["h"], std::vector<double>(n, 1));
+}
+
+TEST(LayerValues, ConvolutionIsACorrelation) {
+    auto found = run("x: f64[3, 3, 1], y: f64[1]", "h = x |> Conv(1, kernel = 2, padding = \"same\", activation = relu)\nloss mse(h, h)\noutput h\noutput y", "predict",
+                     {{"x", {1, 2, 3, 4, 5, 6, 7, 8, 9}}, {"y", {0}}, {"M/conv/W", {1, 10, 100, 1000}}, {"M/conv/b", {-100}}}, 1);
+    // The zeros of "same" come after: below and to the right.
+    expect_near(found["h"], {1 + 20 + 400 + 5000 - 100., 2 + 30 + 500 + 6000 - 100., 3 + 600 - 100., 4 + 50 + 700 + 8000 - 100., 5 + 60 + 800 + 9000 - 100.,
+                             6 + 900 - 100., 0, 0, 0});
+}
+
+TEST(LayerValues, CrossEntropyAndItsKin) {
+    auto found = run("x: f64[3], label: class[3]", "h = x |> Dense(3, init = ones)\nloss cross_entropy(x + 0 * h, label)\nmetric accuracy(x, label)\nmetric second = top_k(x, label, k = 2)\noutput h",
+                     "evaluate", {{"x", {0, 1, 2, 3, 3, 0}}, {"label", {1, 1}}});
+    double z = 1 + std::exp(1.0) + std::exp(2.0);
+    expect_near(found["loss"], {std::log(z) - 1, std::log(2 * std::exp(3.0) + 1) - 3});
+    expect_near(found["accuracy"], {0, 0});
+    expect_near(found["second"], {1, 1});
+}
+
+}  // namespace
+}  // namespace kiln
