@@ -62,7 +62,7 @@ TEST(Experiment, AnElementwiseOptimizerRunsOverTheWholeArena) {
 }
 
 TEST(Experiment, TheExampleOfOnesOwnDefinitionsMakesEveryGraph) {
-    Elaborated own = elaborate_text(read("examples/own/own.model"));
+    Elaborated own = elaborate_text(read("examples/custom/custom.model"));
     ASSERT_FALSE(own.diagnostics.has_errors()) << own.messages();
     EXPECT_EQ(own.module.best_metric, "accuracy");
     for (const auto &[name, graph] : own.module.graphs) {

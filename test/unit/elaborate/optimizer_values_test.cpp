@@ -152,5 +152,19 @@ TEST(OptimizerValues, AdamAndItsKin) {
     });
 }
 
+TEST(OptimizerValues, EveFollowsTheLoss) {
+    double m = 0, v = 0, d = 1;
+    expect_steps("Eve(0.1, beta3 = 0.5, clip = 4)", [&](int t, double g, double) {
+        m = 0.9 * m + 0.1 * g;
+        v = 0.999 * v + 0.001 * g * g;
+        if (t > 1) {
+            double f = kLosses[size_t(t - 1)], last = kLosses[size_t(t - 2)];
+            double change = std::abs(f - last) / std::min(f, last);  // 0.5, 1, 0.03: the last one is clipped to 1 / 4
+            d = 0.5 * d + 0.5 * std::min(std::max(change, 0.25), 4.0);
+        }
+        return -kRate / d * (m / (1 - std::pow(0.9, t))) / (std::sqrt(v / (1 - std::pow(0.999, t))) + 1e-8);
+    });
+}
+
 }  // namespace
 }  // namespace kiln

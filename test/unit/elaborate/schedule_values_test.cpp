@@ -92,5 +92,49 @@ TEST(ScheduleValues, OneAfterAnother) {
     EXPECT_DOUBLE_EQ(rates[65], 0.25);
 }
 
+/// The rate after each epoch, from 1, under a schedule with a memory.
+std::vector<double> rates_after(const std::string &schedule, const std::vector<double> &losses, const std::vector<double> &gradients) {
+    Elaborated e = elaborate_text(experiment("logits = image |> Flatten() |> Dense(3)\nloss cross_entropy(logits, label)", "optimizer = SGD(1)\nschedule = " + schedule + "\n"));
+    EXPECT_FALSE(e.diagnostics.has_errors()) << e.messages();
+    std::vector<double> rates;
+    if (e.diagnostics.has_errors()) return rates;
+    std::map<std::string, double> scalars;
+    for (const Global &global : e.module.globals) scalars[global.name] = global.initial_value;
+    auto run = [&](const std::string &rule) {
+        const Graph &graph = e.module.graphs.at(rule);
+        std::vector<Tensor> results = interpret(graph, [&](const Node &node) { return Tensor{node.type, {scalars.at(attrs<InputAttrs>(node).name)}}; });
+        for (size_t i = 0; i < results.size(); ++i) scalars[graph.results[i].name] = results[i].values[0];
+    };
+    for (size_t epoch = 0; epoch < losses.size(); ++epoch) {
+        scalars["loss"] = losses[epoch];
+        scalars["statistic.0"] = gradients[epoch] * gradients[epoch];
+        run("rules.step");
+        run("rules.epoch");
+        run("rules.step");
+        rates.push_back(scalars.at("rate"));
+    }
+    return rates;
+}
+
+TEST(ScheduleValues, ReduceOnPlateau) {
+    std::vector<double> none(9, 0);
+    EXPECT_EQ(rates_after("ReduceOnPlateau(factor = 0.5, patience = 1)", {5, 4, 4, 4, 3, 3, 3, 3, 3}, none),
+              (std::vector<double>{1, 1, 1, 0.5, 0.5, 0.5, 0.25, 0.25, 0.125}));
+    EXPECT_EQ(rates_after("ReduceOnPlateau(factor = 0.5, patience = 0, least = 0.4)", {5, 5, 5, 5}, none), (std::vector<double>{1, 0.5, 0.4, 0.4}));
+}
+
+TEST(ScheduleValues, TheAnnealingsOfTheCourse) {
+    std::vector<double> none(5, 0);
+    EXPECT_EQ(rates_after("AnnealOnGradientGrowth()", none, {8, 4, 7, 9, 2}), (std::vector<double>{1, 1, 1, 0.25, 0.25}));
+    // The lengths are 1, 1.5, 5 (more than 3: cut once, to 2.5), 20 / 2 = 10 (more than 5: cut once, to 5), 3 / 4.
+    std::vector<double> rates = rates_after("AnnealOnStepGrowth()", none, {1, 1.5, 5, 20, 3});
+    ASSERT_EQ(rates.size(), 5u);
+    EXPECT_NEAR(rates[0], 1, 1e-12);
+    EXPECT_NEAR(rates[1], 1, 1e-12);
+    EXPECT_NEAR(rates[2], 0.5, 1e-12);
+    EXPECT_NEAR(rates[3], 0.25, 1e-12);
+    EXPECT_NEAR(rates[4], 0.25, 1e-12);
+}
+
 }  // namespace
 }  // namespace kiln
