@@ -144,8 +144,17 @@ Value Elaborator::call(const FunctionValue &function, std::vector<CallArgument> 
         scope->parent = function.scope;
         if (!in_scope(scope, [&] { return complete(function, values, range); })) return {};
         auto list = std::make_shared<std::vector<std::pair<std::string, Value>>>();
-        for (size_t i = 0; i < params.size(); ++i) list->push_back({params[i].name.text, *values[i]});
-        return Value(ReaderCall{function.name(), std::move(list)}, range);
+        auto files = std::make_shared<std::vector<std::string>>();
+        bool file_per_input = false;
+        for (size_t i = 0; i < params.size(); ++i) {
+            const auto *absent = params[i].default_value ? std::get_if<ast::NameRef>(&params[i].default_value->node) : nullptr;
+            bool is_file = absent && absent->name == "none" && params[i].type && params[i].type->name.text == "path";
+            file_per_input |= is_file;
+            if (values[i]->is<None>()) continue;
+            if (is_file) files->push_back(params[i].name.text);
+            list->push_back({params[i].name.text, *values[i]});
+        }
+        return Value(ReaderCall{function.name(), std::move(list), file_per_input, std::move(files)}, range);
     }
     case Kind::model:
     case Kind::data:
@@ -181,7 +190,8 @@ bool Elaborator::complete(const FunctionValue &function, std::vector<std::option
         if (values[i] || !params[i].default_value) continue;
         values[i] = evaluate(*params[i].default_value);
         if (values[i]->poison()) ok = false;
-        take(i);
+        if (values[i]->is<None>()) bind(params[i].name, *values[i], false);  // left out, whatever its type
+        else take(i);
     }
     return ok;
 }

@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace kiln {
 
 std::optional<ReaderValue> Elaborator::reader_value(const Value &value) {
@@ -30,6 +32,20 @@ std::optional<ReaderValue> Elaborator::reader_value(const Value &value) {
         return {};
     }
     return result;
+}
+
+/// Every input of the model has a file, and every file an input; the plural of an input's name stands for it too.
+void Elaborator::match_inputs(const ReaderCall &call, const std::string &split, SourceRange range) {
+    std::vector<std::string> inputs;
+    for (const Column &column : module_.columns) {
+        inputs.push_back(column.name);
+        bool filled = std::any_of(call.files->begin(), call.files->end(), [&](const std::string &file) { return file == column.name || file == column.name + "s"; });
+        if (!filled) report(DiagnosticCode::input_without_file, range, {split, column.name, call.reader});
+    }
+    for (const std::string &file : *call.files) {
+        bool used = std::any_of(inputs.begin(), inputs.end(), [&](const std::string &input) { return file == input || file == input + "s"; });
+        if (!used) suggest(report(DiagnosticCode::file_without_input, range, {split, file, module_.name}), file, inputs);
+    }
 }
 
 void Elaborator::elaborate_data(const ast::TrainDecl &train) {
@@ -87,6 +103,7 @@ void Elaborator::elaborate_data(const ast::TrainDecl &train) {
                 if (!given) report(DiagnosticCode::wrong_type, argument.origin, {fmt::format("`{}` of `{}`", name, split.reader), "a number, a string, a path or a list", describe(argument)});
                 else split.arguments.push_back({name, std::move(*given)});
             }
+            if (call_value->file_per_input && errors == 0) match_inputs(*call_value, split.name, setting->value->range);
             for (const Split &other : module_.splits)
                 if (other.name == split.name) report(DiagnosticCode::duplicate_name, setting->names[0].range, {split.name});
             module_.splits.push_back(std::move(split));

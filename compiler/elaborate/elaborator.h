@@ -167,6 +167,7 @@ private:
     // data.cpp
     void elaborate_data(const ast::TrainDecl &train);
     std::optional<ReaderValue> reader_value(const Value &value);
+    void match_inputs(const ReaderCall &call, const std::string &split, SourceRange range);
 
     template <typename F> auto in_scope(std::shared_ptr<Scope> scope, F &&body);
     template <typename F> auto in_context(GraphContext &context, F &&body);

@@ -54,6 +54,8 @@ struct ScheduleValue {
 struct ReaderCall {
     std::string reader;
     std::shared_ptr<const std::vector<std::pair<std::string, Value>>> arguments;
+    bool file_per_input = false;  ///< its optional paths are files of the model's inputs, by name
+    std::shared_ptr<const std::vector<std::string>> files;  ///< the names of those given
 };
 
 struct Value {

@@ -86,11 +86,11 @@ TEST(Diagnostic, TrainSettings) {
 }
 
 TEST(Diagnostic, Data) {
-    std::string model = "model M(x: float[2]) {\nlogits = x |> Dense(1)\nloss sum(square(logits), axis = 1)\n}\n";
+    std::string model = "model M(image: float[2]) {\nlogits = image |> Dense(1)\nloss sum(square(logits), axis = 1)\n}\n";
     std::string train = "train M on d {\nbatch = 2\nepochs = 1\noptimizer = SGD(1)\n}\n";
     expect_message("data d(dir: path) {\ntrain = 3\n}\n" + model + train, {"split `train` should be a call of a reader"});
-    expect_message("data d(dir: path) {\ntest = idx(dir / \"a\", dir / \"b\")\n}\n" + model + train, {"has no split `train`"});
-    expect_message("data d(dir: path) {\ntrain = idx(dir / \"a\")\n}\n" + model + train, {"`idx` needs a value for `labels`"});
+    expect_message("data d(dir: path) {\ntest = idx(dir / \"a\")\n}\n" + model + train, {"has no split `train`"});
+    expect_message("data d(dir: path) {\ntrain = idx(labels = dir / \"a\")\n}\n" + model + train, {"gives nothing to the model's input `image`", "gives `labels`"});
     expect_message("data d(dir: path) {\ntrain = idx(dir / \"a\", 3)\n}\n" + model + train, {"should be a path"});
     expect_message(model + "train M on nowhere {\nbatch = 2\nepochs = 1\noptimizer = SGD(1)\n}\n", {"unknown name `nowhere`"});
 }
