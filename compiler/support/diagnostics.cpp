@@ -31,13 +31,23 @@ static_assert(numbers_are_unique(), "two lines of diagnostics.def have the same 
 
 const Entry &entry(DiagnosticCode code) { return kEntries[static_cast<size_t>(code)]; }
 
+/// The longest argument a message shows whole; a name of megabytes would bury what is said about it.
+constexpr size_t kLongestArgument = 400;
+
+std::string abbreviated(const std::string &argument) {
+    if (argument.size() <= kLongestArgument) return argument;
+    size_t end = kLongestArgument;
+    while (end > 0 && (static_cast<unsigned char>(argument[end]) & 0xC0) == 0x80) --end;  // not within a UTF-8 character
+    return argument.substr(0, end) + "...";
+}
+
 std::string fill(const char *text, const std::vector<std::string> &arguments) {
     std::string result;
     for (const char *p = text; *p; ++p) {
         if (p[0] == '{' && p[1] >= '0' && p[1] <= '9' && p[2] == '}') {
             size_t index = static_cast<size_t>(p[1] - '0');
             KILN_CHECK(index < arguments.size(), "no argument {} for the diagnostic \"{}\"", index, text);
-            result += arguments[index];
+            result += abbreviated(arguments[index]);
             p += 2;
         } else {
             result += *p;
