@@ -16,7 +16,7 @@ namespace {
 /// 1234567 -> "1,234,567"
 std::string grouped(int64_t number) {
     std::string digits = std::to_string(number);
-    for (int at = int(digits.size()) - 3; at > (number < 0 ? 1 : 0); at -= 3) digits.insert(size_t(at), ",");
+    for (int at = int(digits.size()) - 3; at > (number < 0 ? 1 : 0); at -= 3) digits.insert(size_t(at), 1, ',');
     return digits;
 }
 
