@@ -3,7 +3,7 @@
 usage: check_diagnostics.py ROOT     with `kiln` in PATH
 
 A diagnostic counts as tested if kiln raises it for a test file that asserts its diagnostics (--verify-diagnostics), if a lit test
-names its code (E0123), or if a unit test names its enumerator (DiagnosticCode::unknown_name).
+names its code (E0123), or if a unit test names its enumerator (DiagnosticCode::unknown_name, or bare under `using enum`).
 """
 import concurrent.futures
 import os
@@ -40,7 +40,8 @@ def main():
             if name.endswith((".model", ".graph", ".test")):
                 tests.append(path)
             elif name.endswith((".cpp", ".h")):
-                named = set(re.findall(r"DiagnosticCode::(\w+)", open(path).read()))
+                text = open(path).read()
+                named = set(re.findall(r"\w+" if "using enum DiagnosticCode" in text else r"DiagnosticCode::(\w+)", text))
                 tested |= {code for code, enumerator in registry.items() if enumerator in named}
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         for raised in pool.map(codes_raised_by, tests):

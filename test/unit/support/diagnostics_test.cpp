@@ -23,6 +23,14 @@ TEST(Diagnostics, AMissingArgumentIsABugOfTheCompiler) {
     EXPECT_THROW(diagnostics.report(DiagnosticCode::cannot_read_file, SourceRange{}, {"x.model"}), InternalError);
 }
 
+TEST(Diagnostics, ALongArgumentIsCutBetweenTwoCharacters) {
+    Diagnostics diagnostics;
+    std::string name(399, 'y');
+    EXPECT_EQ(diagnostics.report(DiagnosticCode::cannot_read_file, SourceRange{}, {name, ""}).message, "cannot read `" + name + "`: ");
+    std::string longer = name + "\u00e9" + std::string(1000, 'y');
+    EXPECT_EQ(diagnostics.report(DiagnosticCode::cannot_read_file, SourceRange{}, {longer, ""}).message, "cannot read `" + name + "...`: ");
+}
+
 TEST(Diagnostics, TheSameWordsAtTheSamePlaceAreSaidOnce) {
     Diagnostics diagnostics;
     for (int use = 0; use < 3; use++)
