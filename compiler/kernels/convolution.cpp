@@ -27,6 +27,13 @@ Expr read_with_border(Lowering &l, const Border &b, Expr n, Expr y, Expr x, Expr
     return select(inside, value, Internal::make_zero(value.type()));
 }
 
+/// False for rows that are zero throughout: border, or between the rows of the operand. They are skipped.
+Expr row_is_inside(Lowering &l, const Border &b, Expr y) {
+    Expr py = y - index_expr(b.top);
+    Expr inside = py >= 0 && py <= index_expr((l.shape(b.operand)[1] - 1) * b.step_y);
+    return b.step_y > 1 ? inside && py % index_expr(b.step_y) == 0 : inside;
+}
+
 /// sum over c, s, r of weight(r, s, c, k) * image(n, y * stride + r * dilation, x * stride + s * dilation, c), image with border.
 Func build_convolution(Lowering &l, NodeId id, const Border &border, int64_t channels, Ints taps, Ints stride, Ints dilation,
                        const std::function<Expr(Expr, Expr, Expr, Expr)> &weight) {
@@ -38,6 +45,7 @@ Func build_convolution(Lowering &l, NodeId id, const Border &border, int64_t cha
     Var n = f.axes[0], y = f.axes[1], x = f.axes[2], k = f.axes[3];
     f.taps = RDom({{0, int(channels)}, {0, int(taps[1])}, {0, int(taps[0])}}, l.name(id, "tap"));
     Expr c = f.taps[0], s = f.taps[1], r = f.taps[2];
+    if (border.needed) f.taps.where(row_is_inside(l, border, y * index_expr(stride[0]) + r * index_expr(dilation[0])));
     Expr at_y = y * index_expr(stride[0]) + r * index_expr(dilation[0]), at_x = x * index_expr(stride[1]) + s * index_expr(dilation[1]);
     Expr pixel;
     if (border.needed || !l.is_plain(border.operand)) {
@@ -60,6 +68,33 @@ Func build_convolution(Lowering &l, NodeId id, const Border &border, int64_t cha
     consumer.func.compute_root();
     schedule_convolution(l, consumer, f);
     return consumer.func;
+}
+
+/// An input gradient with fewer channels than half a vector: vectors run along the channels of dy, which are summed up at the end.
+NarrowFuncs build_narrow(Lowering &l, NodeId id, const Border &border, const Shape &w, const Ints &dilation) {
+    const Node &node = l.node(id);
+    const int lanes = l.lanes();
+    NarrowFuncs f;
+    f.axes = l.declare_vars(id);
+    f.products = node.type.elements() * w[0] * w[1] * w[3];
+    f.lane = Var("lane");
+    Var n = f.axes[0], y = f.axes[1], x = f.axes[2], c = f.axes[3];
+    f.taps = RDom({{0, int(w[3] / lanes)}, {0, int(w[1])}, {0, int(w[0])}}, l.name(id, "tap"));
+    Expr k = f.taps[0] * lanes + f.lane, s = f.taps[1], r = f.taps[2];
+    Expr at_y = y + r * index_expr(dilation[0]), at_x = x + s * index_expr(dilation[1]);
+    if (border.needed) f.taps.where(row_is_inside(l, border, at_y));
+    Var pn("n"), py("y"), px("x"), pk("k");
+    f.padded = Func(l.name(id, "padded"));
+    f.padded(pk, px, py, pn) = read_with_border(l, border, pn, py, px, pk);
+    f.part = Func(l.name(id, "part"));
+    f.part(f.lane, c, x, y, n) = Internal::make_zero(storage_type(node.type.dtype));
+    f.part(f.lane, c, x, y, n) +=
+        l.stored_value(node.operands[1], {index_expr(w[0] - 1) - r, index_expr(w[1] - 1) - s, c, k}) * f.padded(k, at_x, at_y, n);
+    f.lanes = RDom(0, lanes, l.name(id, "lane"));
+    f.sum = Func(l.name(id, "sum"));
+    f.sum(c, x, y, n) = Internal::make_zero(storage_type(node.type.dtype));
+    f.sum(c, x, y, n) += f.part(f.lanes.x, c, x, y, n);
+    return f;
 }
 
 }  // namespace
@@ -85,6 +120,18 @@ Expr lower_conv2d_input_gradient(Lowering &l, NodeId id, const Coordinates &at) 
         const Shape &w = l.shape(node.operands[1]);
         Border border{node.operands[0], (w[0] - 1) * a.dilation[0] - a.padding[0], (w[1] - 1) * a.dilation[1] - a.padding[2], a.stride[0], a.stride[1]};
         border.needed = w[0] > 1 || w[1] > 1 || a.padding != Ints{0, 0, 0, 0} || a.stride != Ints{1, 1};
+        if (w[2] * 4 <= l.lanes() && w[3] % l.lanes() == 0) {
+            NarrowFuncs f = build_narrow(l, id, border, w, a.dilation);
+            if (l.is_fused(id)) {
+                l.schedule_fused = [&l, f](Consumer &consumer) mutable { schedule_narrow_convolution(l, consumer, f); };
+                return f.sum;
+            }
+            Consumer consumer{Func(l.name(id)), f.axes, node.type.shape};
+            consumer.func(reversed(f.axes)) = call(f.sum, {f.axes.begin(), f.axes.end()});
+            consumer.func.compute_root();
+            schedule_narrow_convolution(l, consumer, f);
+            return consumer.func;
+        }
         Consumer turned{Func(l.name(id, "weights")), {Var("r"), Var("s"), Var("k"), Var("c")}, {w[0], w[1], w[3], w[2]}};
         Var r = turned.axes[0], s = turned.axes[1], k = turned.axes[2], c = turned.axes[3];
         turned.func(c, k, s, r) = l.value(node.operands[1], {index_expr(w[0] - 1) - r, index_expr(w[1] - 1) - s, c, k});

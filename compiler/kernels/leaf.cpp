@@ -1,5 +1,5 @@
 // Values without tensor operands: inputs, constants, iota, random numbers.
-#include "compiler/kernels/lowering.h"
+#include "compiler/kernels/schedule.h"
 #include "compiler/support/check.h"
 
 namespace kiln {
@@ -54,7 +54,7 @@ std::pair<Expr, Expr> philox(std::array<Expr, 4> counter, Expr key0, Expr key1) 
 
 }  // namespace
 
-Expr lower_random_uniform(Lowering &l, NodeId id, const Coordinates &at) {
+static Expr random_value(Lowering &l, NodeId id, const Coordinates &at) {
     const Node &node = l.node(id);
     const RandomAttrs &random = attrs<RandomAttrs>(node);
     Expr seed = cast<uint64_t>(l.value(node.operands[0], {})), step = cast<uint64_t>(l.value(node.operands[1], {}));
@@ -65,6 +65,19 @@ Expr lower_random_uniform(Lowering &l, NodeId id, const Coordinates &at) {
     if (node.type.dtype == DType::f32) return cast<float>(cast<int32_t>(word0 >> 8)) * 0x1p-24f;
     Expr bits = (cast<uint64_t>(word0) << 32) | cast<uint64_t>(word1);
     return cast<double>(cast<int64_t>(bits >> 11)) * Expr(0x1p-53);
+}
+
+Expr lower_random_uniform(Lowering &l, NodeId id, const Coordinates &at) {
+    // Inside the tile of a contraction the ten rounds would be written out for every vector of the tile.
+    if (!l.has_fused_contraction()) return random_value(l, id, at);
+    Func f = l.storage_of(id, [&] {
+        Consumer c{Func(l.name(id)), l.declare_vars(id), l.shape(id)};
+        c.func(reversed(c.axes)) = random_value(l, id, {c.axes.begin(), c.axes.end()});
+        c.func.compute_root();
+        schedule_loops(l, c);
+        return c.func;
+    });
+    return call(f, at);
 }
 
 }  // namespace kiln

@@ -7,9 +7,9 @@
 namespace kiln {
 
 /// Loops with fewer elements than this run on one thread.
-inline constexpr int64_t kParallelElements = 32 * 1024;
+inline constexpr int64_t kParallelElements = 128 * 1024;
 /// What one task of a parallel loop should at least do.
-inline constexpr int64_t kTaskElements = 16 * 1024;
+inline constexpr int64_t kTaskElements = 32 * 1024;
 /// The same in multiplications, for contractions.
 inline constexpr int64_t kParallelProducts = 1 << 20;
 
@@ -38,11 +38,12 @@ struct Tile {
     int vectors = 1, rows = 1;
 };
 /// The fastest tile for columns x rows results by a model of one FMA a cycle and two loads a cycle.
-Tile choose_tile(const Lowering &l, int64_t columns, int64_t rows, int lanes);
+Tile choose_tile(const Lowering &l, int64_t columns, int64_t rows, int lanes, int most_rows = 28);
 
 struct MatmulPlan {
     bool columns_are_rows = false;  ///< vectors run along M instead of N; the result is stored transposed
     Tile tile;
+    bool transposes = false;        ///< the vector operand lies the other way in memory
     bool pack = true;               ///< copy the vector operand into panels of a tile's width
     int64_t row_block = 0;          ///< rows one task computes with one packed panel
 };
@@ -65,6 +66,17 @@ struct ConvolutionFuncs {
     int64_t products = 0;           ///< multiplications in all
 };
 void schedule_convolution(Lowering &l, Consumer &consumer, ConvolutionFuncs &f);
+
+/// A convolution to a few channels, see convolution.cpp.
+struct NarrowFuncs {
+    Func sum, part, padded;
+    Halide::RDom taps;              ///< vectors of channels, s, r
+    Halide::RDom lanes;
+    Var lane;
+    std::vector<Var> axes;          ///< n, y, x, c
+    int64_t products = 0;
+};
+void schedule_narrow_convolution(Lowering &l, Consumer &consumer, NarrowFuncs &f);
 
 struct WeightGradientPlan {
     int64_t parts = 1;              ///< partial sums, each over batch / parts samples; divides the batch

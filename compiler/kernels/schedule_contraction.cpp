@@ -11,6 +11,9 @@ using namespace Halide;
 
 namespace {
 
+/// Rows of a matrix often lie a multiple of 2 KiB apart, in the same few sets of the first cache: no more at a time than it has ways.
+constexpr int kMatmulRows = 8;
+
 int64_t round_up(int64_t a, int64_t b) { return (a + b - 1) / b * b; }
 
 /// Exact tails for stages that update in place; else a last tile that overlaps the one before.
@@ -21,12 +24,12 @@ TailStrategy tail_of(const Consumer &consumer, int64_t extent, int64_t factor) {
 
 }  // namespace
 
-Tile choose_tile(const Lowering &l, int64_t columns, int64_t rows, int lanes) {
+Tile choose_tile(const Lowering &l, int64_t columns, int64_t rows, int lanes, int most_rows) {
     const int registers = vector_registers(l.target());
     Tile best;
     double best_cost = 1e300;
-    for (int vectors = 1; vectors <= 4; vectors++)
-        for (int r = 1; r <= 28; r++) {
+    for (int vectors = 4; vectors >= 1; vectors--)
+        for (int r = 1; r <= most_rows; r++) {
             if (r > rows || vectors * r + vectors + 1 > registers || (vectors == 4 && r == 7)) continue;
             if (vectors > 1 && (vectors - 1) * lanes >= columns) continue;
             // Cycles for one step of the reduction over all tiles: one FMA a cycle, two loads a cycle, latency of four.
@@ -44,13 +47,14 @@ MatmulPlan plan_matmul(const Lowering &l, int64_t m, int64_t n, int64_t k, bool 
     const double along_n = (transpose_b ? double(n) * k : 0.0);
     const double along_m = (transpose_a ? 0.0 : double(m) * k) + double(m) * n;
     auto cycles = [&](int64_t columns, int64_t rows, double moved) {
-        const Tile tile = choose_tile(l, columns, rows, l.lanes());
+        const Tile tile = choose_tile(l, columns, rows, l.lanes(), kMatmulRows);
         const double tiles = double((columns + tile.vectors * l.lanes() - 1) / (tile.vectors * l.lanes())) * double((rows + tile.rows - 1) / tile.rows);
         return tiles * std::max({double(tile.vectors * tile.rows), (tile.vectors + tile.rows) / 2.0, 4.0}) * double(k) + 2 * moved;
     };
     plan.columns_are_rows = cycles(m, n, along_m) < cycles(n, m, along_n);
     const int64_t columns = plan.columns_are_rows ? m : n, rows = plan.columns_are_rows ? n : m;
-    plan.tile = choose_tile(l, columns, rows, l.lanes());
+    plan.tile = choose_tile(l, columns, rows, l.lanes(), kMatmulRows);
+    plan.transposes = plan.columns_are_rows ? !transpose_a : transpose_b;
     plan.row_block = rows <= 192 ? rows : round_up(96, plan.tile.rows);
     return plan;
 }
@@ -103,8 +107,11 @@ void schedule_matmul(Lowering &l, Consumer &consumer, MatmulFuncs &f) {
     f.product.vectorize(f.u, lanes).unroll(f.u).unroll(f.v);
     f.product.update().reorder(f.u, f.v, f.depth.x).vectorize(f.u, lanes).unroll(f.u).unroll(f.v);
     if (f.plan.pack) {
-        f.packed.compute_at(consumer.func, outermost).bound_extent(f.packed.args()[0], width);
-        f.packed.vectorize(f.packed.args()[0], lanes).unroll(f.packed.args()[0]);
+        Var u = f.packed.args()[0], k = f.packed.args()[1], few("few");
+        f.packed.compute_at(consumer.func, outermost).bound_extent(u, width);
+        // Transposing, a few rows are read side by side along their length.
+        if (f.plan.transposes) f.packed.split(u, u, few, width % 8 == 0 ? 8 : lanes).reorder(few, k, u).vectorize(few);
+        else f.packed.vectorize(u, lanes).unroll(u);
     }
 }
 
@@ -143,6 +150,24 @@ void schedule_convolution(Lowering &l, Consumer &consumer, ConvolutionFuncs &f) 
         f.padded.compute_at(consumer.func, row);
         f.padded.vectorize(f.padded.args()[0], int(std::min<int64_t>(lanes, f.channels)), TailStrategy::RoundUp);
     }
+}
+
+void schedule_narrow_convolution(Lowering &l, Consumer &consumer, NarrowFuncs &f) {
+    const int lanes = l.lanes();
+    Var n = consumer.axes[0], y = consumer.axes[1], x = consumer.axes[2], c = consumer.axes[3];
+    const int64_t width = consumer.shape[2], channels = consumer.shape[3];
+    const Tile tile = choose_tile(l, lanes, width * channels, lanes);
+    const int pixels_in_tile = std::max(1, int(tile.rows / channels));
+    Var pixels("pixels"), pixel("pixel");
+    Stage stage = consumer.stage();
+    stage.split(x, pixels, pixel, pixels_in_tile, tail_of(consumer, width, pixels_in_tile)).reorder(c, pixel, pixels, y, n);
+    if (f.products >= kParallelProducts) stage.parallel(n);
+    Var pc = f.axes[3], px = f.axes[2];
+    f.sum.compute_at(consumer.func, pixels).unroll(pc).unroll(px);
+    f.sum.update().reorder(f.lanes.x, pc, px).atomic().vectorize(f.lanes.x, lanes).unroll(pc).unroll(px);
+    f.part.compute_at(consumer.func, pixels).vectorize(f.lane, lanes).unroll(pc).unroll(px);
+    f.part.update().reorder(f.lane, pc, px, f.taps[0], f.taps[1], f.taps[2]).vectorize(f.lane, lanes).unroll(pc).unroll(px);
+    f.padded.compute_at(consumer.func, y).vectorize(f.padded.args()[0], lanes);
 }
 
 WeightGradientPlan plan_weight_gradient(int64_t batch, const Shape &weights, int64_t element_bytes) {

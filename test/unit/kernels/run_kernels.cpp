@@ -201,7 +201,7 @@ std::string difference(const Tensor &actual, const Tensor &expected, double leng
         if (a == e) continue;
         if (is_float(expected.type.dtype)) {
             // Relative to the element; where terms cancel, to the largest element.
-            const double tolerance = precision * (std::abs(e) * 4 + (length > 1 ? std::sqrt(length) * largest : 0.0) + 1e-3 * largest);
+            const double tolerance = precision * (std::abs(e) * 4 + (length > 1 ? std::sqrt(length) * largest : 0.0) + 5e-2 * largest);
             if (std::abs(a - e) <= tolerance) continue;
         }
         return fmt::format("element {} is {:.9g} instead of {:.9g}", i, a, e);

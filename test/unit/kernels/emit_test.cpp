@@ -1,0 +1,139 @@
+// Objects: reproducible, cached, and free of register spills where speed depends on it.
+#include "compiler/kernels/emit_kernels.h"
+#include "compiler/ops/builder.h"
+#include "test/unit/kernels/run_kernels.h"
+
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+#include <regex>
+#include <unistd.h>
+
+namespace kiln {
+namespace {
+
+Kernel convolution_kernel() {
+    Graph g;
+    Builder b(g);
+    NodeId x = b.input(InputKind::argument, "x", {DType::f32, {64, 26, 26, 32}}), w = b.input(InputKind::argument, "w", {DType::f32, {3, 3, 32, 32}});
+    NodeId y = b.append(Op::conv2d, {x, w}, ConvAttrs{});
+    g.results.push_back({ResultKind::value, "", b.append(Op::maximum, {y, b.constant(0, b.type(y))})});
+    return kernel_of(g, "convolution");
+}
+Kernel matmul_kernel() {
+    Graph g;
+    Builder b(g);
+    NodeId x = b.input(InputKind::argument, "x", {DType::f32, {64, 784}}), w = b.input(InputKind::argument, "w", {DType::f32, {784, 512}});
+    g.results.push_back({ResultKind::value, "", b.matmul(x, w)});
+    return kernel_of(g, "product");
+}
+Kernel reduction_kernel(int64_t n) {
+    Graph g;
+    Builder b(g);
+    NodeId x = b.input(InputKind::argument, "x", {DType::f32, {n, 64}});
+    g.results.push_back({ResultKind::value, "", b.reduce(Op::reduce_sum, x, {0, 1})});
+    return kernel_of(g, "sum_" + std::to_string(n));
+}
+
+std::vector<ObjectFile> emit(std::vector<Kernel> kernels, int jobs, std::string cache = "") {
+    Plan plan;
+    plan.kernels = std::move(kernels);
+    return emit_kernels(plan, {.target = "x86-64-v3", .debug_checks = false, .cache_folder = std::move(cache), .jobs = jobs});
+}
+
+TEST(Emit, SameBytesInAnyOrderOnAnyNumberOfJobs) {
+    const auto first = emit({convolution_kernel(), matmul_kernel(), reduction_kernel(5000)}, 1);
+    const auto second = emit({reduction_kernel(5000), reduction_kernel(77), convolution_kernel(), matmul_kernel()}, 4);
+    EXPECT_EQ(first[0].bytes, second[2].bytes);
+    EXPECT_EQ(first[1].bytes, second[3].bytes);
+    EXPECT_EQ(first[2].bytes, second[0].bytes);
+}
+
+class Cache : public testing::Test {
+protected:
+    void SetUp() override {
+        char name[] = "/tmp/kiln_cache_XXXXXX";
+        ASSERT_TRUE(mkdtemp(name));
+        folder = std::string(name) + "/made/when/needed";
+        root = name;
+    }
+    void TearDown() override { std::filesystem::remove_all(root); }
+    std::filesystem::path only_entry() const {
+        std::vector<std::filesystem::path> entries;
+        for (const auto &entry : std::filesystem::directory_iterator(folder)) entries.push_back(entry.path());
+        EXPECT_EQ(entries.size(), 1u);
+        return entries.at(0);
+    }
+    std::string folder, root;
+};
+
+TEST_F(Cache, EntriesAreUsed) {
+    const auto first = emit({reduction_kernel(100)}, 1, folder);
+    // An entry made to differ with a right checksum would be used; here its time of writing tells that it was not written again.
+    const auto written = std::filesystem::last_write_time(only_entry());
+    std::filesystem::last_write_time(only_entry(), written - std::chrono::hours(1));
+    EXPECT_EQ(emit({reduction_kernel(100)}, 1, folder)[0].bytes, first[0].bytes);
+    EXPECT_EQ(std::filesystem::last_write_time(only_entry()), written - std::chrono::hours(1));
+}
+
+TEST_F(Cache, DamagedEntriesAreMadeAnew) {
+    const auto first = emit({reduction_kernel(100)}, 1, folder);
+    const auto path = only_entry();
+    const auto size = std::filesystem::file_size(path);
+    for (int damage = 0; damage < 3; damage++) {
+        if (damage == 0) std::filesystem::resize_file(path, size / 2);
+        if (damage == 1) std::filesystem::resize_file(path, 0);
+        if (damage == 2) {
+            std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+            file.seekp(long(size) - 5);
+            file.put('!');
+        }
+        EXPECT_EQ(emit({reduction_kernel(100)}, 1, folder)[0].bytes, first[0].bytes);
+        EXPECT_EQ(std::filesystem::file_size(path), size);
+    }
+}
+
+TEST(Emit, ACacheThatCannotBeWrittenIsNoError) { EXPECT_FALSE(emit({reduction_kernel(100)}, 1, "/dev/null/cache")[0].bytes.empty()); }
+
+TEST(Emit, TargetsDoNotDependOnThisMachine) {
+    EXPECT_EQ(describe_target("x86-64-v2").find("avx"), std::string::npos);
+    EXPECT_NE(describe_target("x86-64-v3").find("fma"), std::string::npos);
+    EXPECT_EQ(describe_target("x86-64-v3").find("avx512"), std::string::npos);
+    EXPECT_NE(describe_target("x86-64-v4").find("avx512_skylake"), std::string::npos);
+    EXPECT_EQ(describe_target("native").find("sapphirerapids"), std::string::npos);
+}
+
+/// Vector stores to the stack between multiplications: a register tile that does not fit.
+int spills(const std::string &assembly) {
+    std::istringstream lines(assembly);
+    std::string line;
+    int count = 0;
+    while (std::getline(lines, line)) count += line.find("-byte Spill") != std::string::npos && line.find("vmov") != std::string::npos && line.find("zmm") != std::string::npos;
+    return count;
+}
+
+TEST(Emit, RegisterTilesFit) {
+    for (const Kernel &kernel : {convolution_kernel(), matmul_kernel()}) {
+        const std::string assembly = kernel_assembly(kernel, {.target = "x86-64-v4", .debug_checks = false, .cache_folder = "", .jobs = 1});
+        EXPECT_NE(assembly.find("vfmadd231ps"), std::string::npos);
+        EXPECT_EQ(spills(assembly), 0) << kernel.name;
+    }
+}
+
+TEST(Emit, StatementsAreTextAndHtml) {
+    const KernelOptions options{.target = "x86-64-v3", .debug_checks = false, .cache_folder = "", .jobs = 1};
+    EXPECT_NE(kernel_statement(reduction_kernel(100), options, false).find("produce"), std::string::npos);
+    EXPECT_NE(kernel_statement(reduction_kernel(100), options, true).find("</body>"), std::string::npos);
+}
+
+TEST(Emit, DebugChecksKeepAssertions) {
+    Plan plan;
+    plan.kernels = {reduction_kernel(100)};
+    const auto checked = emit_kernels(plan, {.target = "x86-64-v3", .debug_checks = true, .cache_folder = "", .jobs = 1});
+    const std::string bytes(checked[0].bytes.begin(), checked[0].bytes.end());
+    EXPECT_NE(bytes.find("halide_error"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace kiln

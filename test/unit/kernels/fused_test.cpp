@@ -1,0 +1,228 @@
+// Kernels of several ops at sizes where tiles, tails, chunks of parallel loops and partial sums come into play, against the interpreter.
+#include "compiler/ops/builder.h"
+#include "compiler/ops/interpret.h"
+#include "test/unit/kernels/run_kernels.h"
+
+#include <gtest/gtest.h>
+
+#include <fmt/format.h>
+
+#include <functional>
+#include <random>
+
+namespace kiln {
+namespace {
+
+/// A body under construction, with short names for what the cases need.
+struct Case {
+    Graph graph;
+    Builder b{graph};
+    DType type;
+    explicit Case(DType t) : type(t) { graph.name = "kernel"; }
+    NodeId in(Shape shape, std::string name = "x") { return b.input(InputKind::argument, name, {type, std::move(shape)}); }
+    NodeId in(DType dtype, Shape shape, std::string name = "x") { return b.input(InputKind::argument, name, {dtype, std::move(shape)}); }
+    NodeId relu(NodeId x) { return b.append(Op::maximum, {x, b.constant(0, b.type(x))}); }
+    void result(NodeId x) { graph.results.push_back({ResultKind::value, "", x}); }
+};
+
+struct Entry {
+    std::string name;
+    Kernel kernel;
+};
+
+class Suite {
+public:
+    explicit Suite(DType type) : type_(type) {}
+    void add(std::string name, std::vector<int> in_place, const std::function<void(Case &)> &build) {
+        Case c(type_);
+        build(c);
+        Kernel kernel = kernel_of(std::move(c.graph), fmt::format("fused_{}", entries_.size()), std::move(in_place));
+        entries_.push_back({std::move(name), std::move(kernel)});
+    }
+    void add(std::string name, const std::function<void(Case &)> &build) { add(std::move(name), {}, build); }
+
+    void check(const std::string &target) const {
+        std::vector<Kernel> kernels;
+        for (const Entry &entry : entries_) kernels.push_back(entry.kernel);
+        KernelOptions options;
+        options.target = target;
+        options.jobs = 2;
+        const KernelLibrary library(kernels, options);
+        for (size_t i = 0; i < entries_.size(); i++) {
+            const Graph &body = entries_[i].kernel.body;
+            std::vector<Tensor> inputs;
+            std::mt19937 random(unsigned(i) + 1);
+            for (const Node &node : body.nodes) {
+                if (node.op != Op::input) continue;
+                Tensor tensor{node.type, std::vector<double>(size_t(node.type.elements()))};
+                for (double &v : tensor.values) {
+                    const double u = double(random()) / 4294967296.0;
+                    v = is_float(node.type.dtype) ? double(float(u * 2 - 0.9)) : node.type.dtype == DType::boolean ? double(u > 0.5) : std::floor(u * 8);
+                }
+                inputs.push_back(std::move(tensor));
+            }
+            size_t next = 0;
+            const std::vector<Tensor> expected = interpret(body, [&](const Node &) { return inputs[next++]; });
+            const std::vector<Tensor> actual = library.run(i, inputs);
+            for (size_t k = 0; k < expected.size(); k++)
+                EXPECT_EQ(difference(actual[k], expected[k], reduction_length(body)), "") << entries_[i].name << ", result " << k << " on " << target;
+        }
+    }
+
+private:
+    DType type_;
+    std::vector<Entry> entries_;
+};
+
+void add_elementwise(Suite &s) {
+    for (int64_t n : {1, 3, 16, 17, 100, 150000, 196608})
+        s.add(fmt::format("chain over {}", n), [=](Case &c) {
+            NodeId x = c.in({n}), y = c.in({n});
+            c.result(c.b.append(Op::exp, {c.b.multiply(c.b.add(x, y), x)}));
+            c.result(c.b.append(Op::less, {x, y}));
+        });
+    s.add("scalars of every type", [](Case &c) {
+        NodeId x = c.in({5, 7}), a = c.in(DType::f64, {}, "scalar1"), n = c.in(DType::i64, {}, "scalar2"), small = c.in(DType::f32, {}, "scalar3");
+        c.result(c.b.add(c.b.multiply(x, a), c.b.add(c.b.broadcast_to(c.b.cast(n, c.type), {5, 7}), c.b.broadcast_to(c.b.cast(small, c.type), {5, 7}))));
+    });
+    for (Shape shape : {Shape{4, 26, 26, 32}, Shape{64, 10}, Shape{3, 5, 7}, Shape{6000, 33}})
+        s.add("row added over " + to_string(shape), [=](Case &c) { c.result(c.relu(c.b.add(c.in(shape), c.in({shape.back()})))); });
+    for (int64_t n : {5, 33, 170000})
+        s.add(fmt::format("Adam in place over {}", n), {1, 2, 3}, [=](Case &c) {
+            NodeId g = c.in({n}), m = c.in({n}), v = c.in({n}), w = c.in({n}), rate = c.in(DType::f64, {}, "scalar4");
+            NodeId m1 = c.b.add(c.b.multiply(m, c.b.constant(0.9, {c.type, {n}})), c.b.multiply(g, c.b.constant(0.1, {c.type, {n}})));
+            NodeId v1 = c.b.add(c.b.multiply(v, c.b.constant(0.99, {c.type, {n}})), c.b.multiply(c.b.multiply(g, g), c.b.constant(0.01, {c.type, {n}})));
+            NodeId root = c.b.append(Op::sqrt, {c.b.append(Op::absolute, {v1})});
+            NodeId step = c.b.divide(c.b.multiply(m1, rate), c.b.add(root, c.b.constant(0.5, {c.type, {n}})));
+            c.result(m1), c.result(v1), c.result(c.b.subtract(w, step));
+        });
+    s.add("a row subtracted in place", {0, -1}, [](Case &c) {
+        NodeId x = c.in({300, 130}), row = c.in({130});
+        NodeId y = c.b.subtract(x, row);
+        c.result(y), c.result(c.b.multiply(x, y));
+    });
+    s.add("dropout mask", [](Case &c) {
+        NodeId x = c.in({63, 65}), seed = c.in(DType::i64, {}, "scalar1"), step = c.in(DType::i64, {}, "scalar2");
+        NodeId u = c.b.append(Op::random_uniform, {seed, step}, RandomAttrs{3, c.type, {63, 65}});
+        NodeId keep = c.b.append(Op::less, {u, c.b.constant(0.5, {c.type, {63, 65}})});
+        c.result(c.b.append(Op::select, {keep, x, c.b.constant(0, {c.type, {63, 65}})})), c.result(keep);
+    });
+}
+
+void add_reductions(Suite &s) {
+    const std::vector<std::pair<Shape, Ints>> cases{{{64, 10}, {0}},     {{64, 10}, {1}},      {{8, 24, 24, 32}, {0, 1, 2}}, {{70, 500}, {1}},
+                                                    {{70, 500}, {0, 1}}, {{323457}, {0}},      {{140000, 1}, {0}},            {{3, 50, 70, 9}, {1, 2}},
+                                                    {{500, 129}, {0}},   {{17, 40, 333}, {0, 2}}, {{1, 1, 1}, {0, 1, 2}},    {{7, 5000, 3}, {1}}};
+    for (const auto &[shape, axes] : cases)
+        for (Op op : {Op::reduce_sum, Op::reduce_max})
+            s.add(fmt::format("{} of {} over {} axes", info(op).name, to_string(shape), axes.size()), [=, shape = shape, axes = axes](Case &c) {
+                NodeId x = c.in(shape);
+                c.result(c.b.reduce(op, c.b.multiply(x, x), axes));
+            });
+    for (Shape shape : {Shape{64, 10}, Shape{9, 300}, Shape{2000, 70}})
+        s.add("softmax of " + to_string(shape), [=](Case &c) {
+            NodeId x = c.in(shape);
+            NodeId e = c.b.append(Op::exp, {c.b.subtract(x, c.b.reduce(Op::reduce_max, x, {1}, true))});
+            c.result(c.b.divide(e, c.b.reduce(Op::reduce_sum, e, {1}, true)));
+        });
+    s.add("mean and deviation of channels", [](Case &c) {
+        NodeId x = c.in({32, 14, 14, 24});
+        NodeId mean = c.b.multiply(c.b.reduce(Op::reduce_sum, x, {0, 1, 2}), c.b.constant(1.0 / 6272, {c.type, {24}}));
+        NodeId centred = c.b.subtract(x, mean);
+        NodeId variance = c.b.reduce(Op::reduce_sum, c.b.multiply(centred, centred), {0, 1, 2});
+        c.result(mean), c.result(variance);
+        c.result(c.b.divide(centred, c.b.append(Op::sqrt, {variance})));
+    });
+}
+
+void add_matmuls(Suite &s) {
+    struct Size { int64_t m, n, k; };
+    for (Size size : {Size{64, 10, 300}, Size{64, 128, 100}, Size{33, 65, 17}, Size{200, 48, 64}, Size{5, 7, 3}, Size{1, 100, 50}, Size{100, 1, 50}, Size{250, 130, 40}})
+        for (int transposes = 0; transposes < 4; transposes++) {
+            const bool ta = transposes & 1, tb = transposes & 2;
+            const Shape a = ta ? Shape{size.k, size.m} : Shape{size.m, size.k}, w = tb ? Shape{size.n, size.k} : Shape{size.k, size.n};
+            s.add(fmt::format("matmul {}x{}x{} transposes {} with bias and relu", size.m, size.n, size.k, transposes),
+                  [=](Case &c) { NodeId x = c.in(a), y = c.in(w); c.result(c.relu(c.b.add(c.b.matmul(x, y, ta, tb), c.in({size.n})))); });
+        }
+    s.add("batched matmul", [](Case &c) { NodeId x = c.in({3, 2, 40, 20}), y = c.in({3, 2, 20, 30}); c.result(c.b.matmul(x, y)); });
+    s.add("matmul of computed operands, two results, one in place", {2, -1}, [](Case &c) {
+        NodeId x = c.in({50, 30}), y = c.in({30, 70}), z = c.in({50, 70});
+        NodeId p = c.b.add(c.b.matmul(c.relu(x), c.b.multiply(y, y)), z);
+        c.result(p), c.result(c.b.append(Op::less_equal, {p, z}));
+    });
+    s.add("matmul, its row sums and a product of it", [](Case &c) {
+        NodeId x = c.in({40, 30}), y = c.in({30, 50});
+        NodeId p = c.b.matmul(x, y);
+        c.result(p), c.result(c.b.reduce(Op::reduce_sum, p, {1}));
+    });
+}
+
+void add_convolutions(Suite &s) {
+    struct Size { int64_t n, h, w, c, k, kernel, stride, padding, dilation; };
+    for (Size z : {Size{2, 28, 28, 1, 32, 3, 1, 0, 1}, Size{3, 14, 13, 3, 32, 3, 1, 1, 1}, Size{2, 12, 12, 32, 64, 3, 1, 0, 1}, Size{9, 10, 10, 20, 40, 3, 2, 1, 1},
+                   Size{2, 9, 11, 5, 7, 5, 1, 2, 1}, Size{8, 8, 8, 64, 33, 1, 1, 0, 1}, Size{1, 15, 15, 2, 48, 3, 2, 1, 2}, Size{2, 7, 7, 16, 16, 2, 3, 0, 1}}) {
+        const ConvAttrs attrs{{z.stride, z.stride}, {z.padding, z.padding, z.padding, z.padding}, {z.dilation, z.dilation}};
+        const int64_t reach = (z.kernel - 1) * z.dilation + 1;
+        const int64_t p = (z.h + 2 * z.padding - reach) / z.stride + 1, q = (z.w + 2 * z.padding - reach) / z.stride + 1;
+        const std::string text = fmt::format("{}x{}x{}x{} to {} kernel {} stride {} padding {} dilation {}", z.n, z.h, z.w, z.c, z.k, z.kernel, z.stride, z.padding, z.dilation);
+        const Shape x_shape{z.n, z.h, z.w, z.c}, w_shape{z.kernel, z.kernel, z.c, z.k}, y_shape{z.n, p, q, z.k};
+        s.add("convolution with bias and relu " + text, [=](Case &c) {
+            NodeId x = c.in(x_shape), w = c.in(w_shape);
+            c.result(c.relu(c.b.add(c.b.append(Op::conv2d, {x, w}, attrs), c.in({z.k}))));
+        });
+        s.add("input gradient with mask " + text, [=](Case &c) {
+            NodeId dy = c.in(y_shape), w = c.in(w_shape), mask = c.in(x_shape);
+            NodeId dx = c.b.append(Op::conv2d_input_gradient, {dy, w}, ConvGradAttrs{attrs.stride, attrs.padding, attrs.dilation, {z.h, z.w}});
+            NodeId zero = c.b.constant(0, {c.type, x_shape});
+            c.result(c.b.append(Op::select, {c.b.append(Op::less, {zero, mask}), dx, zero}));
+        });
+        s.add("weight gradient " + text, [=](Case &c) {
+            NodeId x = c.in(x_shape), dy = c.in(y_shape);
+            c.result(c.b.append(Op::conv2d_weight_gradient, {x, dy}, ConvGradAttrs{attrs.stride, attrs.padding, attrs.dilation, {z.kernel, z.kernel}}));
+        });
+    }
+    s.add("normalization before a padded convolution", [](Case &c) {
+        NodeId x = c.in({2, 9, 9, 6}), scale = c.in({6}), w = c.in({3, 3, 6, 20});
+        c.result(c.b.append(Op::conv2d, {c.relu(c.b.add(c.b.multiply(x, scale), scale)), w}, ConvAttrs{{1, 1}, {1, 1, 1, 1}, {1, 1}}));
+    });
+}
+
+void add_pooling(Suite &s) {
+    for (int64_t channels : {1, 20, 32}) {
+        const WindowAttrs window{{2, 2}, {2, 2}, {0, 0, 0, 0}}, large{{5, 5}, {3, 3}, {1, 1, 2, 2}};
+        for (const WindowAttrs &a : {window, large})
+            s.add(fmt::format("maximum and its index, {} channels, window {}", channels, a.window[0]), [=](Case &c) {
+                NodeId x = c.in({4, 24, 24, channels});
+                c.result(c.b.append(Op::max_pool2d, {x}, a)), c.result(c.b.append(Op::max_pool2d_index, {x}, a));
+            });
+    }
+    s.add("rows of a table, added back", [](Case &c) {
+        NodeId table = c.in({8, 50}), index = c.in(DType::i32, {30});
+        NodeId rows = c.b.append(Op::gather_rows, {table, index});
+        c.result(rows), c.result(c.b.append(Op::scatter_add_rows, {c.b.multiply(rows, rows), index}, RowsAttrs{8}));
+    });
+}
+
+void check_all(DType type, const std::string &target) {
+    Suite s(type);
+    add_elementwise(s);
+    add_reductions(s);
+    add_matmuls(s);
+    add_convolutions(s);
+    add_pooling(s);
+    s.check(target);
+}
+
+TEST(FusedKernels, f32) { check_all(DType::f32, "native"); }
+TEST(FusedKernels, f64) { check_all(DType::f64, "native"); }
+TEST(FusedKernels, OlderProcessors) {
+    for (const char *target : {"x86-64-v2", "x86-64-v3"}) {
+        Suite s(DType::f32);
+        add_elementwise(s);
+        add_matmuls(s);
+        s.check(target);
+    }
+}
+
+}  // namespace
+}  // namespace kiln
