@@ -68,7 +68,7 @@ Value Elaborator::evaluate(const ast::Expr &expr) {
                              range);
             },
             [&](const ast::IfExpr &e) { return evaluate_if(e, range); },
-            [&](const ast::RangeExpr &) { return fail(DiagnosticCode::range_outside_for, range); },
+            [&](const ast::RangeExpr &) -> Value { KILN_UNREACHABLE("the parser admits a range only after `in`"); },
             [&](const ast::Lambda &e) {
                 FunctionValue function;
                 function.lambda = &e;

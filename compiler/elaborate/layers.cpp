@@ -62,9 +62,8 @@ void Elaborator::execute_storage(const ast::StorageStmt &statement, SourceRange 
     }
     bool is_param = statement.kind == Kind::param;
     std::vector<SourceRange> origins;
-    std::optional<Type> type;
-    if (statement.type) type = tensor_type(*statement.type, &origins);
-    else report(DiagnosticCode::storage_without_type, range, {statement.name.text});
+    KILN_CHECK(statement.type, "the parser admits no parameter or buffer without a type");
+    std::optional<Type> type = tensor_type(*statement.type, &origins);
     if (type && !(type->dtype == module_.float_type)) {
         report(DiagnosticCode::storage_type, statement.type->range, {statement.name.text, to_string(*type), name_of(module_.float_type)});
         type.reset();

@@ -33,12 +33,6 @@ std::optional<FunctionValue> Elaborator::optimizer_of(const PhaseSettings &phase
 }
 
 void Elaborator::elaborate_updates(const std::vector<PhaseSettings> &phases) {
-    bool has_params = false;
-    for (const Storage &storage : module_.storages) has_params |= storage.kind == StorageKind::param;
-    if (!has_params) {
-        report(DiagnosticCode::no_parameters, model_->name.range, {module_.name});
-        return;
-    }
     bool alike = true;
     for (const PhaseSettings &phase : phases)
         alike &= phase.frozen == phases[0].frozen && phase.settings.at("optimizer") == phases[0].settings.at("optimizer");

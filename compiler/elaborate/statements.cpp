@@ -51,10 +51,7 @@ std::optional<Value> Elaborator::execute(const ast::Stmt &stmt) {
                 std::string name = s.name.text;
                 if (name.empty()) {
                     const ast::NameRef *ref = std::get_if<ast::NameRef>(&s.value->node);
-                    if (!ref) {
-                        report(DiagnosticCode::output_without_name, stmt.range);
-                        return {};
-                    }
+                    KILN_CHECK(ref, "the parser admits only names as outputs without a name");
                     name = ref->name;
                 }
                 Value value = evaluate(*s.value);

@@ -78,6 +78,12 @@ void Elaborator::elaborate_training() {
     }
     std::vector<PhaseSettings> phases = make_phases(train);
     if (phases.empty() || diagnostics_->has_errors()) return;
+    // Before anything looks at the arena of parameters or of gradients, which would be empty.
+    bool has_params = std::any_of(module_.storages.begin(), module_.storages.end(), [](const Storage &s) { return s.kind == StorageKind::param; });
+    if (!has_params) {
+        report(DiagnosticCode::no_parameters, model_->name.range, {module_.name});
+        return;
+    }
     elaborate_rules(phases);
     if (!diagnostics_->has_errors()) epoch_rules(phases);
     if (!diagnostics_->has_errors()) elaborate_updates(phases);

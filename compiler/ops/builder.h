@@ -3,14 +3,21 @@
 
 #include "compiler/ir/graph.h"
 
+#include <exception>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace kiln {
 
-/// Thrown by Builder when operands do not fit; the elaborator turns it into a diagnostic with both shapes.
-struct BuildError { std::string message; };
+/// Thrown by Builder when operands do not fit; the elaborator turns it into a diagnostic with both shapes. Where nobody does, it is
+/// an internal error like any other exception.
+struct BuildError : std::exception {
+    explicit BuildError(std::string text) : message(std::move(text)) {}
+    const char *what() const noexcept override { return message.c_str(); }
+    std::string message;
+};
 
 class Builder {
 public:

@@ -221,5 +221,14 @@ TEST(Verify, StructuralErrors) {
     EXPECT_EQ(codes, (std::vector{ir_elementwise_shape, ir_attribute_kind, ir_arity, ir_operand_order, ir_result_rank, ir_result_duplicate, ir_result_undefined}));
 }
 
+TEST(Verify, AnExtentIsNotNegative) {
+    Module module = parse_good("graph g { %0 = iota : f32[2]\n result value %0 }");
+    module.graphs.at("g").nodes[0].type.shape = {-2};
+    Diagnostics diagnostics;
+    EXPECT_FALSE(verify_structure(module.graphs.at("g"), diagnostics));
+    ASSERT_EQ(diagnostics.error_count(), 1);
+    EXPECT_EQ(diagnostics.all()[0].code, DiagnosticCode::ir_negative_extent);
+}
+
 }  // namespace
 }  // namespace kiln
