@@ -106,7 +106,11 @@ def main():
 
     torch = pytorch_version()
     if torch is None:
-        print("PyTorch is not installed (apt-get install python3-torch): measuring Kiln alone")
+        print("PyTorch is not installed (apt-get install python3-torch libopenblas0-pthread): measuring Kiln alone")
+    elif "openblas" not in os.path.realpath("/etc/alternatives/libblas.so.3-x86_64-linux-gnu"):
+        # Debian's PyTorch takes its matrix products from whatever BLAS the system has.
+        print("PyTorch would run on the slow reference BLAS; for a fair comparison: apt-get install libopenblas0-pthread")
+        return 1
     report = {"processor": processor_name(), "processors": os.cpu_count(), "pytorch": torch, "date": time.strftime("%Y-%m-%d %H:%M"), "results": []}
     print(f"{report['processor']}, {report['processors']} processors; PyTorch {torch}; batch {BATCH}; {options.rounds} rounds")
 
