@@ -6,7 +6,7 @@
 #   %data   the folder with public data sets (KILN_DATA, by default shared/data beside the project)
 #   %root   the project's folder
 #   %tools  test/tools
-# Features for REQUIRES: one per data set that is present (mnist, ml-100k, statefarm); tmpfs, where a test may mount one.
+# Features for REQUIRES: one per data set that is present (mnist, ml-100k, statefarm, course); tmpfs, where a test may mount one.
 import os
 import subprocess
 import lit.formats
@@ -33,7 +33,8 @@ config.substitutions.append(("%data", data))
 config.substitutions.append(("%root", root))
 config.substitutions.append(("%tools", tools))
 
-for feature, path in [("mnist", "mnist/train-images-idx3-ubyte.gz"), ("ml-100k", "ml-100k/u.data"), ("statefarm", "statefarm")]:
+for feature, path in [("mnist", "mnist/train-images-idx3-ubyte.gz"), ("ml-100k", "ml-100k/u.data"), ("statefarm", "statefarm"),
+                      ("course", "course/graddesc_epochs.csv")]:
     if os.path.exists(os.path.join(data, path)):
         config.available_features.add(feature)
 

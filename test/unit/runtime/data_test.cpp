@@ -201,8 +201,8 @@ TEST_F(Data, a_column_without_a_file) {
     EXPECT_CONTAINS(error({{"picture", DType::f32, {4, 4}, 0}}),
                     "no file for the model's input `picture`: idx was given images, labels");
     Split split = kSplit;
-    split.reader = "csv";
-    EXPECT_CONTAINS(error(kColumns, split), "there is no reader csv; readers: idx");
+    split.reader = "parquet";
+    EXPECT_CONTAINS(error(kColumns, split), "there is no reader parquet; readers: csv, idx");
 }
 
 TEST(Philox, known_answers) {
