@@ -163,6 +163,26 @@ void Lowering::declare_arguments() {
     }
 }
 
+namespace {
+
+/// A scalar that is false, and that Halide does not know to be: what it selects is a dependence on paper only. It is an argument until
+/// the kernel is lowered, and the constant afterwards.
+const char *const kNever = "never";
+
+class NeverIsFalse : public Internal::IRMutator {
+    using IRMutator::visit;
+    Expr visit(const Internal::Variable *variable) override { return variable->name == kNever ? Internal::const_false() : Expr(variable); }
+};
+
+}  // namespace
+
+void Lowering::order_loads_before_stores(std::vector<Expr> &values, const std::vector<Expr> &own_values) {
+    Expr never = Internal::Variable::make(Bool(), kNever, Internal::Parameter(Bool(), false, 0, kNever));
+    for (Expr &value : values)
+        for (const Expr &own : own_values) value = select(never, cast(value.type(), own), value);
+    uses_never_ = true;
+}
+
 void Lowering::build_results() {
     // Results of one shape share a loop nest.
     std::vector<std::vector<int>> groups;
@@ -181,6 +201,7 @@ void Lowering::build_results() {
         std::vector<Var> vars = reversed(c.axes);
         own_at_.assign(c.axes.begin(), c.axes.end());
         own_values_.clear();
+        std::vector<Expr> overwritten;
         if (c.updates) {
             std::vector<Expr> undefined;
             for (int i : group) undefined.push_back(undef(storage_type(node(body_.results[size_t(i)].value).type.dtype)));
@@ -189,12 +210,15 @@ void Lowering::build_results() {
             for (size_t k = 0; k < group.size(); k++) {
                 int argument = size_t(group[k]) < kernel_.in_place.size() ? kernel_.in_place[size_t(group[k])] : -1;
                 for (auto [input, position] : argument_index_)
-                    if (position == argument)
-                        own_values_[input] = from_storage(call(c.func, own_at_, group.size() == 1 ? -1 : int(k)), body_.nodes[size_t(input)].type.dtype);
+                    if (position == argument) {
+                        overwritten.push_back(call(c.func, own_at_, group.size() == 1 ? -1 : int(k)));
+                        own_values_[input] = from_storage(overwritten.back(), body_.nodes[size_t(input)].type.dtype);
+                    }
             }
         }
         std::vector<Expr> values;
         for (int i : group) values.push_back(to_storage(value(body_.results[size_t(i)].value, own_at_)));
+        if (group.size() > 1 && c.updates) order_loads_before_stores(values, overwritten);
         if (group.size() == 1) c.func(vars) = values[0];
         else c.func(vars) = Tuple(values);
         own_values_.clear();
@@ -222,10 +246,15 @@ void Lowering::permute_results(Internal::LoweredFunc &function) const {
 Halide::Module Lowering::lower(const std::string &function_name) {
     declare_arguments();
     build_results();
+    if (uses_never_) arguments_.emplace_back(kNever, Argument::InputScalar, Bool(), 0, ArgumentEstimates{});
     Halide::Module module = Pipeline(outputs_).compile_to_module(arguments_, function_name, target_, LinkageType::External);
     Halide::Module ordered(module.name(), module.target());
     for (const auto &buffer : module.buffers()) ordered.append(buffer);
     for (Internal::LoweredFunc function : module.functions()) {
+        if (uses_never_) {
+            function.body = NeverIsFalse().mutate(function.body);
+            std::erase_if(function.args, [](const auto &argument) { return argument.name == kNever; });
+        }
         if (function.name == function_name) permute_results(function);
         ordered.append(function);
     }

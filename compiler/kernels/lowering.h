@@ -93,6 +93,10 @@ private:
     void declare_arguments();
     void find_fused_anchor();
     void build_results();
+    /// The values of an update over a Tuple are all computed before the first is stored only if Halide sees that they depend on each
+    /// other, and Halide 14 looks for loads outside of calls alone: of p - g / sqrt(v) it misses v, stores the new v first and reads that
+    /// instead of the old one. Gives every value a dependence it does see on every overwritten one.
+    void order_loads_before_stores(std::vector<Expr> &values, const std::vector<Expr> &own_values);
     void permute_results(Halide::Internal::LoweredFunc &function) const;
 
     Kernel kernel_;
@@ -114,6 +118,7 @@ private:
     /// While a result is built: its coordinates, and for arguments it is stored over, where to read them.
     Coordinates own_at_;
     std::map<int, Expr> own_values_;
+    bool uses_never_ = false;                      ///< order_loads_before_stores() added an argument
 };
 
 #define OP(name, arity, attributes, traits) Expr lower_##name(Lowering &l, NodeId id, const Coordinates &at);

@@ -96,6 +96,17 @@ void add_elementwise(Suite &s) {
             NodeId step = c.b.divide(c.b.multiply(m1, rate), c.b.add(root, c.b.constant(0.5, {c.type, {n}})));
             c.result(m1), c.result(v1), c.result(c.b.subtract(w, step));
         });
+    for (int64_t n : {2, 33, 170000})
+        s.add(fmt::format("RMSProp in place over {}: the parameter reads the old square within a root", n), {1, 2}, [=](Case &c) {
+            NodeId g = c.in({n}), v = c.in({n}), w = c.in({n}), rate = c.in(DType::f64, {}, "scalar3");
+            NodeId v1 = c.b.add(c.b.multiply(v, c.b.constant(0.9, {c.type, {n}})), c.b.multiply(g, g));
+            NodeId root = c.b.append(Op::sqrt, {c.b.append(Op::absolute, {v1})});
+            c.result(v1), c.result(c.b.subtract(w, c.b.divide(c.b.multiply(g, rate), c.b.add(root, c.b.constant(0.5, {c.type, {n}})))));
+        });
+    s.add("two states in place, each within a function of the other", {0, 1}, [](Case &c) {
+        NodeId x = c.in({40}), y = c.in({40});
+        c.result(c.b.add(x, c.b.append(Op::exp, {y}))), c.result(c.b.add(y, c.b.append(Op::exp, {x})));
+    });
     s.add("a row subtracted in place", {0, -1}, [](Case &c) {
         NodeId x = c.in({300, 130}), row = c.in({130});
         NodeId y = c.b.subtract(x, row);
