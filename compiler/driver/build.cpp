@@ -8,7 +8,6 @@
 #include <fmt/format.h>
 
 #include <chrono>
-#include <future>
 
 namespace kiln {
 
@@ -26,11 +25,11 @@ int build(const BuildOptions &options) {
     if (session.finish()) return kExitProgram;
     lap("front end, gradients, passes, plan");
 
-    // The program's object and the kernels do not depend on each other.
-    auto program = std::async(std::launch::async, [&] { return emit_program(c.graph, c.plan, {compile.target, compile.level}); });
+    // One after the other, without a thread for the program: kernels are compiled in forked children, and a child forked while
+    // another thread holds one of LLVM's locks waits for it for ever.
     std::vector<ObjectFile> objects = emit_kernels(c.plan, session.kernel_options());
     lap("kernels");
-    objects.push_back({"program", program.get().object});
+    objects.push_back({"program", emit_program(c.graph, c.plan, {compile.target, compile.level}).object});
     lap("program");
     link_executable(objects, options.output);
     lap("link");

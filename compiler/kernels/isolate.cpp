@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <poll.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -45,6 +46,15 @@ void write_all(int fd, const uint8_t *data, size_t size) {
     _exit(0);
 }
 
+/// Says at once what would otherwise be a child that hangs once in a while.
+void check_single_threaded() {
+    std::error_code no_proc;
+    std::filesystem::directory_iterator threads("/proc/self/task", no_proc);
+    if (no_proc) return;
+    const auto count = std::distance(begin(threads), end(threads));
+    KILN_CHECK(count == 1, "{} threads run while kernels are compiled in forked children", count);
+}
+
 Child start(const IsolatedTask &task, size_t index) {
     int ends[2];
     KILN_CHECK(pipe(ends) == 0, "pipe: {}", strerror(errno));
@@ -81,6 +91,7 @@ std::string finish(Child &child, std::vector<uint8_t> &result) {
 }  // namespace
 
 std::vector<std::vector<uint8_t>> run_isolated(const std::vector<IsolatedTask> &tasks, int jobs) {
+    check_single_threaded();
     std::vector<std::vector<uint8_t>> results(tasks.size());
     std::vector<Child> running;
     std::string failure;

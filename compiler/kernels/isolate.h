@@ -11,6 +11,7 @@ namespace kiln {
 
 using IsolatedTask = std::function<std::vector<uint8_t>()>;
 
+/// Must be called while no other thread runs: a forked child has that thread's locks and not the thread.
 /// Results in the order of the tasks; at most `jobs` children at a time. A task that throws or dies is an InternalError here.
 std::vector<std::vector<uint8_t>> run_isolated(const std::vector<IsolatedTask> &tasks, int jobs);
 
