@@ -13,6 +13,8 @@ const OpInfo &info(Op op) {
     return kTable[size_t(op)];
 }
 
+bool is_splat(const Node &node) { return node.op == Op::constant && attrs<ConstantAttrs>(node).values.size() == 1; }
+
 std::vector<std::vector<NodeId>> users_of(const Graph &graph) {
     std::vector<std::vector<NodeId>> users(graph.nodes.size());
     for (int32_t i = 0; i < graph.size(); ++i) {

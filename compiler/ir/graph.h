@@ -94,6 +94,9 @@ struct Graph {
 
 template <typename A> const A &attrs(const Node &node) { return std::get<A>(node.attrs); }
 
+/// A constant with one value everywhere; it is written into kernel bodies instead of being passed.
+bool is_splat(const Node &node);
+
 /// users[i]: the nodes that have node i as an operand, ascending, each once.
 std::vector<std::vector<NodeId>> users_of(const Graph &graph);
 

@@ -17,7 +17,6 @@ constexpr int64_t kMaxDenseElements = 4096;
 constexpr int64_t kMaxOperandElements = 65536;
 
 bool is_constant(const Node &node) { return node.op == Op::constant; }
-bool is_splat(const Node &node) { return is_constant(node) && attrs<ConstantAttrs>(node).values.size() == 1; }
 
 Tensor tensor_of(const Node &node) {
     const auto &values = attrs<ConstantAttrs>(node).values;

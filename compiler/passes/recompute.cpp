@@ -82,8 +82,6 @@ bool is_host_source(const Node &node) {
     return node.type.rank() == 0 && (node.op == Op::constant || (node.op == Op::input && attrs<InputAttrs>(node).kind == InputKind::scalar));
 }
 
-bool is_splat(const Node &node) { return node.op == Op::constant && attrs<ConstantAttrs>(node).values.size() == 1; }
-
 /// Windows that do not overlap read each element at most once.
 bool reads_once(const Node &node) {
     if (node.op != Op::max_pool2d && node.op != Op::max_pool2d_index && node.op != Op::window_sum2d) return false;

@@ -26,8 +26,6 @@ std::vector<bool> host_scalars(const Graph &graph) {
     return host;
 }
 
-bool is_splat(const Node &node) { return node.op == Op::constant && attrs<ConstantAttrs>(node).values.size() == 1; }
-
 namespace {
 
 /// The op that names a kernel and chooses its schedule.

@@ -11,9 +11,6 @@ namespace kiln {
 /// Rank-0 values computed from scalar inputs and constants alone; they are evaluated by the program, outside kernels.
 std::vector<bool> host_scalars(const Graph &graph);
 
-/// A value with one element everywhere; it is written into kernel bodies instead of being passed.
-bool is_splat(const Node &node);
-
 struct Body {
     Graph graph;
     std::vector<NodeId> arguments;  ///< per argument: the node of the source graph
