@@ -319,6 +319,8 @@ void Elaborator::layout_storages() {
         storage.offset = end[storage.arena];
         end[storage.arena] += (storage.type.elements() + 15) / 16 * 16;
     }
+    if (end["param"] > kMaxTensorElements)
+        report(DiagnosticCode::too_many_parameters, model_->name.range, {std::to_string(end["param"])});
 }
 
 }  // namespace kiln

@@ -173,7 +173,7 @@ std::optional<Type> Elaborator::tensor_type(const ast::TypeExpr &type, std::vect
     }
     double elements = 1;
     for (int64_t extent : result.shape) elements *= double(extent);
-    if (elements > 1099511627776.0) {
+    if (elements > double(kMaxTensorElements)) {
         report(DiagnosticCode::tensor_too_large, type.range, {to_string(result)});
         return {};
     }

@@ -27,6 +27,15 @@ Expr read_with_border(Lowering &l, const Border &b, Expr n, Expr y, Expr x, Expr
     return select(inside, value, Internal::make_zero(value.type()));
 }
 
+/// The operand at a pixel; through `padded`, the operand copied with its border, where there is a border or something to compute.
+Expr read_pixel(Lowering &l, NodeId id, const Border &border, Expr n, Expr y, Expr x, Expr c, Func &padded) {
+    if (!border.needed && l.is_plain(border.operand)) return l.value(border.operand, {n, y, x, c});
+    Var pn("n"), py("y"), px("x"), pc("c");
+    padded = Func(l.name(id, "padded"));
+    padded(pc, px, py, pn) = read_with_border(l, border, pn, py, px, pc);
+    return padded(c, x, y, n);
+}
+
 /// False for rows that are zero throughout: border, or between the rows of the operand. They are skipped.
 Expr row_is_inside(Lowering &l, const Border &b, Expr y) {
     Expr py = y - index_expr(b.top);
@@ -47,15 +56,7 @@ Func build_convolution(Lowering &l, NodeId id, const Border &border, int64_t cha
     Expr c = f.taps[0], s = f.taps[1], r = f.taps[2];
     if (border.needed) f.taps.where(row_is_inside(l, border, y * index_expr(stride[0]) + r * index_expr(dilation[0])));
     Expr at_y = y * index_expr(stride[0]) + r * index_expr(dilation[0]), at_x = x * index_expr(stride[1]) + s * index_expr(dilation[1]);
-    Expr pixel;
-    if (border.needed || !l.is_plain(border.operand)) {
-        Var pn("n"), py("y"), px("x"), pc("c");
-        f.padded = Func(l.name(id, "padded"));
-        f.padded(pc, px, py, pn) = read_with_border(l, border, pn, py, px, pc);
-        pixel = f.padded(c, at_x, at_y, n);
-    } else {
-        pixel = l.value(border.operand, {n, at_y, at_x, c});
-    }
+    Expr pixel = read_pixel(l, id, border, n, at_y, at_x, c, f.padded);
     f.product = Func(l.name(id, "product"));
     f.product(k, x, y, n) = Internal::make_zero(storage_type(node.type.dtype));
     f.product(k, x, y, n) += weight(r, s, c, k) * pixel;
@@ -162,15 +163,7 @@ Expr lower_conv2d_weight_gradient(Lowering &l, NodeId id, const Coordinates &at)
         f.pixels = RDom({{0, int(dy_shape[2])}, {0, int(dy_shape[1])}, {0, int(samples)}}, l.name(id, "pixel"));
         Expr n = f.p * index_expr(samples) + f.pixels[2], y = f.pixels[1], x = f.pixels[0];
         Expr at_y = y * index_expr(a.stride[0]) + r * index_expr(a.dilation[0]), at_x = x * index_expr(a.stride[1]) + s * index_expr(a.dilation[1]);
-        Expr pixel;
-        if (border.needed || !l.is_plain(border.operand)) {
-            Var pn("n"), py("y"), px("x"), pc("c");
-            f.padded = Func(l.name(id, "padded"));
-            f.padded(pc, px, py, pn) = read_with_border(l, border, pn, py, px, pc);
-            pixel = f.padded(c, at_x, at_y, n);
-        } else {
-            pixel = l.value(border.operand, {n, at_y, at_x, c});
-        }
+        Expr pixel = read_pixel(l, id, border, n, at_y, at_x, c, f.padded);
         f.part = Func(l.name(id, "part"));
         f.part(k, c, s, r, f.p) = Internal::make_zero(storage_type(node.type.dtype));
         f.part(k, c, s, r, f.p) += l.stored_value(node.operands[1], {n, y, x, k}) * pixel;

@@ -6,14 +6,11 @@
 namespace kiln {
 namespace {
 
-/// More elements than this are a mistake, and their byte counts could overflow.
-constexpr int64_t kMaxElements = int64_t(1) << 40;
-
 std::optional<ShapeError> check_extents(const Type &type) {
     int64_t count = 1;
     for (int64_t extent : type.shape) {
         if (extent < 1) return shape_error("the result {} has an extent below 1", to_string(type));
-        if (extent > kMaxElements / count) return shape_error("the result {} has more than 2^40 elements", to_string(type));
+        if (extent > kMaxTensorElements / count) return shape_error("the result {} has more than 2^31 - 1 elements", to_string(type));
         count *= extent;
     }
     return std::nullopt;

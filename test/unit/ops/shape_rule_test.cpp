@@ -82,8 +82,8 @@ TEST(ShapeRules, ExtentsArePositiveAndBounded) {
     EXPECT_EQ(refusal(Op::input, {}, InputAttrs{}, f32({3, 0})), "the result f32[3, 0] has an extent below 1");
     EXPECT_EQ(refusal(Op::constant, {}, ConstantAttrs{{1}}, f32({-1, -4})), "the result f32[-1, -4] has an extent below 1");
     const int64_t large = int64_t(1) << 62;
-    EXPECT_EQ(refusal(Op::input, {}, InputAttrs{}, f32({large, large})), "the result f32[4611686018427387904, 4611686018427387904] has more than 2^40 elements");
-    EXPECT_EQ(refusal(Op::broadcast, {f32({1})}, BroadcastAttrs{{large}, {0}}), "the result f32[4611686018427387904] has more than 2^40 elements");
+    EXPECT_EQ(refusal(Op::input, {}, InputAttrs{}, f32({large, large})), "the result f32[4611686018427387904, 4611686018427387904] has more than 2^31 - 1 elements");
+    EXPECT_EQ(refusal(Op::broadcast, {f32({1})}, BroadcastAttrs{{large}, {0}}), "the result f32[4611686018427387904] has more than 2^31 - 1 elements");
 }
 
 TEST(ShapeRules, Leaves) {
