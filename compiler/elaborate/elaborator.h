@@ -34,6 +34,12 @@ struct PhaseSettings {
     std::vector<std::string> frozen;
 };
 
+/// An optimizer around another, with its parameters bound.
+struct Wrapper {
+    FunctionValue definition;
+    std::shared_ptr<Scope> scope;
+};
+
 class Elaborator {
 public:
     Elaborator(SourceMap &sources, const ElaborateOptions &options, Diagnostics &diagnostics)
@@ -143,10 +149,22 @@ private:
     TrainSettings collect_settings(const ast::Block &block, bool phase);
     std::vector<PhaseSettings> make_phases(const TrainSettings &train);
     std::vector<std::string> frozen_paths(const ast::Expr &list);
-    std::optional<FunctionValue> optimizer_of(const PhaseSettings &phase, const Value *rate);
+    std::optional<FunctionValue> optimizer_of(const PhaseSettings &phase, const Value *rate, std::vector<FunctionValue> *wrappers = nullptr);
+    /// What one run of an optimizer's hooks updates: a range of the arenas, or a parameter.
+    struct Piece {
+        std::string path, range;        ///< of the parameter, or of the arenas: "[0:2048]"; the other is empty
+        Cell param, gradient_cell;
+        std::optional<Value> gradient;  ///< as the wrappers leave it
+        Cell state(const std::string &name) const;
+    };
     void elaborate_updates(const std::vector<PhaseSettings> &phases);
     std::optional<Graph> update_graph(const PhaseSettings &phase, const std::string &name, bool flat);
-    void run_update_hook(const ast::HookStmt &hook, const std::string &suffix, const Type &type, bool flat, const std::string &path);
+    std::vector<Piece> pieces_of(const PhaseSettings &phase, bool flat) const;
+    void run_update_hook(const ast::HookStmt &hook, const Piece &piece);
+    bool bind_wrappers(const std::vector<FunctionValue> &wrappers, std::vector<Wrapper> &bound, SourceRange range);
+    void pass_through(const Wrapper &wrapper, std::vector<Piece> &pieces, bool flat);
+    Value wrapped_gradient(const Wrapper &wrapper, const Value &gradient);
+    void run_wrapper_hook(const Wrapper &wrapper, const std::string &name, const Cell &param);
     void run_before_step(const ast::HookStmt &hook);
     void declare_state(const FunctionValue &optimizer);
     bool needs_whole_parameters(const GraphContext &context, const std::set<int32_t> &whole) const;
@@ -158,6 +176,7 @@ private:
     std::optional<Value> duration(const ScheduleValue &schedule);
     // hooks.cpp
     bool bind_definition(const FunctionValue &definition, SourceRange range);
+    void run_hook_body(const ast::HookStmt &hook);
     void declare_global(const std::string &name, double initial);
     Value statistic(NodeId node);
     void append_statistics(GraphContext &context);
@@ -206,6 +225,9 @@ private:
     bool in_metric_ = false;
     std::optional<NodeId> metric_mean_;
 
+    bool parameters_asked_ = false;                           ///< the model calls parameters()
+    std::vector<Storage> known_params_;                       ///< what it gives: all of the model's, if it was asked
+    std::string updating_;                                    ///< the path of the parameter that an optimizer updates alone; else empty
     std::map<std::string, Value> clock_;                      ///< phase_step, phase_steps, progress under `then`
     std::optional<Value> gradient_;                           ///< what `grad` means here
     std::unique_ptr<GraphContext> statistics_graph_;          ///< what rules compute from `grad`
@@ -216,6 +238,8 @@ private:
 /// Whether a definition has hooks that run at the end of an epoch or before a step.
 bool has_memory(const FunctionValue &definition);
 bool has_memory(const ScheduleValue &schedule);
+/// `*` stands for any characters, `/` included.
+bool path_matches(std::string_view pattern, std::string_view path);
 /// "BatchNorm" -> "batch_norm".
 std::string snake_case(const std::string &name);
 /// The text of a type as it was written.

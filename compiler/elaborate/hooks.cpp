@@ -55,6 +55,11 @@ bool Elaborator::bind_definition(const FunctionValue &definition, SourceRange ra
     return true;
 }
 
+void Elaborator::run_hook_body(const ast::HookStmt &hook) {
+    int errors = diagnostics_->error_count();
+    if (execute(hook.body) && diagnostics_->error_count() == errors) report(DiagnosticCode::return_in_model, hook.kind.range);
+}
+
 void Elaborator::declare_global(const std::string &name, double initial) {
     for (const Global &global : module_.globals)
         if (global.name == name) return;
@@ -101,7 +106,7 @@ void Elaborator::run_epoch_end(const FunctionValue &definition, const Value &rat
             inner->parent = scope_;
             if (!optimizer) inner->names["lr"] = Binding{rate, {}, false, true, hook->kind.range};
             in_scope(inner, [&] {
-                if (execute(hook->body)) report(DiagnosticCode::return_in_model, hook->kind.range);
+                run_hook_body(*hook);
             });
             if (optimizer || !rate.is<TensorValue>()) continue;
             const Value &changed = inner->names["lr"].value;

@@ -34,6 +34,42 @@ std::optional<Value> Elaborator::call_intrinsic(const std::string &name, const s
     if (name == "length") return Value(int64_t(values[0]->get<ListValue>()->items->size()), range);
     if (name == "is_list") return Value(values[0]->is<ListValue>(), range);
     if (name == "is_int") return Value(values[0]->is<int64_t>(), range);
+    if (name == "parameters") {
+        const std::string &pattern = *values[0]->get<std::string>();
+        if (!context_ || path_.empty()) return fail(DiagnosticCode::storage_not_here, range, {name, "a model"});
+        parameters_asked_ = true;
+        std::vector<Value> items;
+        std::vector<std::string> paths;
+        for (const Storage &storage : known_params_) {
+            paths.push_back(storage.path);
+            if (path_matches(pattern, storage.path))
+                items.push_back(Value(TensorValue{context_->read(InputKind::storage, storage.path, storage.type), context_}, range));
+        }
+        if (items.empty()) {
+            suggest(report(DiagnosticCode::no_such_parameter, range, {pattern}), pattern, paths);
+            return Value();
+        }
+        return make_list(std::move(items), range);
+    }
+    if (name == "parameter_matches") {
+        const std::string &pattern = *values[0]->get<std::string>();
+        std::vector<std::string> paths;
+        bool any = false, all = true;
+        for (const Storage &storage : module_.storages) {
+            if (storage.kind != StorageKind::param) continue;
+            paths.push_back(storage.path);
+            bool matches = path_matches(pattern, storage.path);
+            any |= matches;
+            all &= matches;
+        }
+        if (!any) {
+            suggest(report(DiagnosticCode::no_such_parameter, range, {pattern}), pattern, paths);
+            return Value();
+        }
+        // A range of several parameters has no path: unless all match, each is then updated alone.
+        if (!all && updating_.empty()) return fail(DiagnosticCode::storage_not_here, range, {name, "the update of a parameter"});
+        return Value(all || path_matches(pattern, updating_), range);
+    }
     if (name == "require") {
         if (!*values[0]->get<bool>()) return fail(DiagnosticCode::requirement, range, {*values[1]->get<std::string>()});
         return Value(None{}, range);

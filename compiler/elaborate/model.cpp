@@ -72,11 +72,20 @@ void Elaborator::elaborate_model() {
         // Counts the layers of each name; says nothing.
         Diagnostics muted;
         diagnostics_ = &muted;
-        start();
-        GraphContext scratch("train"), inference("evaluate");
-        scratch.training = true;
-        walk_model(scratch);
-        walk_model(inference);
+        auto walk = [&] {
+            start();
+            GraphContext scratch("train"), inference("evaluate");
+            scratch.training = true;
+            walk_model(scratch);
+            walk_model(inference);
+        };
+        walk();
+        if (parameters_asked_) {
+            // Paths are final once the layers are counted.
+            walk();
+            for (const Storage &storage : module_.storages)
+                if (storage.kind == StorageKind::param) known_params_.push_back(storage);
+        }
         diagnostics_ = real;
     }
     start();

@@ -9,7 +9,16 @@
 
 namespace kiln {
 
-std::optional<FunctionValue> Elaborator::optimizer_of(const PhaseSettings &phase, const Value *rate) {
+namespace {
+
+/// Whether this optimizer goes around another, given as its first argument.
+bool is_wrapper(const FunctionValue &optimizer) {
+    return !optimizer.params().empty() && optimizer.params()[0].name.text == "inner" && optimizer.bound && optimizer.bound->count("inner");
+}
+
+}  // namespace
+
+std::optional<FunctionValue> Elaborator::optimizer_of(const PhaseSettings &phase, const Value *rate, std::vector<FunctionValue> *wrappers) {
     const ast::Expr &expr = *phase.settings.at("optimizer")->value;
     Value value = evaluate(expr);
     if (value.poison()) return {};
@@ -24,6 +33,21 @@ std::optional<FunctionValue> Elaborator::optimizer_of(const PhaseSettings &phase
         return {};
     }
     FunctionValue result = *function;
+    while (is_wrapper(result)) {
+        if (wrappers) wrappers->insert(wrappers->begin(), result);
+        Value inner = result.bound->at("inner");
+        const FunctionValue *next = inner.get<FunctionValue>();
+        if (next && next->kind() == ast::DefinitionDecl::Kind::optimizer && !next->bound) {
+            inner = call(FunctionValue(*next), {}, expr.range, false);
+            next = inner.get<FunctionValue>();
+        }
+        if (inner.poison()) return {};
+        if (!next || next->kind() != ast::DefinitionDecl::Kind::optimizer) {
+            report(DiagnosticCode::wrong_type, expr.range, {fmt::format("`inner` of `{}`", result.name()), "an optimizer", describe(inner)});
+            return {};
+        }
+        result = FunctionValue(*next);
+    }
     if (rate) {
         auto bound = std::make_shared<std::map<std::string, Value>>(*result.bound);
         (*bound)["lr"] = *rate;
@@ -103,7 +127,8 @@ std::optional<Graph> Elaborator::update_graph(const PhaseSettings &phase, const 
     std::set<int32_t> whole;
     bool ok = in_context(context, [&] {
         Value rate = scalar("rate");
-        std::optional<FunctionValue> optimizer = optimizer_of(phase, &rate);
+        std::vector<FunctionValue> around;
+        std::optional<FunctionValue> optimizer = optimizer_of(phase, &rate, &around);
         if (!optimizer) return false;
         declare_state(*optimizer);
         const ast::Block &body = std::get<ast::DefinitionDecl>(optimizer->declaration->node).body;
@@ -111,9 +136,17 @@ std::optional<Graph> Elaborator::update_graph(const PhaseSettings &phase, const 
         outer->parent = optimizer->scope;
         SourceRange range = phase.settings.at("optimizer")->value->range;
         frames_.push_back({range, range.file, optimizer->name()});
-        bool bound = in_scope(outer, [&] {
+        std::vector<Wrapper> wrappers;
+        gradient_ = whole_gradient(context, phase, whole);
+        bool bound = bind_wrappers(around, wrappers, range);
+        std::vector<Piece> pieces = bound ? pieces_of(phase, flat) : std::vector<Piece>{};
+        for (Piece &piece : pieces) {
+            NodeId raw = context.input(piece.gradient_cell.kind, piece.gradient_cell.name, piece.param.type);
+            piece.gradient = Value(TensorValue{raw, &context});
+        }
+        for (const Wrapper &wrapper : wrappers) pass_through(wrapper, pieces, flat);
+        bound = bound && !gradient_->poison() && in_scope(outer, [&] {
             if (!bind_definition(*optimizer, range)) return false;
-            gradient_ = whole_gradient(context, phase, whole);
             for (const ast::StmtPtr &stmt : body) {
                 const auto *hook = std::get_if<ast::HookStmt>(&stmt->node);
                 if (hook && hook->kind.text == "before_step") run_before_step(*hook);
@@ -121,38 +154,29 @@ std::optional<Graph> Elaborator::update_graph(const PhaseSettings &phase, const 
             }
             return true;
         });
-        auto run = [&](const std::string &suffix, const Type &type, const std::string &path) {
+        for (size_t i = 0; bound && i < pieces.size(); ++i) {
+            const Piece &piece = pieces[i];
+            int errors = diagnostics_->error_count();
+            updating_ = piece.path;
+            for (const Wrapper &wrapper : wrappers) run_wrapper_hook(wrapper, "before_update", piece.param);
             auto scope = std::make_shared<Scope>();
             scope->parent = outer;
             in_scope(scope, [&] {
                 for (const ast::StmtPtr &stmt : body) {
                     const auto *state = std::get_if<ast::StorageStmt>(&stmt->node);
-                    if (state && state->kind == ast::StorageStmt::Kind::state) {
-                        Cell cell = flat ? Cell{InputKind::arena, fmt::format("state.{}{}", state->name.text, suffix), type}
-                                         : Cell{InputKind::storage, path + "." + state->name.text, type};
-                        bind(state->name, Value(), true, cell);
-                    }
+                    if (state && state->kind == ast::StorageStmt::Kind::state) bind(state->name, Value(), true, piece.state(state->name.text));
                 }
                 for (const ast::StmtPtr &stmt : body) {
                     const auto *hook = std::get_if<ast::HookStmt>(&stmt->node);
-                    if (hook && hook->kind.text != "before_step" && hook->kind.text != "epoch_end") run_update_hook(*hook, suffix, type, flat, path);
+                    if (hook && hook->kind.text != "before_step" && hook->kind.text != "epoch_end") run_update_hook(*hook, piece);
                 }
             });
-        };
-        std::vector<Storage> params;
-        for (const Storage &storage : module_.storages)
-            if (storage.kind == StorageKind::param && std::find(phase.frozen.begin(), phase.frozen.end(), storage.path) == phase.frozen.end())
-                params.push_back(storage);
-        for (size_t i = 0; bound && i < params.size();) {
-            int64_t begin = params[i].offset, end = begin;
-            size_t first = i;
-            do {
-                end = params[i].offset + (params[i].type.elements() + 15) / 16 * 16;
-                ++i;
-            } while (flat && i < params.size() && params[i].offset == end);
-            if (flat) run(fmt::format("[{}:{}]", begin, end), Type{module_.float_type, {end - begin}}, "");
-            else run("", params[first].type, params[first].path);
+            bool written = std::any_of(context.writes.begin(), context.writes.end(), [&](const Result &write) { return write.name == piece.param.name; });
+            if (!written && diagnostics_->error_count() == errors) report(DiagnosticCode::parameter_not_written, optimizer->place, {optimizer->name()});
+            for (const Wrapper &wrapper : wrappers) run_wrapper_hook(wrapper, "after_update", piece.param);
+            if (diagnostics_->has_errors()) break;  // the next parameter would say the same
         }
+        updating_.clear();
         frames_.pop_back();
         return bound;
     });
@@ -162,7 +186,37 @@ std::optional<Graph> Elaborator::update_graph(const PhaseSettings &phase, const 
     return context.finish();
 }
 
-void Elaborator::run_update_hook(const ast::HookStmt &hook, const std::string &suffix, const Type &type, bool flat, const std::string &path) {
+/// What one run of the hooks updates: a range of the arena, or a parameter.
+std::vector<Elaborator::Piece> Elaborator::pieces_of(const PhaseSettings &phase, bool flat) const {
+    std::vector<Storage> params;
+    for (const Storage &storage : module_.storages)
+        if (storage.kind == StorageKind::param && std::find(phase.frozen.begin(), phase.frozen.end(), storage.path) == phase.frozen.end())
+            params.push_back(storage);
+    std::vector<Piece> pieces;
+    for (size_t i = 0; i < params.size();) {
+        int64_t begin = params[i].offset, end = begin;
+        const Storage &first = params[i];
+        do {
+            end = params[i].offset + (params[i].type.elements() + 15) / 16 * 16;
+            ++i;
+        } while (flat && i < params.size() && params[i].offset == end);
+        if (flat) {
+            std::string range = fmt::format("[{}:{}]", begin, end);
+            Type type{module_.float_type, {end - begin}};
+            pieces.push_back({"", range, {InputKind::arena, "param" + range, type}, {InputKind::arena, "gradient" + range, type}, {}});
+        } else {
+            pieces.push_back({first.path, "", {InputKind::storage, first.path, first.type}, {InputKind::storage, "gradient:" + first.path, first.type}, {}});
+        }
+    }
+    return pieces;
+}
+
+Cell Elaborator::Piece::state(const std::string &name) const {
+    if (path.empty()) return {InputKind::arena, fmt::format("state.{}{}", name, range), param.type};
+    return {InputKind::storage, path + "." + name, param.type};
+}
+
+void Elaborator::run_update_hook(const ast::HookStmt &hook, const Piece &piece) {
     if (hook.kind.text != "update") {
         report(DiagnosticCode::not_supported, hook.kind.range, {fmt::format("the hook `{}`", hook.kind.text)});
         return;
@@ -174,16 +228,97 @@ void Elaborator::run_update_hook(const ast::HookStmt &hook, const std::string &s
     auto scope = std::make_shared<Scope>();
     scope->parent = scope_;
     in_scope(scope, [&] {
-        if (flat) {
-            bind(hook.params[0], Value(), true, Cell{InputKind::arena, "param" + suffix, type});
-            bind(hook.params[1], Value(), true, Cell{InputKind::arena, "gradient" + suffix, type});
-        } else {
-            bind(hook.params[0], Value(), true, Cell{InputKind::storage, path, type});
-            bind(hook.params[1], Value(), true, Cell{InputKind::storage, "gradient:" + path, type});
-        }
+        bind(hook.params[0], Value(), true, piece.param);
+        bind(hook.params[1], *piece.gradient, false);
         scope->names[hook.params[1].text].assignable = false;
-        if (execute(hook.body)) report(DiagnosticCode::return_in_model, hook.kind.range);
+        run_hook_body(hook);
     });
+}
+
+/// Binds the parameters of the wrappers, from the innermost outwards. `lr` is the rate of the step in them too.
+bool Elaborator::bind_wrappers(const std::vector<FunctionValue> &wrappers, std::vector<Wrapper> &bound, SourceRange range) {
+    static const std::vector<std::string> hooks = {"gradient", "before_update", "after_update"};
+    for (const FunctionValue &definition : wrappers) {
+        Wrapper wrapper{definition, std::make_shared<Scope>()};
+        wrapper.scope->parent = definition.scope;
+        wrapper.scope->names["lr"] = Binding{scalar("rate"), {}, false, false, definition.place};
+        bool ok = in_scope(wrapper.scope, [&] {
+            if (!bind_definition(definition, range)) return false;
+            for (const ast::StmtPtr &stmt : std::get<ast::DefinitionDecl>(definition.declaration->node).body) {
+                const auto *hook = std::get_if<ast::HookStmt>(&stmt->node);
+                if (hook && std::find(hooks.begin(), hooks.end(), hook->kind.text) != hooks.end()) {
+                    if (hook->params.size() == 1) continue;
+                    report(DiagnosticCode::wrapper_parameters, hook->kind.range, {hook->kind.text});
+                    return false;
+                }
+                const auto *storage = std::get_if<ast::StorageStmt>(&stmt->node);
+                if (hook) report(DiagnosticCode::hook_not_here, hook->kind.range, {hook->kind.text});
+                else if (storage) report(DiagnosticCode::storage_not_here, stmt->range, {storage->name.text, "an optimizer with `update`"});
+                else execute(*stmt);
+                if (hook || storage) return false;
+            }
+            return true;
+        });
+        if (!ok) return false;
+        bound.push_back(wrapper);
+    }
+    return true;
+}
+
+/// Sends the gradients of the pieces, and `grad`, the whole model's, through a wrapper. Ranges of the arena are changed element by
+/// element or not at all, so that the whole can go through like a piece; of parameters, each with a norm of its own perhaps, it is put together again.
+void Elaborator::pass_through(const Wrapper &wrapper, std::vector<Piece> &pieces, bool flat) {
+    if (gradient_->poison()) return;
+    for (Piece &piece : pieces) {
+        updating_ = piece.path;
+        piece.gradient = wrapped_gradient(wrapper, *piece.gradient);
+        if (!piece.gradient->poison()) continue;
+        gradient_ = Value();
+        return;
+    }
+    updating_.clear();
+    if (flat) {
+        gradient_ = wrapped_gradient(wrapper, *gradient_);
+        return;
+    }
+    gradient_ = build({}, wrapper.definition.place, [&](GraphContext &context) {
+        std::vector<NodeId> flattened;
+        for (const Piece &piece : pieces)
+            flattened.push_back(context.builder.reshape(piece.gradient->get<TensorValue>()->node, {piece.param.type.elements()}));
+        return flattened.size() == 1 ? flattened[0] : context.builder.append(Op::concat, flattened, AxisAttrs{0});
+    });
+}
+
+Value Elaborator::wrapped_gradient(const Wrapper &wrapper, const Value &gradient) {
+    Value result = gradient;
+    for (const ast::StmtPtr &stmt : std::get<ast::DefinitionDecl>(wrapper.definition.declaration->node).body) {
+        const auto *hook = std::get_if<ast::HookStmt>(&stmt->node);
+        if (!hook || hook->kind.text != "gradient" || result.poison()) continue;
+        auto scope = std::make_shared<Scope>();
+        scope->parent = wrapper.scope;
+        result = in_scope(scope, [&] {
+            bind(hook->params[0], result, true);
+            run_hook_body(*hook);
+            return scope->names[hook->params[0].text].value;
+        });
+        const TensorValue *before = gradient.get<TensorValue>(), *after = result.get<TensorValue>();
+        if (result.poison() || (after && type_of(*after) == type_of(*before))) continue;
+        result = fail(DiagnosticCode::wrong_type, hook->params[0].range, {fmt::format("`{}`", hook->params[0].text), describe(gradient), describe(result)});
+    }
+    return result;
+}
+
+void Elaborator::run_wrapper_hook(const Wrapper &wrapper, const std::string &name, const Cell &param) {
+    for (const ast::StmtPtr &stmt : std::get<ast::DefinitionDecl>(wrapper.definition.declaration->node).body) {
+        const auto *hook = std::get_if<ast::HookStmt>(&stmt->node);
+        if (!hook || hook->kind.text != name) continue;
+        auto scope = std::make_shared<Scope>();
+        scope->parent = wrapper.scope;
+        in_scope(scope, [&] {
+            bind(hook->params[0], Value(), true, param);
+            run_hook_body(*hook);
+        });
+    }
 }
 
 void Elaborator::run_before_step(const ast::HookStmt &hook) {
@@ -192,7 +327,7 @@ void Elaborator::run_before_step(const ast::HookStmt &hook) {
     in_scope(scope, [&] {
         if (hook.params.size() > 1) report(DiagnosticCode::update_parameters, hook.kind.range);
         else if (hook.params.size() == 1) bind(hook.params[0], scalar("loss"), false);
-        if (execute(hook.body)) report(DiagnosticCode::return_in_model, hook.kind.range);
+        run_hook_body(hook);
     });
 }
 

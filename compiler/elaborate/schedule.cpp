@@ -12,7 +12,7 @@ void Elaborator::elaborate_rules(const std::vector<PhaseSettings> &phases) {
         Value rate;
         for (size_t i = phases.size(); i-- > 0;) {
             Value own = rate_of(phases[i]);
-            if (own.poison()) return;
+            if (own.poison()) continue;  // said so; the other phases may have mistakes of their own
             if (i + 1 == phases.size()) {
                 rate = own;
                 continue;

@@ -7,16 +7,11 @@
 
 namespace kiln {
 
-namespace {
-
-/// `*` stands for any characters, `/` included.
-bool matches(std::string_view pattern, std::string_view path) {
+bool path_matches(std::string_view pattern, std::string_view path) {
     if (pattern.empty()) return path.empty();
-    if (pattern[0] == '*') return matches(pattern.substr(1), path) || (!path.empty() && matches(pattern, path.substr(1)));
-    return !path.empty() && pattern[0] == path[0] && matches(pattern.substr(1), path.substr(1));
+    if (pattern[0] == '*') return path_matches(pattern.substr(1), path) || (!path.empty() && path_matches(pattern, path.substr(1)));
+    return !path.empty() && pattern[0] == path[0] && path_matches(pattern.substr(1), path.substr(1));
 }
-
-}  // namespace
 
 TrainSettings Elaborator::collect_settings(const ast::Block &block, bool phase) {
     static const std::vector<std::string> for_train = {"batch", "epochs", "optimizer", "schedule", "shuffle", "best"};
@@ -146,7 +141,7 @@ std::vector<std::string> Elaborator::frozen_paths(const ast::Expr &list) {
         }
         size_t before = chosen.size();
         for (const std::string &path : paths)
-            if (matches(*text, path)) chosen.insert(path);
+            if (path_matches(*text, path)) chosen.insert(path);
         if (chosen.size() == before) suggest(report(DiagnosticCode::no_such_parameter, pattern.origin, {*text}), *text, paths);
     }
     if (!paths.empty() && chosen.size() == paths.size()) report(DiagnosticCode::everything_frozen, list.range);

@@ -6,6 +6,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
 #include <map>
@@ -34,7 +35,9 @@ std::vector<double> run(const std::string &optimizer) {
             if (known != memory.end()) return known->second;
             bool parameter = name == "M/w" || name.starts_with("param[");
             double value = name.starts_with("gradient") ? kGradients[step] : name == "rate" ? kRate : name == "step" ? double(step + 1) : name == "loss" ? kLosses[step] : parameter ? kStart : 0;
-            return Tensor{node.type, std::vector<double>(size_t(node.type.elements()), value)};
+            Tensor tensor{node.type, std::vector<double>(size_t(node.type.elements()), 0)};
+            tensor.values[0] = value;  // the rest is the arena's padding
+            return tensor;
         });
         for (size_t i = 0; i < results.size(); ++i) {
             const std::string &name = update.results[i].name;
@@ -120,6 +123,78 @@ TEST(OptimizerValues, Adaptive) {
         v = 0.8 * before + 0.2 * g * g;
         return -kRate * g / (std::sqrt(before) + 1e-8);
     });
+}
+
+TEST(OptimizerValues, Wrappers) {
+    auto clipped = [](double g, double limit) { return std::max(-limit, std::min(limit, g)); };
+    expect_steps("SGD(0.1) |> ClipValue(0.75)", [&](int, double g, double) { return -kRate * clipped(g, 0.75); });
+    // One parameter: the norm is its size.
+    expect_steps("SGD(0.1) |> ClipNorm(0.75)", [&](int, double g, double) { return -kRate * clipped(g, 0.75); });
+    expect_steps("SGD(0.1) |> ClipNorm(0.75, each = true)", [&](int, double g, double) { return -kRate * clipped(g, 0.75); });
+    double v = 0;
+    expect_steps("ClipValue(Momentum(0.1), limit = 0.75)", [&](int, double g, double) { return v = 0.9 * v - kRate * clipped(g, 0.75); });
+    v = 0;
+    // Each sees what the one before it made: clipped to 1, then scaled to 0.5.
+    expect_steps("Momentum(0.1) |> ClipValue(1) |> ClipNorm(0.5)", [&](int, double g, double) { return v = 0.9 * v - kRate * clipped(g, 0.5); });
+    expect_steps("SGD(0.1) |> Decay(0.3)", [&](int, double g, double p) { return -kRate * (g + 0.3 * p); });
+    EXPECT_EQ(run("Adam(0.1) |> Decay(0.3)").size(), 4u);
+    std::vector<double> decayed = run("Adam(0.1) |> Decay(0.3, on = \"*/w\")"), adamw = run("AdamW(0.1, decay = 0.3)");
+    for (size_t i = 0; i < decayed.size(); ++i) EXPECT_NEAR(decayed[i], adamw[i], 1e-12);
+    std::vector<double> path = run("SGD(0.1) |> MaxNorm(0.72, on = \"*/w\")");
+    ASSERT_EQ(path.size(), 4u);
+    EXPECT_NEAR(path[0], 0.70, 1e-12);
+    EXPECT_NEAR(path[1], 0.72, 1e-12);
+    EXPECT_NEAR(path[2], 0.52, 1e-12);
+}
+
+/// One step of SGD(1) in W = [0.6, 0.8] and b = [2], with gradients [-3, 4] and [12].
+std::map<std::string, std::vector<double>> step_of_two(const std::string &wrapper) {
+    Elaborated e = elaborate_text("precision f64\ndata line(dir: path) {\n train = idx(dir / \"a\", dir / \"b\")\n}\n"
+                                  "model M(image: f64[2], label: f64[1]) {\ny = image |> Dense(1)\nloss mse(y, label)\n}\n"
+                                  "train M on line {\nbatch = 2\nepochs = 1\noptimizer = SGD(1) |> " + wrapper + "\n}\n");
+    EXPECT_FALSE(e.diagnostics.has_errors()) << wrapper << "\n" << e.messages();
+    if (e.diagnostics.has_errors()) return {};
+    const Graph &update = e.module.graphs.at("update");
+    // The arena holds W at 0 and b at 16.
+    auto values = [](const std::string &name, std::vector<double> w, double b) -> std::vector<double> {
+        if (name.ends_with("/W")) return w;
+        if (name.ends_with("/b")) return {b};
+        w.resize(32);
+        w[16] = b;
+        return w;
+    };
+    std::vector<Tensor> results = interpret(update, [&](const Node &node) {
+        const std::string &name = attrs<InputAttrs>(node).name;
+        if (node.type.rank() == 0) return Tensor{node.type, {1}};
+        return Tensor{node.type, name.starts_with("gradient") ? values(name, {-3, 4}, 12) : values(name, {0.6, 0.8}, 2)};
+    });
+    std::map<std::string, std::vector<double>> found;
+    for (size_t i = 0; i < results.size(); ++i) {
+        const std::vector<double> &v = results[i].values;
+        const std::string &name = update.results[i].name;
+        if (name.ends_with("/W")) found["W"] = v;
+        else if (name.ends_with("/b")) found["b"] = v;
+        else found = {{"W", {v[0], v[1]}}, {"b", {v[16]}}};
+    }
+    return found;
+}
+
+void expect_step(const std::string &wrapper, const std::vector<double> &w, double b) {
+    auto found = step_of_two(wrapper);
+    ASSERT_EQ(found.size(), 2u) << wrapper;
+    for (size_t i = 0; i < 2; ++i) EXPECT_NEAR(found["W"][i], w[i], 1e-12) << wrapper;
+    EXPECT_NEAR(found["b"][0], b, 1e-12) << wrapper;
+}
+
+TEST(OptimizerValues, WrappersAroundTwoParameters) {
+    expect_step("ClipValue(3.5)", {0.6 + 3, 0.8 - 3.5}, 2 - 3.5);
+    expect_step("ClipNorm(6.5)", {0.6 + 1.5, 0.8 - 2}, 2 - 6);             // the norm of (-3, 4, 12) is 13
+    expect_step("ClipNorm(6, each = true)", {0.6 + 3, 0.8 - 4}, 2 - 6);    // the norms are 5 and 12
+    expect_step("ClipNorm(10, each = true) |> ClipNorm(1)", {0.6 + 3 / std::sqrt(125), 0.8 - 4 / std::sqrt(125)}, 2 - 10 / std::sqrt(125));
+    expect_step("ClipValue(4) |> ClipNorm(1)", {0.6 + 3 / std::sqrt(41), 0.8 - 4 / std::sqrt(41)}, 2 - 4 / std::sqrt(41));
+    expect_step("Decay(0.5, on = \"*/b\")", {0.6 + 3, 0.8 - 4}, 2 - 1 - 12);
+    expect_step("MaxNorm(2)", {3.6 * 2 / std::hypot(3.6, 3.2), -3.2 * 2 / std::hypot(3.6, 3.2)}, 2 - 12);
+    expect_step("Decay(0.5) |> ClipValue(4) |> MaxNorm(1, on = \"*/b\")", {0.3 + 3, 0.4 - 4}, -1);
 }
 
 TEST(OptimizerValues, AdamAndItsKin) {
