@@ -20,7 +20,7 @@ namespace kiln {
 
 namespace {
 
-constexpr const char *kLinkerPackages = "apt-get install g++ libpng-dev zlib1g-dev";
+constexpr const char *kLinkerPackages = "apt-get install g++ libjpeg-dev libpng-dev libarchive-dev zlib1g-dev";
 
 /// The folder of libkiln_runtime.a: beside the tools in a build folder (bin/../lib), or installed (bin/../lib/kiln).
 std::filesystem::path runtime_folder() {

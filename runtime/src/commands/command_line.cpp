@@ -202,7 +202,7 @@ CommandLine parse_command_line(int argc, char **argv, const Metadata &metadata) 
     PredictOptions prediction;
     prediction.run = default_run;
     auto *predict = app.add_subcommand("predict", "apply the trained model to pictures");
-    predict->add_option("FILE", prediction.files, "PNG or PGM pictures, or IDX files (see --index)")->required();
+    predict->add_option("FILE", prediction.files, "JPEG, PNG, PGM or PPM pictures of any size, or IDX files (see --index)")->required();
     predict->add_option("--run", prediction.run, "run folder")->type_name("DIR")->capture_default_str();
     predict->add_option("--checkpoint", prediction.checkpoint, "which checkpoint")
         ->check(CLI::IsMember({"last", "best"}))

@@ -26,6 +26,7 @@ void eval_command(ProgramState &state, const EvalOptions &options) {
     std::string split = options.split.empty() ? default_split(metadata) : options.split;
     Dataset dataset =
         open_split(options.data.empty() ? manifest.data : options.data, split_named(metadata, split), metadata.columns);
+    require_labels(dataset, split);
     Evaluation result = *evaluate(state, dataset, [] { return false; });
     std::printf("%s of %s/%s, step %lld: %s  (%lld records, %.0f samples/s)\n", split.c_str(), options.run.c_str(),
                 options.checkpoint.c_str(), (long long)manifest.position.step,

@@ -1,8 +1,11 @@
 #include "checkpoint/checkpoint.h"
 #include "commands/commands.h"
 #include "data/dataset.h"
+#include "data/idx.h"
+#include "data/picture_set.h"
 #include "image/image.h"
 #include "support/failure.h"
+#include "support/file.h"
 #include "support/text.h"
 
 #include <algorithm>
@@ -13,27 +16,67 @@
 namespace kiln::runtime {
 namespace {
 
-struct Frame {
+struct Input {
     size_t column = 0;
-    int64_t height = 0, width = 0, channels = 1;
+    Frame frame;
 };
 
-// The first input that a picture fits: [h, w], [h, w, 1], [h, w, 3], or a flat one with a square number of elements.
-Frame picture_frame(const Metadata &metadata) {
+// The first input that a picture fits, which is fitted as that of the training split.
+Input picture_input(const Metadata &metadata) {
     std::vector<std::string> inputs;
     for (size_t i = 0; i < metadata.columns.size(); ++i) {
         const Column &column = metadata.columns[i];
-        const auto &s = column.shape;
-        inputs.push_back(column.name + ": " + type_text(column.dtype, s));
+        inputs.push_back(column.name + ": " + type_text(column.dtype, column.shape));
         if (column.classes > 0) continue;
-        if (s.size() == 2) return {i, s[0], s[1], 1};
-        if (s.size() == 3 && (s[2] == 1 || s[2] == 3)) return {i, s[0], s[1], s[2]};
-        if (s.size() == 1) {
-            auto side = int64_t(std::lround(std::sqrt(double(s[0]))));
-            if (side > 1 && side * side == s[0]) return {i, side, side, 1};
-        }
+        std::optional<Frame> frame = picture_frame(column);
+        if (!frame) continue;
+        if (const Split *split = metadata.find_split("train"))
+            for (const auto &[name, value] : split->arguments)
+                if (name == "fit") parse_fit(value.text, frame->fit);
+        return {i, *frame};
     }
     fail(ExitCode::usage, "%s takes no picture: its inputs are %s", metadata.model.c_str(), join(inputs, ", ").c_str());
+}
+
+bool is_idx(const std::string &content) { return content.starts_with(std::string_view("\0\0", 2)) || content.starts_with("\x1f\x8b"); }
+
+// A record of an IDX file, as it is if it has the input's shape.
+std::vector<float> idx_values(const std::string &path, int64_t index, const Column &column, const Frame &frame) {
+    IdxFile file(path);
+    if (index >= file.records())
+        fail(ExitCode::data, "%s has %lld records; --index %lld counts from 0", path.c_str(), (long long)file.records(), (long long)index);
+    std::vector<int64_t> shape = file.record_shape();
+    std::vector<float> values(size_t(element_count(shape)));
+    file.read(index, DType::f32, reinterpret_cast<uint8_t *>(values.data()));
+    if (shape.size() == 2) shape.push_back(1);
+    bool is_picture = file.is_bytes() && shape.size() == 3 && (shape[2] == 1 || shape[2] == 3);
+    if (!is_picture || shape == std::vector<int64_t>{frame.height, frame.width, frame.channels}) {
+        check_shape(column, file.record_shape(), path);
+        return values;
+    }
+    check_pixels(shape[0], shape[1], path);
+    Image image = fit_image({shape[0], shape[1], shape[2], {values.begin(), values.end()}}, frame);
+    return {image.values.begin(), image.values.end()};
+}
+
+std::vector<float> picture_values(const std::string &path, const PredictOptions &options, const Column &column, const Frame &frame) {
+    std::vector<float> values;
+    std::string content = read_file(path, ExitCode::data);
+    if (is_idx(content)) {
+        values = idx_values(path, options.index, column, frame);
+    } else {
+        Image image = fit_image(decode_image(content, path, &frame), frame);
+        values.assign(image.values.begin(), image.values.end());
+    }
+    if (options.invert)
+        for (float &value : values) value = 255 - value;
+    return values;
+}
+
+Image shown(const std::vector<float> &values, const Frame &frame) {
+    Image image{frame.height, frame.width, frame.channels, {}};
+    for (float value : values) image.values.push_back(uint8_t(std::lround(std::clamp(value, 0.0f, 255.0f))));
+    return image;
 }
 
 // "class 7, probability 0.998": the largest entry of the row; a row of one entry is printed as it is.
@@ -59,13 +102,10 @@ void predict_command(ProgramState &state, const PredictOptions &options) {
     if (output.shape.empty() || output.shape[0] != metadata.batch)
         fail(ExitCode::usage, "output %s is %s: not one value or row a sample", output.name.c_str(),
              type_text(output.dtype, output.shape).c_str());
-    Frame frame = picture_frame(metadata);
-    std::vector<Image> pictures;
-    for (const std::string &file : options.files) {
-        Image image = read_image(file, options.index);
-        if (options.invert) image = inverted(std::move(image));
-        pictures.push_back(resize(with_channels(image, frame.channels), frame.height, frame.width));
-    }
+    const Input input = picture_input(metadata);
+    const Column &column = metadata.columns[input.column];
+    std::vector<std::vector<float>> pictures;
+    for (const std::string &file : options.files) pictures.push_back(picture_values(file, options, column, input.frame));
     load_checkpoint(options.run, options.checkpoint, state, false);
 
     // Columns that are no picture, labels above all, stay zero: an output cannot depend on them sensibly.
@@ -76,17 +116,16 @@ void predict_command(ProgramState &state, const PredictOptions &options) {
         columns.push_back(memory.back().data());
     }
     state.set_columns(columns);
-    const Column &column = metadata.columns[frame.column];
     for (size_t first = 0; first < pictures.size(); first += size_t(metadata.batch)) {
         size_t count = std::min(size_t(metadata.batch), pictures.size() - first);
         for (size_t row = 0; row < size_t(metadata.batch); ++row) {
-            const Image &image = pictures[first + (row < count ? row : 0)];
-            convert_elements(DType::f32, reinterpret_cast<const uint8_t *>(image.values.data()), column.dtype,
-                             memory[frame.column].data() + int64_t(row) * column.bytes(), column.elements());
+            const std::vector<float> &values = pictures[first + (row < count ? row : 0)];
+            convert_elements(DType::f32, reinterpret_cast<const uint8_t *>(values.data()), column.dtype,
+                             memory[input.column].data() + int64_t(row) * column.bytes(), column.elements());
         }
         state.program.predict_step(state.context());
         for (size_t row = 0; row < count; ++row) {
-            if (options.art) std::printf("%s", text_art(pictures[first + row], 80).c_str());
+            if (options.art) std::printf("%s", text_art(shown(pictures[first + row], input.frame), 80).c_str());
             std::printf("%s: %s\n", options.files[first + row].c_str(),
                         describe_row(output, state.output(output), int64_t(row)).c_str());
         }

@@ -4,7 +4,10 @@
 #include "support/text.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <cstring>
+#include <unordered_map>
+#include <unordered_set>
 
 namespace kiln::runtime {
 
@@ -70,6 +73,50 @@ const Split &split_named(const Metadata &metadata, const std::string &name) {
     for (const Split &split : metadata.splits) names.push_back(split.name);
     fail(ExitCode::data, "%s declares no split `%s`; it has: %s", metadata.source.c_str(), name.c_str(),
          names.empty() ? "none" : join(names, ", ").c_str());
+}
+
+void require_labels(const Dataset &dataset, const std::string &split) {
+    if (!dataset.no_labels.empty())
+        fail(ExitCode::data, "split %s has no labels to train or measure on: %s", split.c_str(), dataset.no_labels.c_str());
+}
+
+void check_overlap(const Dataset &training, const Dataset &other, const std::string &other_split) {
+    if (!training.name || !other.name || !training.fingerprint || !other.fingerprint) return;
+    constexpr size_t kShown = 5;
+    auto base = [](const std::string &name) { return name.substr(name.rfind('/') + 1); };
+    std::unordered_multimap<std::string, int64_t> trained;
+    std::unordered_set<std::string> names;
+    for (int64_t i = 0; i < other.records; ++i) names.insert(base(other.name(i)));
+    for (int64_t i = 0; i < training.records; ++i)
+        if (std::string name = base(training.name(i)); names.count(name)) trained.emplace(name, i);
+    std::unordered_map<int64_t, uint64_t> prints;  // of training records, read once
+    std::vector<std::string> same, different;
+    size_t same_count = 0, different_count = 0;
+    for (int64_t i = 0; i < other.records; ++i) {
+        auto [first, last] = trained.equal_range(base(other.name(i)));
+        if (first == last) continue;
+        uint64_t print = other.fingerprint(i);
+        auto found = std::find_if(first, last, [&](const auto &entry) {
+            auto [at, fresh] = prints.try_emplace(entry.second, 0);
+            if (fresh) at->second = training.fingerprint(entry.second);
+            return at->second == print;
+        });
+        auto &shown = found != last ? same : different;
+        ++(found != last ? same_count : different_count);
+        if (shown.size() < kShown) shown.push_back(training.name((found != last ? found : first)->second) + " and " + other.name(i));
+    }
+    auto list = [&](const std::vector<std::string> &shown, size_t count) {
+        return ":\n  " + join(shown, "\n  ") + (count > shown.size() ? format("\n  and %zu more", count - shown.size()) : "");
+    };
+    auto counted = [&](size_t count) {
+        return format("%zu of %lld records of split %s %s", count, (long long)other.records, other_split.c_str(), count == 1 ? "is" : "are");
+    };
+    if (same_count > 0)
+        fail(ExitCode::data, "%s also in split train, so that what was trained on would be measured%s", counted(same_count).c_str(),
+             list(same, same_count).c_str());
+    if (different_count > 0)
+        std::fprintf(stderr, "warning: %s named like records of split train, with another content%s\n", counted(different_count).c_str(),
+                     list(different, different_count).c_str());
 }
 
 void check_shape(const Column &column, const std::vector<int64_t> &found, const std::string &path) {

@@ -19,6 +19,11 @@ struct Dataset {
     std::string description;  ///< the files, for messages
     /// Writes one record: rows[c] receives column c, dense. One call at a time, from any thread. Throws Failure (data).
     std::function<void(int64_t record, uint8_t *const *rows)> read;
+    /// What a record is called, such as a file's name below the split's folder. Null: records have numbers only.
+    std::function<std::string(int64_t record)> name = {};
+    /// XXH64 of what a record was read from, to tell whether it is also in another split; throws Failure (data). Null: not known.
+    std::function<uint64_t(int64_t record)> fingerprint = {};
+    std::string no_labels = {};  ///< why labels are not there and read as 0; "" if they are
 };
 
 struct ReaderRequest {
@@ -44,6 +49,13 @@ Dataset open_split(const std::string &data_folder, const Split &split, const std
 
 /// The split of this name, or a Failure (data) that lists those there are.
 const Split &split_named(const Metadata &metadata, const std::string &name);
+
+/// Throws Failure (data) for a split without labels: nothing can be trained or measured on it.
+void require_labels(const Dataset &dataset, const std::string &split);
+
+/// Throws Failure (data), naming them, if records of the same name and content are in both splits; records of the same name and
+/// other content are a warning.
+void check_overlap(const Dataset &training, const Dataset &other, const std::string &other_split);
 
 /// Throws unless values of shape `found` can fill the column: the shapes agree but for extents of 1, or the column is flat
 /// ([784] for 28x28).

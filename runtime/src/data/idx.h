@@ -19,6 +19,7 @@ public:
     int64_t records() const { return records_; }
     const std::vector<int64_t> &record_shape() const { return shape_; }
     bool is_integer() const { return type_ <= 0x0c; }
+    bool is_bytes() const { return type_ == 0x08; }
     /// Elements of one record converted to `dtype`.
     void read(int64_t record, DType dtype, uint8_t *to) const;
 

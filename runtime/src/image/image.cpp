@@ -1,106 +1,82 @@
 #include "image/image.h"
 
-#include "data/idx.h"
 #include "support/failure.h"
-#include "support/file.h"
-#include "support/text.h"
 
 #include <algorithm>
 #include <cmath>
 
 namespace kiln::runtime {
-namespace {
 
-Image image_from_idx(const std::string &path, int64_t index) {
-    IdxFile file(path);
-    std::vector<int64_t> shape = file.record_shape();
-    if (shape.size() == 2) shape.push_back(1);
-    if (shape.size() != 3 || (shape[2] != 1 && shape[2] != 3))
-        fail(ExitCode::data, "%s holds no pictures: a record has shape %s", path.c_str(),
-             shape_text(file.record_shape()).c_str());
-    if (index >= file.records())
-        fail(ExitCode::data, "%s has %lld records; --index %lld counts from 0", path.c_str(), (long long)file.records(),
-             (long long)index);
-    Image image{shape[0], shape[1], shape[2], std::vector<float>(size_t(element_count(shape)))};
-    file.read(index, DType::f32, reinterpret_cast<uint8_t *>(image.values.data()));
-    return image;
+Image decode_image(std::string_view bytes, const std::string &name, const Frame *frame) {
+    if (bytes.empty()) fail(ExitCode::data, "%s is empty", name.c_str());
+    if (bytes.starts_with("\xff\xd8")) return decode_jpeg(bytes, name, frame);
+    if (bytes.starts_with("\x89PNG")) return decode_png(bytes, name);
+    if (bytes.size() > 1 && bytes[0] == 'P' && std::string_view("2356").find(bytes[1]) != std::string_view::npos)
+        return decode_pnm(bytes, name);
+    fail(ExitCode::data, "%s is no picture: it begins with neither the bytes of a JPEG nor of a PNG, PGM or PPM", name.c_str());
 }
 
-struct Tap {
-    int64_t first = 0;
-    std::vector<float> weights;
-};
+void check_pixels(int64_t height, int64_t width, const std::string &name) {
+    if (height < 1 || width < 1)
+        fail(ExitCode::data, "%s: %lld x %lld pixels are no picture", name.c_str(), (long long)width, (long long)height);
+    if (height > kMostPixels / width)
+        fail(ExitCode::data, "%s: %lld x %lld pixels are too many; at most %lld are decoded", name.c_str(), (long long)width,
+             (long long)height, (long long)kMostPixels);
+}
 
-// For each output position the weighted input positions it is made of.
-std::vector<Tap> taps(int64_t from, int64_t to) {
-    double scale = double(from) / double(to), radius = std::max(scale, 1.0);
-    std::vector<Tap> out;
-    for (int64_t i = 0; i < to; ++i) {
-        double centre = (double(i) + 0.5) * scale - 0.5;
-        Tap tap;
-        tap.first = std::max<int64_t>(0, int64_t(std::ceil(centre - radius)));
-        int64_t last = std::min<int64_t>(from - 1, int64_t(std::floor(centre + radius)));
-        double sum = 0;
-        for (int64_t j = tap.first; j <= last; ++j) sum += std::max(0.0, 1 - std::abs(double(j) - centre) / radius);
-        for (int64_t j = tap.first; j <= last; ++j)
-            tap.weights.push_back(float(std::max(0.0, 1 - std::abs(double(j) - centre) / radius) / sum));
-        out.push_back(std::move(tap));
+int exif_orientation(std::string_view tiff) {
+    if (tiff.size() < 8 || (!tiff.starts_with("II") && !tiff.starts_with("MM"))) return 1;
+    bool little = tiff[0] == 'I';
+    auto number = [&](size_t at, size_t bytes) {
+        uint32_t value = 0;
+        for (size_t i = 0; i < bytes; ++i) value = value << 8 | uint8_t(tiff[at + (little ? bytes - 1 - i : i)]);
+        return value;
+    };
+    size_t folder = number(4, 4);
+    if (folder + 2 > tiff.size()) return 1;
+    for (size_t i = 0, entries = number(folder, 2); i < entries; ++i) {
+        size_t entry = folder + 2 + 12 * i;
+        if (entry + 12 > tiff.size()) return 1;
+        constexpr uint32_t kOrientation = 0x0112, kShort = 3;
+        if (number(entry, 2) != kOrientation || number(entry + 2, 2) != kShort) continue;
+        uint32_t value = number(entry + 8, 2);
+        return value >= 1 && value <= 8 ? int(value) : 1;
     }
+    return 1;
+}
+
+Image upright(Image image, int orientation) {
+    if (orientation == 1) return image;
+    bool transposed = orientation >= 5;
+    // In the upright picture, which way do the stored rows and columns run? (EXIF 2.3, tag 0x0112)
+    bool down_reversed = orientation == 3 || orientation == 4 || orientation == 7 || orientation == 8;
+    bool across_reversed = orientation == 2 || orientation == 3 || orientation == 6 || orientation == 7;
+    Image out{transposed ? image.width : image.height, transposed ? image.height : image.width, image.channels, {}};
+    out.values.resize(image.values.size());
+    auto *to = out.values.data();
+    for (int64_t y = 0; y < out.height; ++y)
+        for (int64_t x = 0; x < out.width; ++x) {
+            int64_t v = down_reversed ? out.height - 1 - y : y, u = across_reversed ? out.width - 1 - x : x;
+            const uint8_t *from = &image.values[size_t((transposed ? u * image.width + v : v * image.width + u) * image.channels)];
+            to = std::copy_n(from, image.channels, to);
+        }
     return out;
 }
 
-}  // namespace
-
-Image read_image(const std::string &path, int64_t index) {
-    FileDescriptor file = open_for_reading(path, ExitCode::data);
-    uint8_t magic[4] = {};
-    read_at(file, path, magic, 4, 0, ExitCode::data);
-    if (magic[0] == 0x89 && magic[1] == 'P') return read_png(path);
-    if (magic[0] == 'P' && (magic[1] == '2' || magic[1] == '3' || magic[1] == '5' || magic[1] == '6'))
-        return read_pnm(path, read_file(path, ExitCode::data));
-    if ((magic[0] == 0 && magic[1] == 0) || (magic[0] == 0x1f && magic[1] == 0x8b)) return image_from_idx(path, index);
-    fail(ExitCode::data, "%s is neither a PNG, a PGM or PPM, nor an IDX file", path.c_str());
-}
-
-Image with_channels(const Image &image, int64_t channels) {
+Image with_channels(Image image, int64_t channels) {
     if (image.channels == channels) return image;
-    Image out{image.height, image.width, channels, {}};
-    for (size_t i = 0; i < size_t(image.height * image.width); ++i) {
+    auto pixels = size_t(image.height * image.width);
+    Image out{image.height, image.width, channels, std::vector<uint8_t>(pixels * size_t(channels))};
+    for (size_t i = 0; i < pixels; ++i) {
         if (channels == 1) {
-            const float *rgb = &image.values[3 * i];
-            out.values.push_back(0.299f * rgb[0] + 0.587f * rgb[1] + 0.114f * rgb[2]);
+            const uint8_t *rgb = &image.values[3 * i];
+            // Sixteen bits of fraction, as in libjpeg.
+            out.values[i] = uint8_t((19595u * rgb[0] + 38470u * rgb[1] + 7471u * rgb[2] + 32768u) >> 16);
         } else {
-            out.values.insert(out.values.end(), size_t(channels), image.values[i]);
+            std::fill_n(&out.values[size_t(channels) * i], channels, image.values[i]);
         }
     }
     return out;
-}
-
-Image resize(const Image &image, int64_t height, int64_t width) {
-    if (image.height == height && image.width == width) return image;
-    std::vector<Tap> across = taps(image.width, width), down = taps(image.height, height);
-    Image narrow{image.height, width, image.channels, {}};
-    for (int64_t y = 0; y < image.height; ++y)
-        for (const Tap &tap : across)
-            for (int64_t c = 0; c < image.channels; ++c) {
-                float sum = 0;
-                for (size_t k = 0; k < tap.weights.size(); ++k) sum += tap.weights[k] * image.at(y, tap.first + int64_t(k), c);
-                narrow.values.push_back(sum);
-            }
-    Image out{height, width, image.channels, {}};
-    for (const Tap &tap : down)
-        for (int64_t x = 0; x < width; ++x)
-            for (int64_t c = 0; c < image.channels; ++c) {
-                float sum = 0;
-                for (size_t k = 0; k < tap.weights.size(); ++k) sum += tap.weights[k] * narrow.at(tap.first + int64_t(k), x, c);
-                out.values.push_back(sum);
-            }
-    return out;
-}
-
-Image inverted(Image image) {
-    for (float &value : image.values) value = 255 - value;
-    return image;
 }
 
 std::string text_art(const Image &picture, int64_t columns) {
@@ -108,15 +84,13 @@ std::string text_art(const Image &picture, int64_t columns) {
     Image image = with_channels(picture, 1);
     if (2 * image.width > columns) {
         int64_t width = std::max<int64_t>(1, columns / 2);
-        image = resize(image, std::max<int64_t>(1, image.height * width / image.width), width);
+        image = fit_image(std::move(image), {std::max<int64_t>(1, picture.height * width / picture.width), width, 1, Fit::stretch});
     }
     std::string art;
     for (int64_t y = 0; y < image.height; ++y) {
         std::string line;
-        for (int64_t x = 0; x < image.width; ++x) {
-            float level = std::clamp(image.at(y, x, 0) / 255.0f, 0.0f, 1.0f);
-            line.append(2, kRamp[size_t(std::lround(level * float(kRamp.size() - 1)))]);
-        }
+        for (int64_t x = 0; x < image.width; ++x)
+            line.append(2, kRamp[size_t(std::lround(image.at(y, x, 0) / 255.0 * double(kRamp.size() - 1)))]);
         line.erase(line.find_last_not_of(' ') + 1);
         art += line + "\n";
     }

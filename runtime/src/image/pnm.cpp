@@ -7,7 +7,8 @@ namespace kiln::runtime {
 namespace {
 
 struct Cursor {
-    const std::string &path, &content;
+    const std::string &path;
+    std::string_view content;
     size_t at = 2;
 
     // The next number, over white space and # comments.
@@ -31,7 +32,7 @@ struct Cursor {
 
 }  // namespace
 
-Image read_pnm(const std::string &path, const std::string &content) {
+Image decode_pnm(std::string_view content, const std::string &path) {
     char kind = content[1];
     bool text = kind == '2' || kind == '3';
     Image image;
@@ -40,15 +41,15 @@ Image read_pnm(const std::string &path, const std::string &content) {
     image.width = cursor.number();
     image.height = cursor.number();
     int64_t most = cursor.number();
-    if (image.width < 1 || image.height < 1 || image.width * image.height > (int64_t(1) << 28) || most < 1 || most > 65535)
-        fail(ExitCode::data, "%s: %lld x %lld pixels up to %lld are not supported", path.c_str(), (long long)image.width,
-             (long long)image.height, (long long)most);
+    check_pixels(image.height, image.width, path);
+    if (most < 1 || most > 65535) fail(ExitCode::data, "%s: values up to %lld are not supported", path.c_str(), (long long)most);
     auto count = size_t(image.width * image.height * image.channels);
     size_t each = most > 255 ? 2 : 1;
     cursor.at += 1;  // the one white space before the pixels
-    if (!text && content.size() < cursor.at + count * each)
-        fail(ExitCode::data, "%s is truncated: its pixels need %zu bytes", path.c_str(), count * each);
-    float scale = 255.0f / float(most);
+    // A number as text takes a digit and, but for the last, a separator.
+    if (content.size() < cursor.at + (text ? 2 * count - 1 : count * each))
+        fail(ExitCode::data, "%s is truncated: its %zu values cannot be in %zu bytes", path.c_str(), count, content.size());
+    image.values.reserve(count);
     for (size_t i = 0; i < count; ++i) {
         int64_t value;
         if (text) {
@@ -57,7 +58,8 @@ Image read_pnm(const std::string &path, const std::string &content) {
             value = uint8_t(content[cursor.at++]);
             if (each == 2) value = value << 8 | uint8_t(content[cursor.at++]);
         }
-        image.values.push_back(float(value) * scale);
+        if (value > most) fail(ExitCode::data, "%s: a value is %lld, above its greatest, %lld", path.c_str(), (long long)value, (long long)most);
+        image.values.push_back(uint8_t((value * 255 + most / 2) / most));
     }
     return image;
 }

@@ -2,7 +2,6 @@
 #include "harness.h"
 
 #include "commands/command_line.h"
-#include "image/image.h"
 #include "support/failure.h"
 #include "support/text.h"
 #include "train/progress.h"
@@ -198,28 +197,6 @@ TEST_F(Commands, summary_and_schedule) {
     EXPECT_EQ(outcome.code, 0) << outcome.error;
     EXPECT_EQ(std::count(outcome.out.begin(), outcome.out.end(), '\n'), 1 + 24);
     EXPECT_CONTAINS(outcome.out, "main       2    13  0.75\n");
-}
-
-TEST(Resize, keeps_means_and_sizes) {
-    Image image{8, 8, 1, std::vector<float>(64, 40.0f)};
-    Image small = resize(image, 3, 5);
-    EXPECT_EQ(small.values.size(), 15u);
-    for (float value : small.values) EXPECT_NEAR(value, 40, 1e-4);
-    // Fine stripes shrink to their mean: without antialiasing they would stay black or white.
-    for (size_t i = 0; i < 64; ++i) image.values[i] = i % 2 ? 255.0f : 0.0f;
-    for (float value : resize(image, 2, 2).values) EXPECT_NEAR(value, 127.5, 20);
-    Image two{1, 2, 1, {0, 100}};
-    Image four = resize(two, 1, 4);  // sample positions -0.25, 0.25, 0.75, 1.25
-    EXPECT_NEAR(four.values[1], 25, 1e-4);
-    EXPECT_NEAR(four.values[2], 75, 1e-4);
-}
-
-TEST(Pictures, channels_and_text) {
-    Image colour{1, 1, 3, {255, 0, 0}};
-    EXPECT_NEAR(with_channels(colour, 1).values[0], 0.299 * 255, 1e-3);
-    EXPECT_EQ(with_channels(Image{1, 1, 1, {9}}, 3).values, (std::vector<float>{9, 9, 9}));
-    EXPECT_EQ(text_art({1, 3, 1, {255, 0, 255}}, 80), "@@  @@\n");
-    EXPECT_EQ(inverted({1, 1, 1, {5}}).values[0], 250);
 }
 
 TEST(ProgressLine, fits_the_terminal) {

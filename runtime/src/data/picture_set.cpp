@@ -1,0 +1,222 @@
+#include "data/picture_set.h"
+
+#include "data/picture_cache.h"
+#include "image/image.h"
+#include "program/state.h"
+#include "support/failure.h"
+#include "support/hash.h"
+#include "support/parallel.h"
+#include "support/text.h"
+#include "threads/team.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <set>
+
+namespace kiln::runtime {
+namespace {
+
+constexpr size_t kShown = 5;  // bad files that a message names one by one
+
+/// Which inputs a picture and its class go to.
+struct Targets {
+    size_t picture = 0;
+    Frame frame;
+    std::optional<size_t> label;
+};
+
+Targets targets_of(const ReaderRequest &request) {
+    std::vector<std::string> inputs;
+    std::vector<size_t> pictures, labels;
+    bool others = false;
+    for (size_t i = 0; i < request.columns.size(); ++i) {
+        const Column &column = request.columns[i];
+        bool is_label = column.classes > 0 && column.shape.empty(), is_picture = column.classes == 0 && picture_frame(column);
+        inputs.push_back(column.name + ": " + (column.classes > 0 ? format("class[%lld]", (long long)column.classes) : type_text(column.dtype, column.shape)));
+        if (is_label) labels.push_back(i);
+        else if (is_picture) pictures.push_back(i);
+        else others = true;
+    }
+    if (pictures.size() != 1 || labels.size() > 1 || others)
+        fail(ExitCode::data,
+             "split %s: `%s` feeds one picture (such as f32[60, 80, 3]) and one label (class[10]), but the model's inputs are %s",
+             request.split.name.c_str(), request.split.reader.c_str(), join(inputs, ", ").c_str());
+    Targets targets{pictures[0], *picture_frame(request.columns[pictures[0]]), {}};
+    if (!labels.empty()) targets.label = labels[0];
+    return targets;
+}
+
+/// All that a record is read from.
+struct PictureSet {
+    PictureSource source;
+    Frame frame;
+    std::vector<size_t> records;    ///< the good pictures
+    std::vector<int64_t> labels;    ///< by record
+    std::optional<Memory> kept;     ///< of all pictures, bad ones too
+    std::unique_ptr<PictureCache> cache;
+
+    std::string path(size_t picture) const { return source.place + source.pictures[picture].name; }
+    void decode(size_t picture, uint8_t *to) const {
+        Image image = fit_image(decode_image(source.read(picture), path(picture), &frame), frame);
+        std::memcpy(to, image.values.data(), image.values.size());
+    }
+    void pixels(size_t picture, uint8_t *to) const {
+        if (kept) std::memcpy(to, kept->data() + int64_t(picture) * frame.bytes(), size_t(frame.bytes()));
+        else if (cache) cache->read(picture, to);
+        else decode(picture, to);
+    }
+};
+
+// What the pixels in a cache depend on besides the files; the number is raised when decoding changes.
+std::string settings_of(const Frame &frame) {
+    return format("decoder 1, %s to %lldx%lldx%lld", name_of(frame.fit), (long long)frame.height, (long long)frame.width, (long long)frame.channels);
+}
+
+// Decodes every picture once, keeping the pixels if there is a place for them; returns what is wrong with each, "" for nothing.
+std::vector<std::string> decode_all(PictureSet &set, const std::string &split) {
+    const auto &pictures = set.source.pictures;
+    std::vector<std::string> errors(pictures.size());
+    auto decode = [&](size_t i) {
+        errors[i] = pictures[i].error;
+        if (!errors[i].empty()) return;
+        std::vector<uint8_t> pixels(size_t(set.frame.bytes()));
+        try {
+            set.decode(i, pixels.data());
+        } catch (const Failure &failure) {
+            if (failure.code != ExitCode::data) throw;
+            errors[i] = failure.what();
+            return;
+        }
+        if (set.kept) std::memcpy(set.kept->data() + int64_t(i) * set.frame.bytes(), pixels.data(), pixels.size());
+        if (set.cache) set.cache->write(i, pixels.data());
+    };
+    parallel_for(pictures.size(), available_processors(), decode, 2.0, [&] {
+        std::fprintf(stderr, "%s: decoding %s pictures of %s\n", split.c_str(), grouped(int64_t(pictures.size())).c_str(), set.source.place.c_str());
+    });
+    return errors;
+}
+
+std::vector<std::string> fill_cache(PictureSet &set, const std::string &split, const std::string &path) {
+    std::string settings = settings_of(set.frame), reason;
+    const auto &pictures = set.source.pictures;
+    std::vector<std::string> errors;
+    set.cache = PictureCache::open(path, settings, pictures, set.frame.bytes(), errors, reason);
+    if (set.cache) return errors;
+    if (!reason.empty()) std::fprintf(stderr, "%s: the cache %s %s; it is made again\n", split.c_str(), path.c_str(), reason.c_str());
+    set.cache = std::make_unique<PictureCache>(path, settings, set.frame.bytes(), pictures.size());
+    errors = decode_all(set, split);
+    set.cache->finish(pictures, errors);
+    return errors;
+}
+
+// Names the bad pictures; more than the share that may be is an error. What is left is records.
+void leave_out(PictureSet &set, const std::vector<std::string> &errors, double share) {
+    std::vector<std::string> shown;
+    size_t total = errors.size(), bad = 0;
+    for (size_t i = 0; i < total; ++i) {
+        if (errors[i].empty()) set.records.push_back(i);
+        else if (++bad; shown.size() < kShown) shown.push_back(errors[i]);
+    }
+    if (bad == 0) return;
+    std::string list = join(shown, "\n  ") + (bad > shown.size() ? format("\n  and %zu more", bad - shown.size()) : "");
+    std::string count = format("%s: %zu of %zu pictures %s bad", set.source.place.c_str(), bad, total, bad == 1 ? "is" : "are");
+    if (bad == total || double(bad) > share * double(total))
+        fail(ExitCode::data, "%s; bad_files = %s allows %lld:\n  %s", count.c_str(), number_text(share).c_str(),
+             (long long)(share * double(total)), list.c_str());
+    std::fprintf(stderr, "warning: %s and left out:\n  %s\n", count.c_str(), list.c_str());
+}
+
+// The class of every record, checked against the input's.
+void number_classes(PictureSet &set, const Column &column) {
+    std::set<std::string> names;
+    for (const Picture &picture : set.source.pictures) names.insert(picture.class_name);
+    if (int64_t(names.size()) > column.classes)
+        fail(ExitCode::data, "%s holds %zu classes (%s), but `%s` is class[%lld]", set.source.place.c_str(), names.size(),
+             join({names.begin(), names.end()}, ", ").c_str(), column.name.c_str(), (long long)column.classes);
+    for (size_t i : set.records)
+        set.labels.push_back(std::distance(names.begin(), names.find(set.source.pictures[i].class_name)));
+}
+
+}  // namespace
+
+PictureOptions picture_options(const ReaderRequest &request) {
+    PictureOptions options;
+    const char *split = request.split.name.c_str(), *reader = request.split.reader.c_str();
+    if (const Value *fit = request.argument("fit"); fit && !parse_fit(fit->text, options.fit))
+        fail(ExitCode::data, "split %s: %s has no fit `%s`; it has: stretch, crop, letterbox", split, reader, fit->text.c_str());
+    if (const Value *share = request.argument("bad_files")) {
+        options.bad_files = share->number;
+        if (share->kind != Value::Kind::number || !(share->number >= 0 && share->number < 1))
+            fail(ExitCode::data, "split %s: `bad_files` of %s is %s; it is a share of the pictures: from 0 to below 1", split, reader,
+                 number_text(share->number).c_str());
+    }
+    if (const Value *keep = request.argument("keep")) options.keep = keep->boolean;
+    if (const Value *most = request.argument("most_kept")) {
+        if (most->kind != Value::Kind::number || !(most->number >= 0 && most->number <= 1e9))
+            fail(ExitCode::data, "split %s: `most_kept` of %s is %s; it is a number of MiB", split, reader, number_text(most->number).c_str());
+        options.most_kept = int64_t(most->number * double(1 << 20));
+    }
+    if (const Value *cache = request.argument("cache")) {
+        if (cache->kind != Value::Kind::path && cache->kind != Value::Kind::string)
+            fail(ExitCode::data, "split %s: the `cache` of %s is not a path", split, reader);
+        options.cache = request.path(*cache);
+    }
+    return options;
+}
+
+std::optional<Frame> picture_frame(const Column &column) {
+    const auto &s = column.shape;
+    if (s.size() == 2) return Frame{s[0], s[1], 1};
+    if (s.size() == 3 && (s[2] == 1 || s[2] == 3)) return Frame{s[0], s[1], s[2]};
+    if (s.size() == 1) {
+        auto side = int64_t(std::lround(std::sqrt(double(s[0]))));
+        if (side > 1 && side * side == s[0]) return Frame{side, side, 1};
+    }
+    return std::nullopt;
+}
+
+Dataset open_pictures(const ReaderRequest &request, PictureSource source) {
+    Targets targets = targets_of(request);
+    PictureOptions options = picture_options(request);
+    auto set = std::make_shared<PictureSet>();
+    set->source = std::move(source);
+    set->frame = targets.frame;
+    set->frame.fit = options.fit;
+    auto count = int64_t(set->source.pictures.size());
+    if (count == 0) fail(ExitCode::data, "%s holds no pictures", set->source.place.c_str());
+
+    std::vector<std::string> errors;
+    if (!options.cache.empty()) {
+        errors = fill_cache(*set, request.split.name, options.cache);
+    } else {
+        bool fits = set->frame.bytes() <= options.most_kept / count;
+        if (options.keep && fits) set->kept.emplace(size_t(count * set->frame.bytes()));
+        errors = decode_all(*set, request.split.name);
+    }
+    leave_out(*set, errors, options.bad_files);
+    if (targets.label && set->source.no_labels.empty()) number_classes(*set, request.columns[*targets.label]);
+
+    Dataset dataset;
+    dataset.records = int64_t(set->records.size());
+    dataset.description = set->source.place;
+    if (targets.label) dataset.no_labels = set->source.no_labels;
+    dataset.name = [set](int64_t record) { return set->source.pictures[set->records[size_t(record)]].name; };
+    dataset.fingerprint = [set](int64_t record) {
+        std::string bytes = set->source.read(set->records[size_t(record)]);
+        return xxh64(bytes.data(), bytes.size());
+    };
+    DType dtype = request.columns[targets.picture].dtype, label_dtype = targets.label ? request.columns[*targets.label].dtype : DType::i64;
+    auto pixels = std::make_shared<std::vector<uint8_t>>(size_t(set->frame.bytes()));
+    dataset.read = [set, targets, dtype, label_dtype, pixels](int64_t record, uint8_t *const *rows) {
+        set->pixels(set->records[size_t(record)], pixels->data());
+        convert_elements(DType::u8, pixels->data(), dtype, rows[targets.picture], set->frame.bytes());
+        if (!targets.label) return;
+        int64_t label = set->labels.empty() ? 0 : set->labels[size_t(record)];
+        convert_elements(DType::i64, reinterpret_cast<const uint8_t *>(&label), label_dtype, rows[*targets.label], 1);
+    };
+    return dataset;
+}
+
+}  // namespace kiln::runtime

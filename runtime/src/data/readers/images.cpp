@@ -1,0 +1,128 @@
+// images(folder, ..): a folder with a folder of pictures for each class, or, for pictures without labels, a folder of pictures.
+// Records are in the order of their names below the folder.
+#include "data/picture_set.h"
+#include "support/failure.h"
+#include "support/file.h"
+#include "support/text.h"
+
+#include <sys/stat.h>
+#include <algorithm>
+#include <cctype>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <memory>
+
+namespace kiln::runtime {
+namespace {
+
+constexpr size_t kShown = 5;
+constexpr int64_t kMostBytes = int64_t(1) << 30;  // of a file
+
+bool named_as_picture(const std::string &name) {
+    std::string lower;
+    for (char c : name) lower += char(std::tolower(uint8_t(c)));
+    for (const char *end : {".jpg", ".jpeg", ".png", ".pgm", ".ppm"})
+        if (lower.ends_with(end)) return true;
+    return false;
+}
+
+// The names in a folder but for hidden ones, sorted by their bytes.
+std::vector<std::string> names_in(const std::string &folder) {
+    std::vector<std::string> names;
+    std::error_code error;
+    for (std::filesystem::directory_iterator at(folder, error), end; !error && at != end; at.increment(error)) {
+        std::string name = at->path().filename().string();
+        if (!name.starts_with('.')) names.push_back(name);
+    }
+    if (error) fail(ExitCode::data, "cannot read the folder %s: %s", folder.c_str(), error.message().c_str());
+    std::sort(names.begin(), names.end());
+    return names;
+}
+
+bool is_folder(const std::string &path) {
+    struct stat status {};
+    return ::stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode);
+}
+
+struct Listing {
+    std::string root;
+    std::vector<Picture> pictures;
+    std::vector<std::string> ignored;  ///< by name they are no pictures
+    size_t loose = 0;                  ///< pictures in no class folder
+    std::vector<std::string> empty;    ///< class folders without pictures
+
+    void add_file(const std::string &name, const std::string &class_name) {
+        if (!named_as_picture(name)) return ignored.push_back(name);
+        Picture picture{name, class_name, 0, 0, ""};
+        struct stat status {};
+        std::string path = root + name;
+        if (::stat(path.c_str(), &status) != 0) picture.error = format("cannot open %s: %s", path.c_str(), std::strerror(errno));
+        else if (!S_ISREG(status.st_mode)) picture.error = path + " is no file";
+        else if (status.st_size > kMostBytes) picture.error = format("%s has %lld bytes: too many for a picture", path.c_str(), (long long)status.st_size);
+        picture.bytes = status.st_size;
+        picture.modified = int64_t(status.st_mtim.tv_sec) * 1000000000 + status.st_mtim.tv_nsec;
+        pictures.push_back(std::move(picture));
+    }
+    // Pictures below a class's folder may lie in folders of their own. Links to folders are followed only at the top, where they cannot
+    // lead in a circle.
+    void add_class_folder(const std::string &below, const std::string &class_name) {
+        for (const std::string &name : names_in(root + below)) {
+            std::string path = below + "/" + name;
+            if (!is_folder(root + path)) add_file(path, class_name);
+            else if (!std::filesystem::is_symlink(root + path)) add_class_folder(path, class_name);
+            else ignored.push_back(path);
+        }
+    }
+};
+
+Listing list(const std::string &folder) {
+    Listing listing;
+    listing.root = folder + (folder.ends_with('/') ? "" : "/");
+    if (!exists(folder)) fail(ExitCode::data, "there is no folder %s", folder.c_str());
+    if (!is_folder(folder)) fail(ExitCode::data, "%s is no folder", folder.c_str());
+    for (const std::string &name : names_in(folder)) {
+        size_t before = listing.pictures.size();
+        if (!is_folder(listing.root + name)) {
+            listing.add_file(name, "");
+            listing.loose += listing.pictures.size() - before;
+        } else {
+            listing.add_class_folder(name, name);
+            if (listing.pictures.size() == before) listing.empty.push_back(name);
+        }
+    }
+    return listing;
+}
+
+}  // namespace
+
+Dataset open_images(const ReaderRequest &request) {
+    const char *split = request.split.name.c_str();
+    const Value *folder = request.argument("folder");
+    if (!folder || (folder->kind != Value::Kind::path && folder->kind != Value::Kind::string))
+        fail(ExitCode::data, "split %s: the `folder` of images is not a path", split);
+    Listing listing = list(request.path(*folder));
+    const char *root = listing.root.c_str();
+    if (!listing.ignored.empty()) {
+        size_t count = listing.ignored.size();
+        listing.ignored.resize(std::min(count, kShown));
+        std::fprintf(stderr, "warning: %s: %zu files are not read, as their names are not those of pictures: %s%s\n", root, count,
+                     join(listing.ignored, ", ").c_str(), count > kShown ? ", .." : "");
+    }
+    if (!listing.empty.empty())
+        fail(ExitCode::data, "%s: no pictures are in the class folder%s %s", root, listing.empty.size() == 1 ? "" : "s",
+             join(listing.empty, ", ").c_str());
+    if (listing.loose > 0 && listing.loose < listing.pictures.size())
+        fail(ExitCode::data, "%s: %zu pictures are in class folders and %zu in none, such as %s", root, listing.pictures.size() - listing.loose,
+             listing.loose, std::find_if(listing.pictures.begin(), listing.pictures.end(), [](const Picture &picture) { return picture.class_name.empty(); })->name.c_str());
+    PictureSource source;
+    source.place = listing.root;
+    if (listing.loose > 0) source.no_labels = "its pictures are in no class folders";
+    source.pictures = std::move(listing.pictures);
+    auto names = std::make_shared<std::vector<std::string>>();
+    for (const Picture &picture : source.pictures) names->push_back(listing.root + picture.name);
+    source.read = [names](size_t picture) { return read_file((*names)[picture], ExitCode::data); };
+    return open_pictures(request, std::move(source));
+}
+
+}  // namespace kiln::runtime

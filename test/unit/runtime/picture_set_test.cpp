@@ -1,0 +1,252 @@
+// Folders of pictures as splits: classes, bad files, keeping, caching.
+#include "harness.h"
+#include "pictures.h"
+
+#include "data/dataset.h"
+#include "support/failure.h"
+
+#include <gtest/gtest.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <filesystem>
+
+namespace kiln::runtime::testing {
+namespace {
+
+#define EXPECT_CONTAINS(text, part) EXPECT_NE((text).find(part), std::string::npos) << (text)
+
+Value text_value(const std::string &text, Value::Kind kind = Value::Kind::string) {
+    Value value;
+    value.kind = kind;
+    value.text = text;
+    return value;
+}
+Value number_value(double number) {
+    Value value;
+    value.number = number;
+    return value;
+}
+Value boolean_value(bool boolean) {
+    Value value;
+    value.kind = Value::Kind::boolean;
+    value.boolean = boolean;
+    return value;
+}
+
+const std::vector<Column> kColumns{{"image", DType::f32, {6, 8, 3}, 0}, {"label", DType::i32, {}, 3}};
+
+struct PictureFolder : ::testing::Test {
+    TemporaryFolder folder;
+
+    // Three classes of four pictures; the shade tells the class and the picture.
+    void SetUp() override {
+        for (int c = 0; c < 3; ++c)
+            for (int i = 0; i < 4; ++i) write("train/c" + std::to_string(c) + "/" + std::to_string(i) + (i % 2 ? ".png" : ".jpg"), shade(60 * c + 10 * i, i % 2));
+    }
+    static std::string shade(int value, bool as_png) {
+        Image image{12, 16, 3, std::vector<uint8_t>(12 * 16 * 3, uint8_t(value))};
+        return as_png ? encode_png(image) : jpeg(image);
+    }
+    void write(const std::string &name, const std::string &content) {
+        std::filesystem::create_directories(std::filesystem::path(folder / name).parent_path());
+        write_text(folder / name, content);
+    }
+
+    Dataset open(std::vector<std::pair<std::string, Value>> arguments = {}, const std::string &name = "train",
+                 const std::vector<Column> &columns = kColumns) {
+        arguments.emplace_back("folder", text_value(name, Value::Kind::path));
+        return open_split(folder.path(), {name, "images", arguments}, columns);
+    }
+    // The message of the failure that opening ends with; its code must be `data`.
+    std::string error(std::vector<std::pair<std::string, Value>> arguments = {}, const std::string &name = "train",
+                      const std::vector<Column> &columns = kColumns) {
+        try {
+            open(std::move(arguments), name, columns);
+        } catch (const Failure &failure) {
+            EXPECT_EQ(failure.code, ExitCode::data) << failure.what();
+            return failure.what();
+        }
+        return "no error";
+    }
+    struct Record {
+        std::vector<float> pixels = std::vector<float>(6 * 8 * 3);
+        int32_t label = -1;
+    };
+    static Record record(const Dataset &dataset, int64_t index) {
+        Record record;
+        uint8_t *rows[] = {reinterpret_cast<uint8_t *>(record.pixels.data()), reinterpret_cast<uint8_t *>(&record.label)};
+        dataset.read(index, rows);
+        return record;
+    }
+    // What opening prints as warnings and notes.
+    std::string said(std::vector<std::pair<std::string, Value>> arguments = {}, const std::string &name = "train") {
+        ::testing::internal::CaptureStderr();
+        open(std::move(arguments), name);
+        return ::testing::internal::GetCapturedStderr();
+    }
+};
+
+TEST_F(PictureFolder, a_class_for_each_folder_in_the_order_of_names) {
+    Dataset dataset = open();
+    ASSERT_EQ(dataset.records, 12);
+    for (int64_t i = 0; i < 12; ++i) {
+        Record r = record(dataset, i);
+        EXPECT_EQ(r.label, i / 4);
+        for (float value : r.pixels) EXPECT_NEAR(value, 60 * (i / 4) + 10 * (i % 4), 1);
+    }
+    EXPECT_EQ(dataset.name(5), "c1/1.png");
+}
+
+TEST_F(PictureFolder, kept_cached_and_decoded_each_time_are_the_same) {
+    Image image = gradient(31, 47);
+    write("train/c0/0.jpg", jpeg(image));
+    Dataset kept = open({{"most_kept", number_value(1)}}), again = open({{"keep", boolean_value(false)}});
+    Value cache = text_value("train.cache", Value::Kind::path);
+    Dataset made = open({{"cache", cache}}), cached = open({{"cache", cache}});
+    for (int64_t i = 0; i < 12; ++i)
+        for (const Dataset *other : {&again, &made, &cached}) {
+            EXPECT_EQ(record(kept, i).pixels, record(*other, i).pixels);
+            EXPECT_EQ(record(kept, i).label, record(*other, i).label);
+        }
+    // What was kept or cached needs the files no more.
+    std::filesystem::remove(folder / "train/c0/0.jpg");
+    record(kept, 0);
+    record(cached, 0);
+    EXPECT_THROW(record(again, 0), Failure);
+}
+
+TEST_F(PictureFolder, a_stale_or_damaged_cache_is_made_again) {
+    std::vector<std::pair<std::string, Value>> cache{{"cache", text_value("train.cache", Value::Kind::path)}};
+    EXPECT_EQ(said(cache), "");
+    std::string path = folder / "train.cache", good = read_text(path);
+    EXPECT_EQ(said(cache), "");
+    EXPECT_EQ(read_text(path), good);
+
+    write("train/c1/2.jpg", shade(200, false));
+    struct timespec times[2] = {{1000, 0}, {1000, 5}};
+    ::utimensat(AT_FDCWD, (folder / "train/c1/2.jpg").c_str(), times, 0);
+    EXPECT_CONTAINS(said(cache), "train.cache is stale: c1/2.jpg is new or has changed; it is made again");
+    EXPECT_NEAR(record(open(cache), 6).pixels[0], 200, 1);
+    times[1].tv_nsec = 6;
+    ::utimensat(AT_FDCWD, (folder / "train/c1/2.jpg").c_str(), times, 0);
+    EXPECT_CONTAINS(said(cache), "is stale");
+    write("train/c1/9.jpg", shade(200, false));
+    EXPECT_CONTAINS(said(cache), "is stale: it holds 12 pictures, now there are 13");
+    std::filesystem::remove(folder / "train/c1/9.jpg");
+    EXPECT_CONTAINS(said(cache), "is stale");
+    cache.emplace_back("fit", text_value("crop"));
+    EXPECT_CONTAINS(said(cache), "was made with other settings");
+
+    good = read_text(path);
+    for (size_t at = 0; at < good.size(); at += 97) {
+        if (at >= 40 && at < 64) continue;  // unused bytes of the header
+        std::string bad = good;
+        bad[at] = char(bad[at] ^ 0x10);
+        write_text(path, bad);
+        EXPECT_CONTAINS(said(cache), "is damaged; it is made again") << at;
+    }
+    for (size_t keep : {size_t(0), size_t(10), size_t(63), size_t(64), good.size() / 2, good.size() - 1}) {
+        write_text(path, good.substr(0, keep));
+        EXPECT_CONTAINS(said(cache), "is damaged; it is made again") << keep;
+        EXPECT_EQ(read_text(path), good);
+    }
+    EXPECT_EQ(said(cache), "");
+    // No half-written file stays.
+    EXPECT_EQ(names_in(folder.path()), (std::vector<std::string>{"train", "train.cache"}));
+}
+
+TEST_F(PictureFolder, a_cache_remembers_bad_files) {
+    write("train/c0/0.jpg", "no picture");
+    std::vector<std::pair<std::string, Value>> arguments{{"cache", text_value("train.cache", Value::Kind::path)}, {"bad_files", number_value(0.1)}};
+    for (int i = 0; i < 2; ++i) {
+        EXPECT_CONTAINS(said(arguments), "train/c0/0.jpg is no picture");
+        EXPECT_EQ(open(arguments).records, 11);
+    }
+}
+
+TEST_F(PictureFolder, bad_files_are_named_counted_and_limited) {
+    std::string good = read_text(folder / "train/c0/0.jpg");
+    write("train/c0/0.jpg", good.substr(0, good.size() - 10));
+    write("train/c1/1.png", "a text");
+    std::filesystem::remove(folder / "train/c2/3.png");
+    std::filesystem::create_symlink("nowhere", folder / "train/c2/3.png");
+    std::string message = error({{"bad_files", number_value(0.2)}});
+    EXPECT_CONTAINS(message, "train/: 3 of 12 pictures are bad; bad_files = 0.2 allows 2:");
+    EXPECT_CONTAINS(message, "c0/0.jpg is damaged: Premature end of JPEG file");
+    EXPECT_CONTAINS(message, "c1/1.png is no picture");
+    EXPECT_CONTAINS(message, "c2/3.png: No such file");
+    EXPECT_CONTAINS(error(), "bad_files = 0 allows 0");
+    EXPECT_CONTAINS(said({{"bad_files", number_value(0.25)}}), "warning: " + (folder / "train/") + ": 3 of 12 pictures are bad and left out:");
+    Dataset dataset = open({{"bad_files", number_value(0.25)}});
+    ASSERT_EQ(dataset.records, 9);
+    EXPECT_EQ(dataset.name(0), "c0/1.png");
+    EXPECT_EQ(record(dataset, 3).label, 1);
+    EXPECT_EQ(dataset.name(3), "c1/0.jpg");
+}
+
+TEST_F(PictureFolder, special_and_unreadable_files) {
+    ::mkfifo((folder / "train/c0/pipe.jpg").c_str(), 0600);
+    EXPECT_CONTAINS(error(), "c0/pipe.jpg is no file");
+    std::filesystem::remove(folder / "train/c0/pipe.jpg");
+    write("train/c0/huge.png", "");
+    std::filesystem::resize_file(folder / "train/c0/huge.png", uint64_t(3) << 30);
+    EXPECT_CONTAINS(error(), "c0/huge.png has 3221225472 bytes: too many for a picture");
+    std::filesystem::remove(folder / "train/c0/huge.png");
+    if (::geteuid() != 0) {  // root reads everything
+        std::filesystem::permissions(folder / "train/c0/0.jpg", std::filesystem::perms::none);
+        EXPECT_CONTAINS(error(), "cannot open " + (folder / "train/c0/0.jpg") + ": Permission denied");
+    }
+}
+
+TEST_F(PictureFolder, folders_that_are_no_data) {
+    EXPECT_CONTAINS(error({}, "nowhere"), "there is no folder " + (folder / "nowhere"));
+    write("file/x", "");
+    EXPECT_CONTAINS(error({}, "file/x"), "is no folder");
+    std::filesystem::create_directories(folder / "empty");
+    EXPECT_CONTAINS(error({}, "empty"), "holds no pictures");
+    std::filesystem::create_directories(folder / "train/c7");
+    EXPECT_CONTAINS(error(), "no pictures are in the class folder c7");
+    std::filesystem::remove(folder / "train/c7");
+    write("train/notes.txt", "notes");
+    EXPECT_CONTAINS(said(), "1 files are not read, as their names are not those of pictures: notes.txt");
+    write("train/loose.jpg", shade(1, false));
+    EXPECT_CONTAINS(error(), "12 pictures are in class folders and 1 in none, such as loose.jpg");
+}
+
+TEST_F(PictureFolder, pictures_without_classes_have_no_labels) {
+    write("unlabelled/a.jpg", shade(5, false));
+    Dataset dataset = open({}, "unlabelled");
+    EXPECT_EQ(dataset.records, 1);
+    EXPECT_THROW(require_labels(dataset, "unlabelled"), Failure);
+    EXPECT_EQ(record(dataset, 0).label, 0);
+}
+
+TEST_F(PictureFolder, the_models_inputs_must_be_a_picture_and_a_label) {
+    std::vector<Column> columns = kColumns;
+    columns.push_back({"speed", DType::f32, {5}, 0});
+    EXPECT_CONTAINS(error({}, "train", columns), "the model's inputs are image: f32[6, 8, 3], label: class[3], speed: f32[5]");
+    EXPECT_CONTAINS(error({}, "train", {kColumns[1]}), "feeds one picture");
+    EXPECT_CONTAINS(error({{"fit", text_value("zoom")}}), "images has no fit `zoom`; it has: stretch, crop, letterbox");
+    EXPECT_CONTAINS(error({{"bad_files", number_value(1)}}), "`bad_files` of images is 1");
+    EXPECT_EQ(open({}, "train", {kColumns[0]}).records, 12);
+}
+
+TEST_F(PictureFolder, the_same_picture_in_two_splits_is_an_error) {
+    write("validation/c0/7.jpg", shade(33, false));
+    write("validation/c1/2.jpg", read_text(folder / "train/c1/2.jpg"));
+    Dataset training = open(), validation = open({}, "validation");
+    try {
+        check_overlap(training, validation, "validation");
+        FAIL();
+    } catch (const Failure &failure) {
+        EXPECT_EQ(std::string(failure.what()), "1 of 2 records of split validation is also in split train, so that what was trained on would be measured:\n  c1/2.jpg and c1/2.jpg");
+    }
+    write("validation/c1/2.jpg", shade(77, false));
+    ::testing::internal::CaptureStderr();
+    check_overlap(training, open({}, "validation"), "validation");
+    EXPECT_CONTAINS(::testing::internal::GetCapturedStderr(), "warning: 1 of 2 records of split validation is named like records of split train, with another content:");
+}
+
+}  // namespace
+}  // namespace kiln::runtime::testing
