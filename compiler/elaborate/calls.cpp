@@ -198,7 +198,9 @@ bool Elaborator::complete(const FunctionValue &function, std::vector<std::option
 
 Value Elaborator::invoke(const FunctionValue &function, std::vector<std::optional<Value>> values, SourceRange range) {
     if (int(frames_.size()) >= kMaxCalls) {
-        Diagnostic &diagnostic = report(DiagnosticCode::recursion, range, {function.name()});
+        const bool again = std::any_of(frames_.begin(), frames_.end(), [&](const auto &frame) { return frame.name == function.name(); });
+        Diagnostic &diagnostic = again ? report(DiagnosticCode::recursion, range, {function.name()})
+                                       : report(DiagnosticCode::calls_too_deep, range, {std::to_string(kMaxCalls)});
         diagnostic.labels.push_back({function.place, "defined here"});
         return {};
     }

@@ -12,7 +12,7 @@
 namespace kiln {
 
 /// Deepest chain of calls of definitions, and of evaluations within one another: recursion is not allowed, and this stops it.
-inline constexpr int kMaxCalls = 64;
+inline constexpr int kMaxCalls = 256;
 inline constexpr int kMaxEvaluations = 1500;
 
 /// An evaluated argument.

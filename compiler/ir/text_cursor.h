@@ -34,6 +34,7 @@ public:
 
     void skip_line();
     size_t position();  ///< of the next character that is no blank
+    SourceRange range(size_t begin) const { return {&file_, uint32_t(begin), uint32_t(position_)}; }  ///< up to the last thing read
     /// After an error in what began at `start`: goes to the end of the line of the last thing read.
     void recover(size_t start);
 
@@ -49,7 +50,6 @@ private:
     void skip_blanks();
     std::string_view rest() const { return std::string_view(file_.text).substr(position_); }
     std::string_view number_text();
-    SourceRange range(size_t begin) const { return {&file_, uint32_t(begin), uint32_t(position_)}; }
 
     const SourceFile &file_;
     Diagnostics &diagnostics_;

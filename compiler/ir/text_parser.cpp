@@ -225,9 +225,10 @@ private:
         if (in_.accept('{') && !parse_attributes(node)) return false;
         if (!in_.expect(':') || !assign(node.type, type())) return false;
         if (in_.accept('#')) {
+            const size_t begin = in_.position();
             int64_t group = 0;
             if (!assign(group, in_.integer())) return false;
-            if (group < 0 || group > INT32_MAX) return in_.error_here(DiagnosticCode::ir_too_large, {"a group", std::to_string(group)}), false;
+            if (group < 0 || group > INT32_MAX) return in_.error(DiagnosticCode::ir_too_large, in_.range(begin), {"a group", std::to_string(group)}), false;
             node.group = int(group);
         }
         if (in_.accept_word("in") && !assign(node.scope, in_.string())) return false;
@@ -337,13 +338,14 @@ private:
     }
 
     std::optional<Type> type() {
+        const size_t begin = in_.position();
         Type result;
         if (!assign(result.dtype, dtype()) || !parse_list(result.shape, [&] { return in_.integer(); })) return std::nullopt;
         int64_t count = 1;
         for (int64_t extent : result.shape) {
-            if (extent < 0) return in_.error_here(DiagnosticCode::ir_expected, {"an extent", std::to_string(extent)}), std::nullopt;
+            if (extent < 0) return in_.error(DiagnosticCode::ir_expected, in_.range(begin), {"an extent", std::to_string(extent)}), std::nullopt;
             if (__builtin_mul_overflow(count, std::max<int64_t>(extent, 1), &count) || count > kMaxElements)
-                return in_.error_here(DiagnosticCode::ir_too_large, {"a type", to_string(result)}), std::nullopt;
+                return in_.error(DiagnosticCode::ir_too_large, in_.range(begin), {"a type", to_string(result)}), std::nullopt;
         }
         return result;
     }
@@ -351,12 +353,13 @@ private:
     /// An optional ` @ file:line:column`.
     bool parse_loc(Loc &loc) {
         if (!in_.accept('@')) return true;
+        const size_t begin = in_.position();
         int64_t line = 0, column = 0;
         if (!assign(loc.file, in_.word_or_string()) || !in_.expect(':') || !assign(line, in_.integer()) || !in_.expect(':') ||
             !assign(column, in_.integer()))
             return false;
         if (line < 0 || line > INT32_MAX || column < 0 || column > INT32_MAX)
-            return in_.error_here(DiagnosticCode::ir_too_large, {"a position", fmt::format("{}:{}", line, column)}), false;
+            return in_.error(DiagnosticCode::ir_too_large, in_.range(begin), {"a position", fmt::format("{}:{}", line, column)}), false;
         loc.line = int(line);
         loc.column = int(column);
         return true;
