@@ -35,6 +35,17 @@ ByteSource::ByteSource(const std::string &path) : path_(find_file(path)), file_(
     }
 }
 
+ByteSource::ByteSource(const std::string &path, int64_t offset, int64_t size, const std::string &name)
+    : path_(name), file_(open_for_reading(path, ExitCode::data)), offset_(offset), size_(size) {
+    if (size > kInMemory) return;
+    content_.resize(size_t(size));
+    size_ = int64_t(read_at(file_, path_, content_.data(), content_.size(), offset, ExitCode::data));
+    in_memory_ = true;
+}
+
+ByteSource::ByteSource(std::vector<uint8_t> content, const std::string &name)
+    : path_(name), in_memory_(true), size_(int64_t(content.size())), content_(std::move(content)) {}
+
 void ByteSource::expect(int64_t bytes) {
     if (compressed_) inflate_up_to(bytes + 1);
 }
@@ -76,12 +87,12 @@ void ByteSource::inflate_up_to(int64_t bytes) {
 }
 
 void ByteSource::read(int64_t offset, int64_t count, uint8_t *to) const {
-    bool there = offset >= 0 && count >= 0 && offset + count <= size_;
+    bool there = offset >= 0 && count >= 0 && offset <= size_ - count;
     if (there && in_memory_) {
         std::memcpy(to, content_.data() + offset, size_t(count));
         return;
     }
-    if (!there || read_at(file_, path_, to, size_t(count), offset, ExitCode::data) != size_t(count))
+    if (!there || read_at(file_, path_, to, size_t(count), offset_ + offset, ExitCode::data) != size_t(count))
         fail(ExitCode::data, "%s ends before byte %lld", path_.c_str(), static_cast<long long>(offset + count));
 }
 

@@ -17,6 +17,9 @@ class ByteSource {
 public:
     /// Opens `path`, or `path`.gz, or `path` without its .gz, whichever exists. A compressed file is told by its first bytes.
     explicit ByteSource(const std::string &path);
+    /// A part of a file, as it is, and bytes that are in memory already; `name` is what messages call them.
+    ByteSource(const std::string &path, int64_t offset, int64_t size, const std::string &name);
+    ByteSource(std::vector<uint8_t> content, const std::string &name);
 
     const std::string &path() const { return path_; }  ///< the file that was found
     bool compressed() const { return compressed_; }
@@ -33,7 +36,7 @@ private:
     std::string path_;
     FileDescriptor file_;
     bool compressed_ = false, in_memory_ = false;
-    int64_t size_ = 0;
+    int64_t offset_ = 0, size_ = 0;
     std::vector<uint8_t> content_;
 };
 

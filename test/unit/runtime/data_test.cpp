@@ -202,7 +202,7 @@ TEST_F(Data, a_column_without_a_file) {
                     "no file for the model's input `picture`: idx was given images, labels");
     Split split = kSplit;
     split.reader = "parquet";
-    EXPECT_CONTAINS(error(kColumns, split), "there is no reader parquet; readers: csv, idx");
+    EXPECT_CONTAINS(error(kColumns, split), "there is no reader parquet; readers: ");
 }
 
 TEST(Philox, known_answers) {

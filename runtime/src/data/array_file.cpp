@@ -1,0 +1,72 @@
+#include "data/array_file.h"
+
+#include "support/failure.h"
+#include "support/text.h"
+
+#include <memory>
+
+namespace kiln::runtime {
+namespace {
+
+// Every label is looked at before training starts: the file is small, and an error in the middle of an epoch costs time.
+void check_labels(const ArrayFile &file, const Column &column) {
+    if (!file.is_integer)
+        fail(ExitCode::data, "%s holds floating-point numbers, but `%s` is a label of class[%lld]", file.path.c_str(),
+             column.name.c_str(), (long long)column.classes);
+    std::vector<int64_t> labels(size_t(element_count(file.record_shape)));
+    for (int64_t record = 0; record < file.records; ++record) {
+        file.read(record, DType::i64, reinterpret_cast<uint8_t *>(labels.data()));
+        for (int64_t label : labels)
+            if (label < 0 || label >= column.classes)
+                fail(ExitCode::data, "%s: record %lld (counted from 0) has label %lld, but `%s` is class[%lld]: 0 to %lld",
+                     file.path.c_str(), (long long)record, (long long)label, column.name.c_str(), (long long)column.classes,
+                     (long long)(column.classes - 1));
+    }
+}
+
+}  // namespace
+
+const Value *argument_for(const ReaderRequest &request, const Column &column) {
+    const Value *value = request.argument(column.name);
+    return value ? value : request.argument(column.name + "s");
+}
+
+Dataset open_arrays(const ReaderRequest &request, const std::function<ArrayFile(const std::string &path)> &open) {
+    std::vector<ArrayFile> files;
+    for (const Column &column : request.columns) {
+        const Value *value = argument_for(request, column);
+        if (!value) {
+            std::vector<std::string> given;
+            for (const auto &[name, unused] : request.split.arguments) given.push_back(name);
+            fail(ExitCode::data, "split %s: no file for the model's input `%s`: %s was given %s", request.split.name.c_str(),
+                 column.name.c_str(), request.split.reader.c_str(), join(given, ", ").c_str());
+        }
+        if (value->kind != Value::Kind::path && value->kind != Value::Kind::string)
+            fail(ExitCode::data, "split %s: the file for `%s` is not a path", request.split.name.c_str(), column.name.c_str());
+        files.push_back(open(request.path(*value)));
+    }
+    return arrays_as_split(request, std::move(files));
+}
+
+Dataset arrays_as_split(const ReaderRequest &request, std::vector<ArrayFile> arrays) {
+    if (arrays.empty()) fail(ExitCode::data, "split %s: the model has no inputs", request.split.name.c_str());
+    std::vector<std::string> paths;
+    std::vector<DType> dtypes;
+    for (size_t c = 0; c < arrays.size(); ++c) {
+        const Column &column = request.columns[c];
+        const ArrayFile &file = arrays[c], &first = arrays[0];
+        check_shape(column, file.record_shape, file.path);
+        if (file.records != first.records)
+            fail(ExitCode::data, "%s holds %lld records, but %s holds %lld", first.path.c_str(), (long long)first.records,
+                 file.path.c_str(), (long long)file.records);
+        if (column.classes > 0) check_labels(file, column);
+        paths.push_back(file.path);
+        dtypes.push_back(column.dtype);
+    }
+    auto files = std::make_shared<std::vector<ArrayFile>>(std::move(arrays));
+    return {files->front().records, join(paths, ", "), [files, dtypes](int64_t record, uint8_t *const *rows) {
+                for (size_t c = 0; c < dtypes.size(); ++c) (*files)[c].read(record, dtypes[c], rows[c]);
+            }};
+}
+
+}  // namespace kiln::runtime

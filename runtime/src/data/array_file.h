@@ -1,0 +1,31 @@
+// ArrayFile: an array whose first extent counts records, such as an IDX or a NumPy file; and the split made of one for each input of
+// the model.
+#pragma once
+
+#include "data/dataset.h"
+
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace kiln::runtime {
+
+struct ArrayFile {
+    std::string path;
+    int64_t records = 0;
+    std::vector<int64_t> record_shape;
+    bool is_integer = false;
+    /// Elements of one record converted to a type; one call at a time.
+    std::function<void(int64_t record, DType dtype, uint8_t *to)> read;
+};
+
+/// The argument for an input: that of its name, with or without a final s. Null if there is none.
+const Value *argument_for(const ReaderRequest &request, const Column &column);
+
+/// Opens the file of each input with `open` and checks them: shapes, equal counts, and every label against its input's classes.
+/// Throws Failure (data) that names the file and the record.
+Dataset open_arrays(const ReaderRequest &request, const std::function<ArrayFile(const std::string &path)> &open);
+/// The same with files that are open, one for each input.
+Dataset arrays_as_split(const ReaderRequest &request, std::vector<ArrayFile> files);
+
+}  // namespace kiln::runtime

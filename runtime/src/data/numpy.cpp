@@ -1,0 +1,232 @@
+#include "data/numpy.h"
+
+#include "support/failure.h"
+#include "support/text.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <optional>
+#include <string_view>
+
+namespace kiln::runtime {
+namespace {
+
+constexpr int64_t kMostHeader = 1 << 16;
+
+struct ElementType {
+    const char *code;
+    int bytes;
+    DType dtype;  ///< what it is read as: the narrowest that holds its values
+};
+
+constexpr ElementType kTypes[] = {{"b1", 1, DType::boolean}, {"u1", 1, DType::u8},  {"i1", 1, DType::i32}, {"u2", 2, DType::i32},
+                                  {"i2", 2, DType::i32},     {"u4", 4, DType::i64}, {"i4", 4, DType::i32}, {"u8", 8, DType::i64},
+                                  {"i8", 8, DType::i64},     {"f2", 2, DType::f32}, {"f4", 4, DType::f32}, {"f8", 8, DType::f64}};
+
+struct Header {
+    const ElementType *type = nullptr;
+    bool swapped = false, fortran = false;
+    std::vector<int64_t> shape;
+    int64_t bytes = 0;  ///< magic and dictionary: where the elements begin
+};
+
+/// Reads the dictionary, of which NumPy writes this subset: {'descr': '<f4', 'fortran_order': False, 'shape': (60, 28), }
+class Dictionary {
+public:
+    Dictionary(std::string_view text) : text_(text) {}
+
+    std::optional<std::string> string(std::string_view key) {
+        if (!find(key) || at_ == text_.size() || (text_[at_] != '\'' && text_[at_] != '"')) return {};
+        size_t end = text_.find(text_[at_], at_ + 1);
+        if (end == std::string_view::npos) return {};
+        return std::string(text_.substr(at_ + 1, end - at_ - 1));
+    }
+    std::optional<bool> boolean(std::string_view key) {
+        if (!find(key)) return {};
+        if (text_.substr(at_).starts_with("True")) return true;
+        if (text_.substr(at_).starts_with("False")) return false;
+        return {};
+    }
+    std::optional<std::vector<int64_t>> tuple(std::string_view key) {
+        if (!find(key) || !accept('(')) return {};
+        std::vector<int64_t> values;
+        while (!accept(')')) {
+            if (!values.empty() && !accept(',')) return {};
+            if (accept(')')) break;
+            size_t begin = at_;
+            int64_t value = 0;
+            for (; at_ < text_.size() && text_[at_] >= '0' && text_[at_] <= '9'; ++at_) {
+                if (value > (int64_t(1) << 58) / 10) return {};
+                value = value * 10 + (text_[at_] - '0');
+            }
+            if (at_ == begin) return {};
+            values.push_back(value);
+        }
+        return values;
+    }
+
+private:
+    // To the value of a key.
+    bool find(std::string_view key) {
+        for (const char *quote : {"'", "\""}) {
+            std::string quoted = quote + std::string(key) + quote;
+            at_ = text_.find(quoted);
+            if (at_ == std::string_view::npos) continue;
+            at_ += quoted.size();
+            if (!accept(':')) return false;
+            skip();
+            return true;
+        }
+        return false;
+    }
+    void skip() {
+        while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\n')) ++at_;
+    }
+    bool accept(char c) {
+        skip();
+        if (at_ == text_.size() || text_[at_] != c) return false;
+        ++at_;
+        return true;
+    }
+    std::string_view text_;
+    size_t at_ = 0;
+};
+
+Header read_header(ByteSource &source) {
+    const char *path = source.path().c_str();
+    constexpr std::string_view kMagic("\x93NUMPY");
+    char start[12] = {};
+    if (source.size() < 10) fail(ExitCode::data, "%s is no NumPy file: it has %lld bytes", path, (long long)source.size());
+    source.read(0, 10, reinterpret_cast<uint8_t *>(start));
+    if (std::string_view(start, 6) != kMagic) fail(ExitCode::data, "%s is no NumPy file: it does not begin with \\x93NUMPY", path);
+    int version = start[6];
+    if (version < 1 || version > 3) fail(ExitCode::data, "%s: version %d of the format is not known", path, version);
+    int64_t begin = version == 1 ? 10 : 12;
+    source.read(0, begin, reinterpret_cast<uint8_t *>(start));
+    int64_t length = 0;
+    for (int64_t i = begin - 1; i >= 8; --i) length = length << 8 | uint8_t(start[i]);
+    if (length > kMostHeader) fail(ExitCode::data, "%s is damaged: its header has %lld bytes", path, (long long)length);
+    source.expect(begin + length);
+    if (source.size() < begin + length) fail(ExitCode::data, "%s is truncated: it ends in its header", path);
+    std::string text(size_t(length), '\0');
+    source.read(begin, length, reinterpret_cast<uint8_t *>(text.data()));
+
+    Dictionary dictionary(text);
+    auto descr = dictionary.string("descr");
+    auto fortran = dictionary.boolean("fortran_order");
+    auto shape = dictionary.tuple("shape");
+    if (text.find("'descr': [") != std::string::npos)
+        fail(ExitCode::data, "%s holds records with fields; an array of booleans or numbers is needed", path);
+    if (!descr || descr->empty() || !fortran || !shape) fail(ExitCode::data, "%s is damaged: its header is `%.80s`", path, text.c_str());
+    Header header{nullptr, false, *fortran, *shape, begin + length};
+    char order = (*descr)[0];
+    bool has_order = std::string_view("<>|=").find(order) != std::string_view::npos;
+    std::string code = descr->substr(has_order);
+    header.swapped = order == (std::endian::native == std::endian::little ? '>' : '<');
+    for (const ElementType &type : kTypes)
+        if (code == type.code) header.type = &type;
+    if (!header.type) fail(ExitCode::data, "%s holds elements of type `%s`; booleans, integers and floats can be read", path, descr->c_str());
+    if (header.shape.empty()) fail(ExitCode::data, "%s holds a single value, not an array of records", path);
+    return header;
+}
+
+float from_half(uint16_t bits) {
+    int exponent = bits >> 10 & 31, fraction = bits & 1023;
+    float value = exponent == 31  ? (fraction ? NAN : INFINITY)
+                  : exponent == 0 ? std::ldexp(float(fraction), -24)
+                                  : std::ldexp(float(1024 + fraction), exponent - 25);
+    return bits & 0x8000 ? -value : value;
+}
+
+// Elements in this machine's byte order -> elements of type.dtype.
+void widen(const ElementType &type, const uint8_t *from, uint8_t *to, int64_t count) {
+    auto each = [&](auto narrow, auto wide, auto convert) {
+        for (int64_t i = 0; i < count; ++i) {
+            std::memcpy(&narrow, from + i * int64_t(sizeof narrow), sizeof narrow);
+            wide = convert(narrow);
+            std::memcpy(to + i * int64_t(sizeof wide), &wide, sizeof wide);
+        }
+    };
+    auto same = [](auto value) { return value; };
+    std::string_view code = type.code;
+    if (code == "i1") each(int8_t(), int32_t(), same);
+    else if (code == "u2") each(uint16_t(), int32_t(), same);
+    else if (code == "i2") each(int16_t(), int32_t(), same);
+    else if (code == "u4") each(uint32_t(), int64_t(), same);
+    else if (code == "u8") each(uint64_t(), int64_t(), [](uint64_t value) {
+        if (value > INT64_MAX) fail(ExitCode::data, "a value of a NumPy array is %llu; at most 2^63 - 1 can be read", (unsigned long long)value);
+        return int64_t(value);
+    });
+    else if (code == "f2") each(uint16_t(), float(), from_half);
+    else std::memcpy(to, from, size_t(count * type.bytes));
+}
+
+struct Array {
+    std::shared_ptr<ByteSource> source;
+    Header header;
+    int64_t per_record = 1;
+    std::vector<uint8_t> raw, wide;
+
+    int64_t record_bytes() const { return per_record * header.type->bytes; }
+    void fetch(int64_t record) {
+        const ElementType &type = *header.type;
+        raw.resize(size_t(record_bytes()));
+        if (!header.fortran) {
+            source->read(header.bytes + record * record_bytes(), record_bytes(), raw.data());
+        } else {
+            // Column-major: element (record, i, j, ..) is at record + records * (i + extent_1 * (j + ..)).
+            std::vector<int64_t> index(header.shape.size(), 0);
+            for (int64_t element = 0; element < per_record; ++element) {
+                int64_t at = 0;
+                for (size_t axis = index.size(); axis-- > 1;) at = at * header.shape[axis] + index[axis];
+                at = at * header.shape[0] + record;
+                source->read(header.bytes + at * type.bytes, type.bytes, raw.data() + element * type.bytes);
+                for (size_t axis = index.size(); axis-- > 1;) {
+                    if (++index[axis] < header.shape[axis]) break;
+                    index[axis] = 0;
+                }
+            }
+        }
+        if (header.swapped)
+            for (int64_t i = 0; i < per_record; ++i) std::reverse(raw.data() + i * type.bytes, raw.data() + (i + 1) * type.bytes);
+    }
+    void read(int64_t record, DType dtype, uint8_t *to) {
+        fetch(record);
+        wide.resize(size_t(per_record * size_of(header.type->dtype)));
+        widen(*header.type, raw.data(), wide.data(), per_record);
+        convert_elements(header.type->dtype, wide.data(), dtype, to, per_record);
+    }
+};
+
+}  // namespace
+
+ArrayFile open_numpy(std::shared_ptr<ByteSource> source) {
+    auto array = std::make_shared<Array>();
+    array->source = source;
+    array->header = read_header(*source);
+    const Header &header = array->header;
+    const char *path = source->path().c_str();
+    std::vector<int64_t> record_shape(header.shape.begin() + 1, header.shape.end());
+    __int128 bytes = header.type->bytes;
+    for (int64_t extent : record_shape) {
+        bytes *= extent;
+        if (extent == 0 || bytes > (int64_t(1) << 40)) fail(ExitCode::data, "%s: a record would have shape %s", path, shape_text(record_shape).c_str());
+    }
+    array->per_record = element_count(record_shape);
+    int64_t records = header.shape[0];
+    if (records == 0) fail(ExitCode::data, "%s holds no records", path);
+    bytes *= records;
+    if (bytes > (int64_t(1) << 60)) fail(ExitCode::data, "%s: an array of shape %s cannot be", path, shape_text(header.shape).c_str());
+    int64_t expected = header.bytes + int64_t(bytes);
+    source->expect(expected);
+    if (source->size() != expected)
+        fail(ExitCode::data, "%s is %s: an array of shape %s needs %lld bytes, it has %s", path, source->size() < expected ? "truncated" : "oversized",
+             shape_text(header.shape).c_str(), (long long)expected,
+             source->compressed() && source->size() > expected ? "more" : std::to_string(source->size()).c_str());
+    char kind = header.type->code[0];
+    return {source->path(), records, record_shape, kind != 'f', [array](int64_t record, DType dtype, uint8_t *to) { array->read(record, dtype, to); }};
+}
+
+}  // namespace kiln::runtime

@@ -1,0 +1,34 @@
+// npz(file): a .npz archive whose arrays feed the columns of their names, with or without a final s; other arrays are not read.
+#include "data/array_file.h"
+#include "data/numpy.h"
+#include "data/zip.h"
+#include "support/failure.h"
+#include "support/text.h"
+
+#include <algorithm>
+
+namespace kiln::runtime {
+
+Dataset open_npz(const ReaderRequest &request) {
+    const Value *file = request.argument("file");
+    if (!file || (file->kind != Value::Kind::path && file->kind != Value::Kind::string))
+        fail(ExitCode::data, "split %s: the `file` of npz is not a path", request.split.name.c_str());
+    std::string path = request.path(*file);
+    std::vector<ZipEntry> entries = list_zip(path);
+    std::vector<ArrayFile> files;
+    for (const Column &column : request.columns) {
+        auto found = std::find_if(entries.begin(), entries.end(), [&](const ZipEntry &entry) {
+            return entry.name == column.name + ".npy" || entry.name == column.name + "s.npy";
+        });
+        if (found == entries.end()) {
+            std::vector<std::string> names;
+            for (const ZipEntry &entry : entries) names.push_back(entry.name.substr(0, entry.name.rfind(".npy")));
+            fail(ExitCode::data, "%s has no array `%s` (nor `%ss`) for the model's input; it has: %s", path.c_str(), column.name.c_str(),
+                 column.name.c_str(), names.empty() ? "none" : join(names, ", ").c_str());
+        }
+        files.push_back(open_numpy(read_zip(path, *found)));
+    }
+    return arrays_as_split(request, std::move(files));
+}
+
+}  // namespace kiln::runtime
