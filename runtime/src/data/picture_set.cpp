@@ -10,6 +10,7 @@
 #include "threads/team.h"
 
 #include <algorithm>
+#include <cctype>
 #include <cmath>
 #include <cstdio>
 #include <cstring>
@@ -164,6 +165,14 @@ PictureOptions picture_options(const ReaderRequest &request) {
         options.cache = request.path(*cache);
     }
     return options;
+}
+
+bool named_as_picture(const std::string &name) {
+    std::string lower;
+    for (char c : name) lower += char(std::tolower(uint8_t(c)));
+    for (const char *end : {".jpg", ".jpeg", ".png", ".pgm", ".ppm"})
+        if (lower.ends_with(end)) return true;
+    return false;
 }
 
 std::optional<Frame> picture_frame(const Column &column) {

@@ -40,6 +40,9 @@ struct PictureOptions {
 };
 PictureOptions picture_options(const ReaderRequest &request);
 
+/// Whether a name ends as those of pictures do: .jpg, .jpeg, .png, .pgm or .ppm, in any case.
+bool named_as_picture(const std::string &name);
+
 /// The frame of an input that takes a picture: [h, w], [h, w, 1], [h, w, 3], or a flat one with a square number of elements.
 std::optional<Frame> picture_frame(const Column &column);
 

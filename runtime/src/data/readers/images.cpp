@@ -7,7 +7,6 @@
 
 #include <sys/stat.h>
 #include <algorithm>
-#include <cctype>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
@@ -18,14 +17,6 @@ namespace {
 
 constexpr size_t kShown = 5;
 constexpr int64_t kMostBytes = int64_t(1) << 30;  // of a file
-
-bool named_as_picture(const std::string &name) {
-    std::string lower;
-    for (char c : name) lower += char(std::tolower(uint8_t(c)));
-    for (const char *end : {".jpg", ".jpeg", ".png", ".pgm", ".ppm"})
-        if (lower.ends_with(end)) return true;
-    return false;
-}
 
 // The names in a folder but for hidden ones, sorted by their bytes.
 std::vector<std::string> names_in(const std::string &folder) {

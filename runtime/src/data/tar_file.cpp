@@ -1,0 +1,91 @@
+#include "data/tar_file.h"
+
+#include "support/text.h"
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <sys/stat.h>
+#include <algorithm>
+#include <memory>
+
+namespace kiln::runtime {
+namespace {
+
+constexpr int64_t kMostMemberBytes = int64_t(1) << 30, kMostUnpacked = int64_t(4) << 30;
+
+// A compression that is not linked in is told by its first bytes, to say what to do.
+const char *unpacker_for(const std::string &start) {
+    if (start.starts_with(std::string_view("\xfd" "7zXZ"))) return "xz -d";
+    if (start.starts_with("\x28\xb5\x2f\xfd")) return "zstd -d";
+    if (start.starts_with("BZh")) return "bzip2 -d";
+    return nullptr;
+}
+
+}  // namespace
+
+TarFile::TarFile(const std::string &path) : path_(path), file_(open_for_reading(path, ExitCode::data)) {
+    const char *name = path.c_str();
+    struct stat status {};
+    ::fstat(file_.number(), &status);
+    modified_ = int64_t(status.st_mtim.tv_sec) * 1000000000 + status.st_mtim.tv_nsec;
+    std::string start(8, '\0');
+    start.resize(read_at(file_, path, start.data(), start.size(), 0, ExitCode::data));
+    if (start.empty()) fail(ExitCode::data, "%s is empty", name);
+    if (const char *unpacker = unpacker_for(start))
+        fail(ExitCode::data, "%s is compressed in a way that is not read here; unpack it: %s", name, unpacker);
+
+    std::unique_ptr<archive, int (*)(archive *)> reader(archive_read_new(), archive_read_free);
+    if (!reader) fail(ExitCode::memory, "out of memory");
+    archive_read_support_format_tar(reader.get());
+    archive_read_support_filter_gzip(reader.get());
+    archive_read_set_options(reader.get(), "hdrcharset=BINARY");  // names are bytes, whatever the locale
+    auto damaged = [&] {
+        const char *reason = archive_error_string(reader.get());
+        fail(ExitCode::data, "%s is no tar archive or damaged, after %zu files: %s", name, members_.size(), reason ? reason : "unknown");
+    };
+    if (archive_read_open_fd(reader.get(), file_.number(), 1 << 16) != ARCHIVE_OK) damaged();
+    int64_t unpacked = 0;
+    for (archive_entry *entry = nullptr;;) {
+        int result = archive_read_next_header(reader.get(), &entry);
+        if (result == ARCHIVE_EOF) break;
+        if (result < ARCHIVE_WARN) damaged();
+        packed_ = archive_filter_code(reader.get(), 0) != ARCHIVE_FILTER_NONE;
+        const char *pathname = archive_entry_pathname(entry);
+        if (!pathname) damaged();
+        if (archive_entry_filetype(entry) != AE_IFREG || archive_entry_hardlink(entry)) continue;
+        Member member{pathname, archive_entry_size(entry), "", 0};
+        if (member.name.starts_with("./")) member.name.erase(0, 2);
+        if (member.bytes < 0 || member.bytes > kMostMemberBytes)
+            member.error = format("%s: %s has %lld bytes: too many", name, member.name.c_str(), (long long)member.bytes);
+        else if (archive_entry_sparse_count(entry) > 0)
+            member.error = format("%s: %s is a sparse file", name, member.name.c_str());
+        else if (!packed_)
+            member.offset = archive_filter_bytes(reader.get(), 0);
+        else if ((unpacked += member.bytes) > kMostUnpacked)
+            fail(ExitCode::data, "%s: its files take more than 4 GiB unpacked, which would have to be in memory; unpack it: gzip -d", name);
+        if (member.error.empty() && packed_) {
+            std::string content;
+            while (int64_t(content.size()) < member.bytes) {  // memory is taken as content arrives
+                size_t done = content.size(), want = size_t(std::min<int64_t>(member.bytes - int64_t(done), 1 << 20));
+                content.resize(done + want);
+                la_ssize_t got = archive_read_data(reader.get(), content.data() + done, want);
+                if (got <= 0) damaged();
+                content.resize(done + size_t(got));
+            }
+            member.offset = int64_t(contents_.size());
+            contents_.push_back(std::move(content));
+        }
+        members_.push_back(std::move(member));
+    }
+}
+
+std::string TarFile::read(size_t index) const {
+    const Member &member = members_[index];
+    if (packed_) return contents_[size_t(member.offset)];
+    std::string content(size_t(member.bytes), '\0');
+    if (read_at(file_, path_, content.data(), content.size(), member.offset, ExitCode::data) != content.size())
+        fail(ExitCode::data, "%s: %s ends early", path_.c_str(), member.name.c_str());
+    return content;
+}
+
+}  // namespace kiln::runtime
