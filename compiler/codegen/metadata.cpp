@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -44,6 +45,14 @@ Json json_of(ScalarKind kind, double value) {
     return finite(value);
 }
 
+Json json_of(const ReaderValue &value);
+
+Json json_of(const std::vector<std::pair<std::string, ReaderValue>> &arguments) {
+    Json json = Json::object();
+    for (const auto &[name, value] : arguments) json[name] = json_of(value);
+    return json;
+}
+
 Json json_of(const ReaderValue &value) {
     switch (value.kind) {
     case ReaderValue::Kind::number:
@@ -57,14 +66,25 @@ Json json_of(const ReaderValue &value) {
         for (const ReaderValue &element : value.list) list.push_back(json_of(element));
         return list;
     }
+    case ReaderValue::Kind::call: return Json{{"reader", value.text}, {"arguments", json_of(value.arguments)}};
     }
     KILN_UNREACHABLE("reader value {}", int(value.kind));
 }
 
-Json arguments_of(const Split &split) {
-    Json arguments = Json::object();
-    for (const auto &[name, value] : split.arguments) arguments[name] = json_of(value);
-    return arguments;
+bool predict_reads(const Module &module, const Column &column) {
+    auto predict = module.graphs.find("predict");
+    if (predict == module.graphs.end()) return false;
+    return std::any_of(predict->second.nodes.begin(), predict->second.nodes.end(), [&](const Node &node) {
+        return node.op == Op::input && attrs<InputAttrs>(node).kind == InputKind::data && attrs<InputAttrs>(node).name == column.name;
+    });
+}
+
+Json json_of(const Column &column, bool predicts) {
+    Json json{{"name", column.name}, {"dtype", kiln::name_of(column.type.dtype)}, {"shape", column.type.shape}, {"classes", column.classes}};
+    if (!column.capacity.empty()) json["capacity"] = column.capacity;
+    if (column.vocabulary) json["vocabulary"] = json_of(column.vocabulary->arguments);
+    if (predicts) json["predicts"] = true;
+    return json;
 }
 
 }  // namespace
@@ -89,8 +109,7 @@ std::string program_metadata(const Module &module, const Plan &plan) {
     for (const Global &global : module.globals)
         globals.push_back({{"name", global.name}, {"initial", finite(global.initial_value)}, {"scalar", layout.scalar(global.name)}});
     Json &columns = json["columns"] = Json::array();
-    for (const Column &column : module.columns)
-        columns.push_back({{"name", column.name}, {"dtype", kiln::name_of(column.type.dtype)}, {"shape", column.type.shape}, {"classes", column.classes}});
+    for (const Column &column : module.columns) columns.push_back(json_of(column, predict_reads(module, column)));
 
     Json &arenas = json["arenas"] = Json::array();
     for (const Arena &arena : plan.arenas) arenas.push_back({{"name", arena.name}, {"bytes", arena.bytes}});
@@ -101,7 +120,7 @@ std::string program_metadata(const Module &module, const Plan &plan) {
                             {"offset", storage.offset * arena_element_bytes(module, storage.arena)}});
 
     Json &splits = json["splits"] = Json::array();
-    for (const Split &split : module.splits) splits.push_back({{"name", split.name}, {"reader", split.reader}, {"arguments", arguments_of(split)}});
+    for (const Split &split : module.splits) splits.push_back({{"name", split.name}, {"reader", split.reader}, {"arguments", json_of(split.arguments)}});
     Json &phases = json["phases"] = Json::array();
     for (const Phase &phase : module.phases) phases.push_back({{"name", phase.name}, {"epochs", phase.epochs}});
     json["samples"] = layout.samples;

@@ -154,7 +154,8 @@ Value Elaborator::call(const FunctionValue &function, std::vector<CallArgument> 
             if (is_file) files->push_back(params[i].name.text);
             list->push_back({params[i].name.text, *values[i]});
         }
-        return Value(ReaderCall{function.name(), std::move(list), file_per_input, std::move(files)}, range);
+        const auto &results = std::get<ast::DefinitionDecl>(function.declaration->node).results;
+        return Value(ReaderCall{function.name(), results.empty() ? "records" : results[0].name.text, std::move(list), file_per_input, std::move(files)}, range);
     }
     case Kind::model:
     case Kind::data:

@@ -1,4 +1,4 @@
-// The data block: each setting is a split, each reader call a description for the runtime.
+// The data block: a setting is a split or the vocabulary of an input, each reader call a description for the runtime.
 #include "compiler/elaborate/elaborator.h"
 
 #include <fmt/format.h>
@@ -28,10 +28,36 @@ std::optional<ReaderValue> Elaborator::reader_value(const Value &value) {
             if (!element) return {};
             result.list.push_back(std::move(*element));
         }
+    } else if (const ReaderCall *call = value.get<ReaderCall>()) {
+        result.kind = ReaderValue::Kind::call;
+        result.text = call->reader;
+        result.arguments = reader_arguments(*call);
     } else {
         return {};
     }
     return result;
+}
+
+std::vector<std::pair<std::string, ReaderValue>> Elaborator::reader_arguments(const ReaderCall &call) {
+    std::vector<std::pair<std::string, ReaderValue>> result;
+    for (const auto &[name, argument] : *call.arguments) {
+        std::optional<ReaderValue> given = reader_value(argument);
+        if (given) result.push_back({name, std::move(*given)});
+        else report(DiagnosticCode::wrong_type, argument.origin, {fmt::format("`{}` of `{}`", name, call.reader), "a number, a string, a path or a list", describe(argument)});
+    }
+    return result;
+}
+
+void Elaborator::declare_vocabulary(const ast::Name &name, const ReaderCall &call) {
+    std::vector<std::string> inputs;
+    for (Column &column : module_.columns) {
+        inputs.push_back(column.name);
+        if (column.name != name.text) continue;
+        if (column.classes == 0) report(DiagnosticCode::vocabulary_of_numbers, name.range, {name.text, to_string(column.type)});
+        column.vocabulary = ReaderValue{ReaderValue::Kind::call, 0, false, call.reader, {}, reader_arguments(call)};
+        return;
+    }
+    suggest(report(DiagnosticCode::vocabulary_without_input, name.range, {name.text, module_.name}), name.text, inputs);
 }
 
 /// Every input of the model has a file, and every file an input; the plural of an input's name stands for it too.
@@ -94,18 +120,22 @@ void Elaborator::elaborate_data(const ast::TrainDecl &train) {
                 report(DiagnosticCode::wrong_type, setting->value->range, {fmt::format("split `{}`", setting->names[0].text), "a call of a reader", describe(split_value)});
                 continue;
             }
+            // A later split may be made of an earlier one.
+            auto [entry, is_new] = scope->names.try_emplace(setting->names[0].text, Binding{split_value, {}, false, false, setting->names[0].range});
+            if (!is_new) {
+                report(DiagnosticCode::duplicate_name, setting->names[0].range, {setting->names[0].text}).labels.push_back({entry->second.declared, "first bound here"});
+                continue;
+            }
+            if (call_value->result == "vocabulary") {
+                declare_vocabulary(setting->names[0], *call_value);
+                continue;
+            }
             Split split;
             split.name = setting->names[0].text;
             split.reader = call_value->reader;
             split.loc = to_loc(setting->names[0].range);
-            for (const auto &[name, argument] : *call_value->arguments) {
-                std::optional<ReaderValue> given = reader_value(argument);
-                if (!given) report(DiagnosticCode::wrong_type, argument.origin, {fmt::format("`{}` of `{}`", name, split.reader), "a number, a string, a path or a list", describe(argument)});
-                else split.arguments.push_back({name, std::move(*given)});
-            }
+            split.arguments = reader_arguments(*call_value);
             if (call_value->file_per_input && errors == 0) match_inputs(*call_value, split.name, setting->value->range);
-            for (const Split &other : module_.splits)
-                if (other.name == split.name) report(DiagnosticCode::duplicate_name, setting->names[0].range, {split.name});
             module_.splits.push_back(std::move(split));
         }
         bool has_train = false;

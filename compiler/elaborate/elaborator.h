@@ -116,6 +116,7 @@ private:
     std::optional<Value> check_type(const ast::TypeExpr &type, Value value, const std::string &what, SourceRange place);
     bool unify_dims(const ast::TypeExpr &type, const TensorValue &tensor, const std::string &what, SourceRange place);
     std::optional<Value> dimension(const ast::Expr &expr);
+    std::string constant_name(const ast::Expr &expr) const;
     std::optional<Type> tensor_type(const ast::TypeExpr &type, std::vector<SourceRange> *origins);
     std::optional<DType> element_type(const ast::Name &name);
 
@@ -186,6 +187,8 @@ private:
     // data.cpp
     void elaborate_data(const ast::TrainDecl &train);
     std::optional<ReaderValue> reader_value(const Value &value);
+    std::vector<std::pair<std::string, ReaderValue>> reader_arguments(const ReaderCall &call);
+    void declare_vocabulary(const ast::Name &name, const ReaderCall &call);
     void match_inputs(const ReaderCall &call, const std::string &split, SourceRange range);
 
     template <typename F> auto in_scope(std::shared_ptr<Scope> scope, F &&body);

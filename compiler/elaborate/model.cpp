@@ -165,6 +165,7 @@ Value Elaborator::model_input(const ast::Param &param, GraphContext &context) {
     if (param.type->name.text == "class") {
         if (type->rank() != 1) return fail(DiagnosticCode::input_class, param.type->range, {param.name.text});
         column.classes = type->shape[0];
+        column.capacity = constant_name(*param.type->dims[0].value);
         type->shape.clear();
         origins.clear();
     }

@@ -7,7 +7,7 @@
 namespace kiln {
 
 namespace {
-const std::vector<std::string> kTypeNames = {"float", "f32", "f64", "i32", "i64", "u8", "bool", "int", "string", "list", "path", "fn", "layer", "class", "tensor", "dtype"};
+const std::vector<std::string> kTypeNames = {"float", "f32", "f64", "i32", "i64", "u8", "bool", "int", "string", "list", "path", "fn", "layer", "class", "tensor", "dtype", "records", "vocabulary"};
 }  // namespace
 
 std::optional<DType> Elaborator::element_type(const ast::Name &name) {
@@ -33,6 +33,10 @@ std::optional<Value> Elaborator::check_type(const ast::TypeExpr &type, Value val
         if (name == "list") return value.is<ListValue>() ? std::optional(value) : wrong("a list");
         if (name == "dtype") return value.is<DType>() ? std::optional(value) : wrong("an element type");
         if (name == "fn" || name == "layer") return value.is<FunctionValue>() ? std::optional(value) : wrong("a function or a layer");
+        if (name == "records" || name == "vocabulary") {
+            const ReaderCall *call = value.get<ReaderCall>();
+            return call && call->result == name ? std::optional(value) : wrong(name == "records" ? "a call of a reader" : "a vocabulary");
+        }
         if (name == "path") {
             if (const std::string *text = value.get<std::string>()) return Value(PathValue{*text}, value.origin);
             return value.is<PathValue>() ? std::optional(value) : wrong("a path");
@@ -99,6 +103,14 @@ std::optional<Value> Elaborator::dimension(const ast::Expr &expr) {
         return Value();
     }
     return value;
+}
+
+/// The `const` of the file that an expression is, "" if it is none: what `-D` can change.
+std::string Elaborator::constant_name(const ast::Expr &expr) const {
+    const ast::NameRef *ref = std::get_if<ast::NameRef>(&expr.node);
+    if (!ref) return "";
+    const Binding *binding = find(ref->name);
+    return binding && binding->constant ? ref->name : "";
 }
 
 bool Elaborator::unify_dims(const ast::TypeExpr &type, const TensorValue &tensor, const std::string &what, SourceRange place) {

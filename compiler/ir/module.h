@@ -24,6 +24,7 @@
 #include "compiler/ir/graph.h"
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -40,11 +41,23 @@ struct Hyper {
     Loc loc;
 };
 
+/// A value in the description of a data set: what a reader is called with.
+struct ReaderValue {
+    enum class Kind { number, boolean, string, path, list, call } kind = Kind::number;
+    double number = 0;
+    bool boolean = false;
+    std::string text;                 ///< string, a path relative to the data folder, or the reader that is called
+    std::vector<ReaderValue> list;
+    std::vector<std::pair<std::string, ReaderValue>> arguments;  ///< of a call, by parameter name
+};
+
 /// A per-sample input of the model: a column of the data.
 struct Column {
     std::string name;
     Type type;            ///< per sample, without batch
     int64_t classes = 0;  ///< > 0: an i32 label in [0, classes)
+    std::string capacity; ///< the `const` that gives the number of classes, "" if a literal does
+    std::optional<ReaderValue> vocabulary;  ///< a call: the values are text, numbered by the training split
     Loc loc;
 };
 
@@ -65,14 +78,6 @@ struct Global {
     double initial_value = 0;
 };
 
-/// A value in the description of a data set: what a reader is called with.
-struct ReaderValue {
-    enum class Kind { number, boolean, string, path, list } kind = Kind::number;
-    double number = 0;
-    bool boolean = false;
-    std::string text;                 ///< string, or a path relative to the data folder
-    std::vector<ReaderValue> list;
-};
 /// `train = idx(dir / "images", dir / "labels")`: split name, reader, arguments by parameter name.
 struct Split {
     std::string name;

@@ -119,6 +119,15 @@ std::string graph_text(std::string_view name, const Graph &graph, const PrintOpt
     return out + "}\n";
 }
 
+std::string reader_value(const ReaderValue &value);
+
+std::string call_text(const std::string &reader, const std::vector<std::pair<std::string, ReaderValue>> &arguments) {
+    std::string out = word(reader) + "(";
+    for (size_t i = 0; i < arguments.size(); ++i)
+        out += fmt::format("{}{} = {}", i ? ", " : "", word(arguments[i].first), reader_value(arguments[i].second));
+    return out + ")";
+}
+
 std::string reader_value(const ReaderValue &value) {
     switch (value.kind) {
         case ReaderValue::Kind::number: return real(value.number);
@@ -130,6 +139,7 @@ std::string reader_value(const ReaderValue &value) {
             for (size_t i = 0; i < value.list.size(); ++i) out += (i ? ", " : "") + reader_value(value.list[i]);
             return out + "]";
         }
+        case ReaderValue::Kind::call: return "call " + call_text(value.text, value.arguments);
     }
     KILN_UNREACHABLE("reader value of kind {}", int(value.kind));
 }
@@ -154,6 +164,8 @@ std::string print(const Module &module, const PrintOptions &options) {
         for (const Column &column : module.columns) {
             out += fmt::format("  column {} : {}", quoted(column.name), to_string(column.type));
             if (column.classes != 0) out += fmt::format(" classes {}", column.classes);
+            if (!column.capacity.empty()) out += " capacity " + quoted(column.capacity);
+            if (column.vocabulary) out += " vocabulary " + reader_value(*column.vocabulary);
             out += loc(column.loc) + "\n";
         }
         for (const Storage &storage : module.storages)
@@ -162,10 +174,7 @@ std::string print(const Module &module, const PrintOptions &options) {
         for (const Global &global : module.globals)
             out += fmt::format("  global {} = {}\n", quoted(global.name), real(global.initial_value));
         for (const Split &split : module.splits) {
-            out += fmt::format("  split {} = {}(", quoted(split.name), word(split.reader));
-            for (size_t i = 0; i < split.arguments.size(); ++i)
-                out += fmt::format("{}{} = {}", i ? ", " : "", word(split.arguments[i].first), reader_value(split.arguments[i].second));
-            out += ")" + loc(split.loc) + "\n";
+            out += fmt::format("  split {} = {}{}\n", quoted(split.name), call_text(split.reader, split.arguments), loc(split.loc));
         }
         for (const Phase &phase : module.phases) {
             out += fmt::format("  phase {} epochs {}", quoted(phase.name), phase.epochs);

@@ -95,6 +95,8 @@ private:
         Column column;
         if (!assign(column.name, in_.string()) || !in_.expect(':') || !assign(column.type, type())) return false;
         if (in_.accept_word("classes") && !assign(column.classes, in_.integer())) return false;
+        if (in_.accept_word("capacity") && !assign(column.capacity, in_.string())) return false;
+        if (in_.accept_word("vocabulary") && !parse_reader_value(column.vocabulary.emplace(), 0)) return false;
         if (!parse_loc(column.loc)) return false;
         module_.columns.push_back(column);
         return true;
@@ -112,22 +114,25 @@ private:
 
     bool parse_split() {
         Split split;
-        if (!assign(split.name, in_.string()) || !in_.expect('=') || !assign(split.reader, in_.word_or_string()) || !in_.expect('('))
-            return false;
-        while (!in_.accept(')')) {
-            if (!split.arguments.empty() && !in_.expect(',')) return false;
-            std::pair<std::string, ReaderValue> argument;
-            if (!assign(argument.first, in_.word_or_string()) || !in_.expect('=') || !parse_reader_value(argument.second, 0)) return false;
-            split.arguments.push_back(std::move(argument));
-        }
+        if (!assign(split.name, in_.string()) || !in_.expect('=') || !parse_reader_call(split.reader, split.arguments, 0)) return false;
         if (!parse_loc(split.loc)) return false;
         module_.splits.push_back(std::move(split));
         return true;
     }
 
+    bool parse_reader_call(std::string &reader, std::vector<std::pair<std::string, ReaderValue>> &arguments, int depth) {
+        if (!assign(reader, in_.word_or_string()) || !in_.expect('(')) return false;
+        while (!in_.accept(')')) {
+            if (!arguments.empty() && !in_.expect(',')) return false;
+            auto &[name, value] = arguments.emplace_back();
+            if (!assign(name, in_.word_or_string()) || !in_.expect('=') || !parse_reader_value(value, depth)) return false;
+        }
+        return true;
+    }
+
     bool parse_reader_value(ReaderValue &value, int depth) {
         using Kind = ReaderValue::Kind;
-        if (depth > kMaxNesting) return in_.error_here(DiagnosticCode::ir_too_large, {"a list", "its nesting"}), false;
+        if (depth > kMaxNesting) return in_.error_here(DiagnosticCode::ir_too_large, {"a value of a reader", "its nesting"}), false;
         if (in_.accept('[')) {
             value.kind = Kind::list;
             while (!in_.accept(']')) {
@@ -143,6 +148,10 @@ private:
         if (in_.accept_word("path")) {
             value.kind = Kind::path;
             return assign(value.text, in_.string());
+        }
+        if (in_.accept_word("call")) {
+            value.kind = Kind::call;
+            return parse_reader_call(value.text, value.arguments, depth + 1);
         }
         if (in_.accept_word("true")) {
             value.kind = Kind::boolean;

@@ -63,7 +63,8 @@ typedef struct KilnProgram {
  *   "scalars":  ["seed", "step", "epoch", "progress", "steps_per_epoch", "phase_step", "phase_steps", "phase", "rate", "loss", ...],
  *   "hypers":   [{"name": "lr", "kind": "real" | "integer" | "boolean", "default": 0.001, "doc": "...", "scalar": 10}],
  *   "globals":  [{"name": "best", "initial": 1e308, "scalar": 11}],
- *   "columns":  [{"name": "image", "dtype": "f32", "shape": [28, 28, 1], "classes": 0}],
+ *   "columns":  [{"name": "image", "dtype": "f32", "shape": [28, 28, 1], "classes": 0,
+ *                 "capacity": "users", "vocabulary": {"unknown": "?", "at_least": 1}, "predicts": true}],
  *   "arenas":   [{"name": "work", "bytes": 1234560}, {"name": "param", "bytes": ...}, ...],
  *   "storages": [{"path": "Digits/conv/W", "kind": "param" | "buffer" | "state", "dtype": "f32", "shape": [..],
  *                 "arena": 1, "offset": 0}],                                                      offset in bytes
@@ -76,8 +77,9 @@ typedef struct KilnProgram {
  *   "layers":   [{"path": "Digits/conv_1", "output": "f32[64, 26, 26, 32]", "parameters": 320}],
  *   "parameters": 123456, "flops_per_sample": 1.2e7, "peak_bytes": 12345678
  * }
- * Reader arguments are numbers, booleans, strings, lists, or {"path": "relative/to/--data"}. The arena named "constant" is filled
- * from `constants`. A column with classes > 0 is an i32 label.
+ * Reader arguments are numbers, booleans, strings, lists, {"path": "relative/to/--data"} or calls {"reader": .., "arguments": {..}}. The arena named "constant" is filled
+ * from `constants`. A column with classes > 0 is an i32 label; "capacity" is the `const` that sizes it, if one does; with "vocabulary" its values are text. "predicts": the outputs
+ * depend on it.
  */
 
 #define RUNTIME_FUNCTION(result, name, arguments) result name arguments;

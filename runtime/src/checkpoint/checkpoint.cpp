@@ -18,6 +18,7 @@ namespace {
 
 constexpr const char *kWeights = "weights.safetensors";
 constexpr const char *kState = "state.safetensors";
+constexpr const char *kVocabularies = "vocabularies.json";
 constexpr const char *kManifest = "manifest.json";
 
 std::string fresh_name(const std::string &run, const std::string &name) { return run + "/." + name + ".new"; }
@@ -43,10 +44,11 @@ FileRecord write_tensors(const std::string &path, ProgramState &state, bool of_o
     return {total, hash_text(hash.digest())};
 }
 
-void write_text(const std::string &path, const std::string &text) {
+FileRecord write_text(const std::string &path, const std::string &text) {
     FileDescriptor file = create_file(path);
     write_all(file, path, text.data(), text.size());
     flush_to_disk(file, path);
+    return {int64_t(text.size()), hash_text(xxh64(text.data(), text.size()))};
 }
 
 void rename_or_fail(const std::string &from, const std::string &to) {
@@ -101,6 +103,7 @@ void save_checkpoint(const std::string &run, const std::string &name, ProgramSta
             fail(ExitCode::disk, "cannot create the folder %s: %s", fresh.c_str(), std::strerror(errno));
         manifest.files[kWeights] = write_tensors(fresh + "/" + kWeights, state, false);
         manifest.files[kState] = write_tensors(fresh + "/" + kState, state, true);
+        if (!state.vocabularies.empty()) manifest.files[kVocabularies] = write_text(fresh + "/" + kVocabularies, print(state.vocabularies));
         write_text(fresh + "/" + kManifest, print(manifest));
         flush_folder(fresh);
         if (!exists(target)) {
@@ -152,6 +155,9 @@ Manifest read_manifest(const std::string &run, const std::string &name, const Me
 Manifest load_checkpoint(const std::string &run, const std::string &name, ProgramState &state, bool training) {
     Manifest manifest = read_manifest(run, name, state.metadata);
     std::string folder = exists(run + "/" + name) ? run + "/" + name : aside_name(run, name);
+    Vocabularies vocabularies;
+    if (manifest.files.contains(kVocabularies)) vocabularies = parse_vocabularies(read_checked(folder, kVocabularies, manifest), folder + "/" + kVocabularies);
+    check_vocabularies(vocabularies, state.metadata, folder);
     std::string weights = read_checked(folder, kWeights, manifest);
     auto pairs = match(weights, folder + "/" + kWeights, state.metadata, false);
     std::string optimizer;
@@ -168,6 +174,7 @@ Manifest load_checkpoint(const std::string &run, const std::string &name, Progra
             if (!manifest.sums.contains(sample))
                 fail(ExitCode::checkpoint, "%s/%s lacks the sum of %s", folder.c_str(), kManifest, sample.c_str());
     }
+    state.vocabularies = std::move(vocabularies);
     for (auto [storage, data] : pairs) std::memcpy(state.storage(*storage), data, size_t(storage->bytes()));
     for (const auto &[scalar, value] : manifest.scalars) state.set(scalar, value);
     if (training)

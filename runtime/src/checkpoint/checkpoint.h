@@ -1,7 +1,8 @@
 // Checkpoints: the folders last/ and best/ of a run folder, each holding
 //   weights.safetensors   parameters and buffers
 //   state.safetensors     the optimizer's tensors
-//   manifest.json         everything else (manifest.h), with the sizes and checksums of the two
+//   vocabularies.json     the values of inputs that are text (data/vocabulary.h), if there are any
+//   manifest.json         everything else (manifest.h), with the sizes and checksums of the others
 //
 // Saving writes a hidden folder beside the target, flushes it to the disk, and exchanges the two names in one system call, so
 // that at any moment, also of a power cut, the target is a complete checkpoint: the earlier one or the new one. Where the file
@@ -27,7 +28,7 @@ bool has_checkpoint(const std::string &run, const std::string &name);
 /// Only the manifest, with the model it belongs to checked. Throws Failure (checkpoint).
 Manifest read_manifest(const std::string &run, const std::string &name, const Metadata &metadata);
 
-/// Reads `<run>/<name>` into state: storages, scalars and, with `training`, also the optimizer's tensors and the sums. Checks
+/// Reads `<run>/<name>` into state: storages, scalars, vocabularies and, with `training`, also the optimizer's tensors and the sums. Checks
 /// everything first: on Failure (checkpoint), which names the tensor and both types, state is as before.
 Manifest load_checkpoint(const std::string &run, const std::string &name, ProgramState &state, bool training);
 

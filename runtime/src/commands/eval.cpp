@@ -24,8 +24,7 @@ void eval_command(ProgramState &state, const EvalOptions &options) {
         fail(ExitCode::usage, "%s declares no loss and no metric to measure", metadata.source.c_str());
     Manifest manifest = load_checkpoint(options.run, options.checkpoint, state, false);
     std::string split = options.split.empty() ? default_split(metadata) : options.split;
-    Dataset dataset =
-        open_split(options.data.empty() ? manifest.data : options.data, split_named(metadata, split), metadata.columns);
+    Dataset dataset = open_split(options.data.empty() ? manifest.data : options.data, metadata, split, state.vocabularies);
     require_labels(dataset, split);
     Evaluation result = *evaluate(state, dataset, [] { return false; });
     std::printf("%s of %s/%s, step %lld: %s  (%lld records, %.0f samples/s)\n", split.c_str(), options.run.c_str(),

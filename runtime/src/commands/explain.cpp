@@ -22,7 +22,7 @@ void explain_schedule_command(ProgramState &state, const ExplainScheduleOptions 
     int64_t steps_per_epoch = options.steps_per_epoch;
     if (steps_per_epoch == 0) {
         if (options.data.empty()) fail(ExitCode::usage, "how many steps has an epoch? Give --data DIR or --steps-per-epoch N");
-        steps_per_epoch = open_split(options.data, split_named(metadata, "train"), metadata.columns).records / metadata.batch;
+        steps_per_epoch = open_training_split(options.data, metadata, state.vocabularies).records / metadata.batch;
     }
     for (const Hyper &hyper : metadata.hypers)
         if (auto given = options.hypers.find(hyper.name); given != options.hypers.end())

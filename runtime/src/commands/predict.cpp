@@ -79,8 +79,21 @@ Image shown(const std::vector<float> &values, const Frame &frame) {
     return image;
 }
 
-// "class 7, probability 0.998": the largest entry of the row; a row of one entry is printed as it is.
-std::string describe_row(const Output &output, const uint8_t *values, int64_t row) {
+// The vocabulary that names the entries of an output's row: that of the one `class[n]` of as many classes that the outputs do not depend on, the label.
+const Vocabulary *names_of(const ProgramState &state, const Output &output) {
+    int64_t width = element_count(output.shape) / output.shape[0];
+    const Column *label = nullptr;
+    for (const Column &column : state.metadata.columns) {
+        if (column.classes != width || column.predicts) continue;
+        if (label) return nullptr;
+        label = &column;
+    }
+    auto found = label ? state.vocabularies.find(label->name) : state.vocabularies.end();
+    return found == state.vocabularies.end() ? nullptr : &found->second;
+}
+
+// "class 7, probability 0.998", or "class cat, probability 0.998": the largest entry of the row; a row of one entry is printed as it is.
+std::string describe_row(const Output &output, const Vocabulary *names, const uint8_t *values, int64_t row) {
     int64_t width = element_count(output.shape) / output.shape[0];
     std::vector<double> entries(static_cast<size_t>(width));
     convert_elements(output.dtype, values + row * width * size_of(output.dtype), DType::f64,
@@ -88,8 +101,9 @@ std::string describe_row(const Output &output, const uint8_t *values, int64_t ro
     if (width == 1) return output.name + " " + short_number(entries[0]);
     auto best = std::max_element(entries.begin(), entries.end());
     bool probabilities = output.name.find("probab") != std::string::npos;
-    return format("class %lld, %s %.4f", (long long)(best - entries.begin()), probabilities ? "probability" : output.name.c_str(),
-                  *best);
+    int64_t number = best - entries.begin();
+    std::string name = names && number < names->rows() ? names->name(number) : std::to_string(number);
+    return format("class %s, %s %.4f", name.c_str(), probabilities ? "probability" : output.name.c_str(), *best);
 }
 
 }  // namespace
@@ -107,6 +121,7 @@ void predict_command(ProgramState &state, const PredictOptions &options) {
     std::vector<std::vector<float>> pictures;
     for (const std::string &file : options.files) pictures.push_back(picture_values(file, options, column, input.frame));
     load_checkpoint(options.run, options.checkpoint, state, false);
+    const Vocabulary *names = names_of(state, output);
 
     // Columns that are no picture, labels above all, stay zero: an output cannot depend on them sensibly.
     std::vector<Memory> memory;
@@ -127,7 +142,7 @@ void predict_command(ProgramState &state, const PredictOptions &options) {
         for (size_t row = 0; row < count; ++row) {
             if (options.art) std::printf("%s", text_art(shown(pictures[first + row], input.frame), 80).c_str());
             std::printf("%s: %s\n", options.files[first + row].c_str(),
-                        describe_row(output, state.output(output), int64_t(row)).c_str());
+                        describe_row(output, names, state.output(output), int64_t(row)).c_str());
         }
     }
 }

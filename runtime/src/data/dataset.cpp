@@ -41,6 +41,16 @@ void convert_from(const uint8_t *source, DType to, uint8_t *target, int64_t coun
 
 }  // namespace
 
+void TextBuilder::add(std::string value) {
+    auto [found, is_new] = index_.try_emplace(value, int32_t(column_.values.size()));
+    if (is_new) column_.values.push_back(std::move(value));
+    column_.records.push_back(found->second);
+}
+
+std::string record_name(const Dataset &dataset, int64_t record) {
+    return dataset.name ? dataset.name(record) : format("record %lld of %s", (long long)record, dataset.description.c_str());
+}
+
 const Value *ReaderRequest::argument(std::string_view name) const {
     for (const auto &[key, value] : split.arguments)
         if (key == name) return &value;

@@ -10,21 +10,46 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 namespace kiln::runtime {
+
+/// A column of text: each distinct value once, and which one every record has.
+struct TextColumn {
+    std::string name;
+    std::vector<std::string> values;  ///< UTF-8
+    std::vector<int32_t> records;     ///< by record: index in values
+};
+
+/// Makes a TextColumn of the values of one record after the other.
+class TextBuilder {
+public:
+    explicit TextBuilder(std::string name) { column_.name = std::move(name); }
+    void add(std::string value);
+    TextColumn finish() { return std::move(column_); }
+
+private:
+    TextColumn column_;
+    std::unordered_map<std::string, int32_t> index_;
+};
 
 struct Dataset {
     int64_t records = 0;
     std::string description;  ///< the files, for messages
     /// Writes one record: rows[c] receives column c, dense. One call at a time, from any thread. Throws Failure (data).
     std::function<void(int64_t record, uint8_t *const *rows)> read;
-    /// What a record is called, such as a file's name below the split's folder. Null: records have numbers only.
-    std::function<std::string(int64_t record)> name = {};
+    /// What a record is called, such as a file's name below the split's folder, or a file and a line. Null: records have numbers only.
+    std::function<std::string(int64_t record)> name{};
     /// XXH64 of what a record was read from, to tell whether it is also in another split; throws Failure (data). Null: not known.
-    std::function<uint64_t(int64_t record)> fingerprint = {};
-    std::string no_labels = {};  ///< why labels are not there and read as 0; "" if they are
+    std::function<uint64_t(int64_t record)> fingerprint{};
+    std::string no_labels{};  ///< why labels are not there and read as 0; "" if they are
+    /// Inputs of `class[n]` whose values are text, by name: `read` leaves their rows alone, and data/vocabulary.h numbers them.
+    std::vector<TextColumn> texts{};
 };
+
+/// A record's name, or "record 7 of FILES" (counted from 0).
+std::string record_name(const Dataset &dataset, int64_t record);
 
 struct ReaderRequest {
     std::string data_folder;
@@ -44,7 +69,7 @@ struct ReaderEntry {
 /// Every reader; made by the build.
 extern const std::vector<ReaderEntry> kReaders;
 
-/// Opens and validates a split; throws Failure (data) naming the file and record.
+/// Opens and validates a split; throws Failure (data) naming the file and record. Its texts are not numbered yet: see data/vocabulary.h.
 Dataset open_split(const std::string &data_folder, const Split &split, const std::vector<Column> &columns);
 
 /// The split of this name, or a Failure (data) that lists those there are.

@@ -101,7 +101,13 @@ Metadata read(const Json &root) {
             {j.at("name"), number_from(j.at("initial")), index_below(j.at("scalar"), m.scalars.size(), "scalar")});
     });
     each(root, "columns", [&](const Json &j) {
-        m.columns.push_back({j.at("name"), dtype_from(j.at("dtype")), j.at("shape"), j.value("classes", int64_t(0))});
+        Column column{j.at("name"), dtype_from(j.at("dtype")), j.at("shape"), j.value("classes", int64_t(0)), j.value("capacity", "")};
+        if (auto declared = j.find("vocabulary"); declared != j.end()) {
+            column.vocabulary.emplace().at_least = declared->value("at_least", int64_t(1));
+            if (declared->contains("unknown")) column.vocabulary->unknown = declared->at("unknown").get<std::string>();
+        }
+        column.predicts = j.value("predicts", false);
+        m.columns.push_back(std::move(column));
     });
     each(root, "arenas", [&](const Json &j) { m.arenas.push_back({j.at("name"), j.at("bytes")}); });
     each(root, "storages", [&](const Json &j) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -32,12 +33,21 @@ struct Global {
     size_t scalar = 0;
 };
 
+/// What the `data` block says of an input whose values are text.
+struct VocabularyDeclaration {
+    std::optional<std::string> unknown;  ///< what the row of unknown values is called; none: they are errors
+    int64_t at_least = 1;                ///< records that a value needs for a row of its own
+};
+
 /// A per-sample input of the model.
 struct Column {
     std::string name;
     DType dtype = DType::f32;
     std::vector<int64_t> shape;  ///< per sample
     int64_t classes = 0;         ///< > 0: a label in [0, classes)
+    std::string capacity{};      ///< the `const` that gives the number of classes, if one does
+    std::optional<VocabularyDeclaration> vocabulary{};  ///< text, by the `data` block
+    bool predicts = false;       ///< an output depends on it
     int64_t elements() const { return element_count(shape); }
     int64_t bytes() const { return elements() * size_of(dtype); }
 };

@@ -1,6 +1,7 @@
 // The memory a program works on: arenas, scalars, sums and the pointers to the current batch.
 #pragma once
 
+#include "data/vocabulary.h"
 #include "kiln/program.h"
 #include "program/metadata.h"
 
@@ -40,6 +41,7 @@ public:
     double get(std::string_view name, double otherwise) const;
     void set_columns(const std::vector<const void *> &columns);
 
+    Vocabularies vocabularies;  ///< of the inputs that are text; of the checkpoint, or built by training
     const KilnProgram &program;
     const Metadata &metadata;
 

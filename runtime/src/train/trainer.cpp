@@ -77,7 +77,7 @@ Trainer::Trainer(ProgramState &state, const TrainOptions &options)
       claim_(claim_run_folder(options)),
       manifest_(begin_run(state, options)),
       progress_(style_for(options.out, options.quiet), options.out) {
-    training_ = open_split(manifest_.data, split_named(metadata_, "train"), metadata_.columns);
+    training_ = open_training_split(manifest_.data, metadata_, state.vocabularies);
     require_labels(training_, "train");
     if (training_.records < metadata_.batch)
         fail(ExitCode::data, "a batch of %lld is larger than the training data: %s has %lld records", (long long)metadata_.batch,
@@ -92,8 +92,8 @@ Trainer::Trainer(ProgramState &state, const TrainOptions &options)
     if (position().batch > batches_)
         fail(ExitCode::checkpoint, "%s/last stands at batch %lld of %lld", options.run.c_str(), (long long)position().batch,
              (long long)batches_);
-    if (const Split *split = metadata_.find_split("validation"); split && state.program.eval_step)
-        require_labels(*(validation_ = open_split(manifest_.data, *split, metadata_.columns)), "validation");
+    if (metadata_.find_split("validation") && state.program.eval_step)
+        require_labels(*(validation_ = open_split(manifest_.data, metadata_, "validation", state.vocabularies)), "validation");
     if (validation_) check_overlap(training_, *validation_, "validation");
     log_.emplace(options.run, metadata_, validation_.has_value(), position().epoch);
     earlier_seconds_ = manifest_.seconds;

@@ -177,6 +177,8 @@ Dataset open_csv(const ReaderRequest &request) {
             fail(ExitCode::data, "%s:%lld: the header has %zu columns (%s), but `columns` names %zu (%s)", file.path().c_str(),
                  (long long)record.line, record.fields.size(), quoted_list(record.fields).c_str(), names.size(), quoted_list(names).c_str());
     }
+    std::vector<std::unique_ptr<TextBuilder>> texts;  // by column; null: numbers
+    for (const Column &column : request.columns) texts.push_back(column.vocabulary ? std::make_unique<TextBuilder>(column.name) : nullptr);
     const std::vector<Cell> cells = match_columns(request, file.path(), names, !options.columns.empty());
 
     std::vector<size_t> offsets;
@@ -186,6 +188,7 @@ Dataset open_csv(const ReaderRequest &request) {
         row_bytes += size_t(column.bytes());
     }
     auto rows = std::make_shared<std::vector<uint8_t>>();
+    auto lines = std::make_shared<std::vector<int64_t>>();
     std::vector<std::string> shown;
     int64_t records = 0, bad = 0;
     while (file.next(record)) {
@@ -197,13 +200,18 @@ Dataset open_csv(const ReaderRequest &request) {
         for (size_t i = 0; i < cells.size() && error.empty(); ++i) {
             const Column &column = request.columns[cells[i].column];
             std::string_view text = trimmed(record.fields[cells[i].field]);
-            std::string wrong = store(text, column, row + offsets[cells[i].column] + size_t(cells[i].element * size_of(column.dtype)));
+            std::string wrong;
+            if (!texts[cells[i].column]) wrong = store(text, column, row + offsets[cells[i].column] + size_t(cells[i].element * size_of(column.dtype)));
+            else if (text.empty() && column.vocabulary->unknown != "") wrong = "is empty: a value of a vocabulary has a name";
             if (!wrong.empty())
                 error = format("column `%s`: `%.40s` %s%s", names[cells[i].field].c_str(), std::string(text).c_str(), wrong.c_str(),
-                               column.classes > 0 ? format(" (class[%lld])", (long long)column.classes).c_str() : "");
+                               column.classes > 0 && !column.vocabulary ? format(" (class[%lld])", (long long)column.classes).c_str() : "");
         }
         if (error.empty()) {
             ++records;
+            lines->push_back(record.line);
+            for (const Cell &cell : cells)
+                if (texts[cell.column]) texts[cell.column]->add(std::string(trimmed(record.fields[cell.field])));
         } else if (++bad; shown.size() < kShown) {
             shown.push_back(format("%s:%lld: %s", file.path().c_str(), (long long)record.line, error.c_str()));
         }
@@ -221,10 +229,14 @@ Dataset open_csv(const ReaderRequest &request) {
     }
     std::vector<size_t> sizes;
     for (const Column &column : request.columns) sizes.push_back(size_t(column.bytes()));
-    return {records, file.path(), [rows, row_bytes, offsets, sizes](int64_t index, uint8_t *const *targets) {
-                const uint8_t *row = rows->data() + size_t(index) * row_bytes;
-                for (size_t c = 0; c < sizes.size(); ++c) std::memcpy(targets[c], row + offsets[c], sizes[c]);
-            }};
+    Dataset data{records, file.path(), [rows, row_bytes, offsets, sizes](int64_t index, uint8_t *const *targets) {
+                     const uint8_t *row = rows->data() + size_t(index) * row_bytes;
+                     for (size_t c = 0; c < sizes.size(); ++c) std::memcpy(targets[c], row + offsets[c], sizes[c]);
+                 }};
+    for (auto &text : texts)
+        if (text) data.texts.push_back(text->finish());
+    data.name = [path = file.path(), lines](int64_t index) { return format("%s:%lld", path.c_str(), (long long)(*lines)[size_t(index)]); };
+    return data;
 }
 
 }  // namespace kiln::runtime

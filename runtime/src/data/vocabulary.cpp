@@ -1,0 +1,223 @@
+#include "data/vocabulary.h"
+
+#include "support/failure.h"
+#include "support/text.h"
+
+#include <algorithm>
+#include <cstring>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+namespace kiln::runtime {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr const char *kFormat = "kiln vocabularies";
+constexpr int kVersion = 1;
+constexpr size_t kShown = 5;  // records that a message names one by one
+
+/// The digits of a whole number without leading zeros; nothing if the text is none.
+std::optional<std::string_view> digits_of(std::string_view text) {
+    if (text.empty() || text.find_first_not_of("0123456789") != text.npos) return {};
+    size_t first = text.find_first_not_of('0');
+    return first == text.npos ? text.substr(text.size() - 1) : text.substr(first);
+}
+
+const TextColumn *find_text(const Dataset &data, const std::string &name) {
+    for (const TextColumn &text : data.texts)
+        if (text.name == name) return &text;
+    return nullptr;
+}
+
+std::string build_with(const Column &column, int64_t rows) {
+    if (column.capacity.empty()) return format("it should be class[%lld]", (long long)rows);
+    return format("build with -D %s=%lld", column.capacity.c_str(), (long long)rows);
+}
+
+Vocabulary build(const TextColumn &text, const Column &column, const std::string &place) {
+    static const VocabularyDeclaration undeclared;
+    const VocabularyDeclaration &declared = column.vocabulary ? *column.vocabulary : undeclared;
+    std::vector<int64_t> counts(text.values.size());
+    for (int32_t value : text.records) ++counts[size_t(value)];
+    std::vector<std::string> values;
+    int64_t most = 0;
+    for (size_t i = 0; i < counts.size(); ++i) {
+        most = std::max(most, counts[i]);
+        if (counts[i] > 0 && counts[i] >= declared.at_least && text.values[i] != declared.unknown) values.push_back(text.values[i]);
+    }
+    if (values.empty())
+        fail(ExitCode::data, "%s: no value of `%s` occurs %lld times (at_least); the most frequent one occurs %lld times", place.c_str(),
+             column.name.c_str(), (long long)declared.at_least, (long long)most);
+    std::sort(values.begin(), values.end(), value_before);
+    return Vocabulary(std::move(values), declared.unknown);
+}
+
+void check_capacity(const Vocabulary &vocabulary, const Column &column, const std::string &place) {
+    if (vocabulary.rows() <= column.classes) return;
+    fail(ExitCode::data, "%s: `%s` has %lld different values%s, but it is class[%lld]: %s", place.c_str(), column.name.c_str(),
+         (long long)vocabulary.rows(), vocabulary.unknown() ? " with the unknown one" : "", (long long)column.classes,
+         build_with(column, vocabulary.rows()).c_str());
+}
+
+void check_same(const Vocabulary &saved, const Vocabulary &found, const Column &column, const std::string &place) {
+    if (saved.values() == found.values()) return;
+    auto lacks = [](const Vocabulary &a, const Vocabulary &b) -> const std::string * {
+        for (const std::string &value : a.values())
+            if (!std::binary_search(b.values().begin(), b.values().end(), value, value_before)) return &value;
+        return nullptr;
+    };
+    const std::string *gone = lacks(saved, found), *added = lacks(found, saved);
+    fail(ExitCode::checkpoint, "%s: the vocabulary of `%s` is not the checkpoint's: %s%s%s; a run resumes only on its own data", place.c_str(),
+         column.name.c_str(), gone ? ("`" + *gone + "` is gone").c_str() : "", gone && added ? ", " : "",
+         added ? ("`" + *added + "` is new").c_str() : "");
+}
+
+/// The rows of every record of one column. Every value that has none is looked for before the message is made.
+std::vector<int32_t> rows_of(const Dataset &data, const TextColumn &text, const Vocabulary &vocabulary) {
+    std::vector<int32_t> row_of_value;
+    for (const std::string &value : text.values) row_of_value.push_back(int32_t(vocabulary.row(value)));
+    std::vector<int32_t> rows;
+    rows.reserve(text.records.size());
+    std::vector<std::string> shown;
+    int64_t bad = 0;
+    for (size_t record = 0; record < text.records.size(); ++record) {
+        size_t value = size_t(text.records[record]);
+        rows.push_back(row_of_value[value]);
+        if (rows.back() >= 0 || ++bad > int64_t(kShown)) continue;
+        shown.push_back(format("%s: `%.60s`", record_name(data, int64_t(record)).c_str(), text.values[value].c_str()));
+    }
+    if (bad > 0)
+        fail(ExitCode::data, "%lld of %zu records have a `%s` that the split train does not have (`unknown` of vocabulary gives such values a row):\n  %s%s",
+             (long long)bad, rows.size(), text.name.c_str(), join(shown, "\n  ").c_str(),
+             bad > int64_t(kShown) ? format("\n  and %lld more", (long long)bad - (long long)kShown).c_str() : "");
+    return rows;
+}
+
+/// The records with the rows of the vocabularies in place of text.
+Dataset numbered(Dataset data, const std::vector<Column> &columns, const Vocabularies &vocabularies) {
+    struct Numbers {
+        size_t column;
+        std::vector<int32_t> rows;
+    };
+    auto numbers = std::make_shared<std::vector<Numbers>>();
+    for (size_t c = 0; c < columns.size(); ++c)
+        if (const TextColumn *text = find_text(data, columns[c].name)) numbers->push_back({c, rows_of(data, *text, vocabularies.at(columns[c].name))});
+    if (numbers->empty()) return data;
+    data.read = [read = data.read, numbers](int64_t record, uint8_t *const *rows) {
+        read(record, rows);
+        for (const Numbers &n : *numbers) std::memcpy(rows[n.column], &n.rows[size_t(record)], sizeof(int32_t));
+    };
+    return data;
+}
+
+std::string checkpoint_lacks(const Column &column) {
+    return format("it has no vocabulary for `%s`, which this program reads as text", column.name.c_str());
+}
+
+}  // namespace
+
+Vocabulary::Vocabulary(std::vector<std::string> values, std::optional<std::string> unknown)
+    : values_(std::move(values)), unknown_(std::move(unknown)) {
+    for (size_t i = 0; i < values_.size(); ++i) rows_.emplace(values_[i], int64_t(i));
+}
+
+int64_t Vocabulary::row(const std::string &value) const {
+    if (auto found = rows_.find(value); found != rows_.end()) return found->second;
+    return unknown_ ? int64_t(values_.size()) : -1;
+}
+
+const std::string &Vocabulary::name(int64_t row) const { return size_t(row) < values_.size() ? values_[size_t(row)] : *unknown_; }
+
+bool value_before(const std::string &a, const std::string &b) {
+    auto x = digits_of(a), y = digits_of(b);
+    if (x.has_value() != y.has_value()) return x.has_value();
+    if (x && x->size() != y->size()) return x->size() < y->size();
+    if (x && *x != *y) return *x < *y;
+    return x && a.size() != b.size() ? a.size() < b.size() : a < b;
+}
+
+Dataset open_training_split(const std::string &data_folder, const Metadata &metadata, Vocabularies &vocabularies) {
+    const Split &split = split_named(metadata, "train");
+    Dataset data = open_split(data_folder, split, metadata.columns);
+    Vocabularies built;
+    for (const Column &column : metadata.columns)
+        if (const TextColumn *text = find_text(data, column.name)) built[column.name] = build(*text, column, data.description);
+    if (!vocabularies.empty())
+        for (const Column &column : metadata.columns) {
+            auto saved = vocabularies.find(column.name), found = built.find(column.name);
+            if (found == built.end() && saved == vocabularies.end()) continue;
+            if (found == built.end())
+                fail(ExitCode::checkpoint, "%s: `%s` comes as numbers, but the checkpoint has a vocabulary for it", data.description.c_str(), column.name.c_str());
+            if (saved == vocabularies.end()) fail(ExitCode::checkpoint, "the checkpoint is of another program: %s", checkpoint_lacks(column).c_str());
+            check_same(saved->second, found->second, column, data.description);
+        }
+    for (const Column &column : metadata.columns)
+        if (auto found = built.find(column.name); found != built.end()) check_capacity(found->second, column, data.description);
+    vocabularies = std::move(built);
+    return numbered(std::move(data), metadata.columns, vocabularies);
+}
+
+Dataset open_split(const std::string &data_folder, const Metadata &metadata, const std::string &name, const Vocabularies &vocabularies) {
+    Dataset data = open_split(data_folder, split_named(metadata, name), metadata.columns);
+    for (const Column &column : metadata.columns)
+        if (find_text(data, column.name) && !vocabularies.contains(column.name))
+            fail(ExitCode::checkpoint, "the checkpoint is of another program: %s", checkpoint_lacks(column).c_str());
+    return numbered(std::move(data), metadata.columns, vocabularies);
+}
+
+void check_vocabularies(const Vocabularies &vocabularies, const Metadata &metadata, const std::string &place) {
+    auto other = [&](const std::string &why) { fail(ExitCode::checkpoint, "%s is of another program: %s", place.c_str(), why.c_str()); };
+    for (const auto &[name, vocabulary] : vocabularies)
+        if (std::none_of(metadata.columns.begin(), metadata.columns.end(), [&](const Column &c) { return c.name == name && c.classes > 0; }))
+            other(format("it has a vocabulary for `%s`, and this program has no such input of class[n]", name.c_str()));
+    for (const Column &column : metadata.columns) {
+        auto found = vocabularies.find(column.name);
+        if (found == vocabularies.end()) {
+            if (column.vocabulary) other(checkpoint_lacks(column));
+            continue;
+        }
+        const Vocabulary &vocabulary = found->second;
+        if (vocabulary.rows() > column.classes)
+            other(format("its vocabulary of `%s` has %lld rows, but this program's `%s` is class[%lld]: %s", column.name.c_str(), (long long)vocabulary.rows(),
+                         column.name.c_str(), (long long)column.classes, build_with(column, vocabulary.rows()).c_str()));
+        auto declared = column.vocabulary ? column.vocabulary->unknown : std::nullopt;
+        auto shown = [](const std::optional<std::string> &unknown) { return unknown ? "one called `" + *unknown + "`" : std::string("none"); };
+        if (vocabulary.unknown() != declared)
+            other(format("the unknown row of `%s` is %s there and %s in this program", column.name.c_str(), shown(vocabulary.unknown()).c_str(), shown(declared).c_str()));
+    }
+}
+
+std::string print(const Vocabularies &vocabularies) {
+    Json inputs = Json::object();
+    for (const auto &[name, vocabulary] : vocabularies) {
+        Json &input = inputs[name] = {{"values", vocabulary.values()}};
+        if (vocabulary.unknown()) input["unknown"] = *vocabulary.unknown();
+    }
+    try {
+        return Json{{"format", kFormat}, {"version", kVersion}, {"inputs", inputs}}.dump(1) + "\n";
+    } catch (const Json::exception &) {
+        fail(ExitCode::data, "a value of a vocabulary is not UTF-8, and cannot be saved");
+    }
+}
+
+Vocabularies parse_vocabularies(const std::string &text, const std::string &path) {
+    Vocabularies vocabularies;
+    try {
+        Json json = Json::parse(text);
+        if (json.at("format") != kFormat || json.at("version") != kVersion)
+            fail(ExitCode::checkpoint, "%s is not the file of vocabularies that this program reads", path.c_str());
+        for (const auto &[name, input] : json.at("inputs").items()) {
+            auto unknown = input.find("unknown");
+            auto values = input.at("values").get<std::vector<std::string>>();
+            if (!std::is_sorted(values.begin(), values.end(), value_before))
+                fail(ExitCode::checkpoint, "%s: the values of `%s` are not in the order of a vocabulary", path.c_str(), name.c_str());
+            vocabularies[name] = Vocabulary(std::move(values), unknown == input.end() ? std::nullopt : std::optional(unknown->get<std::string>()));
+        }
+    } catch (const Json::exception &error) {
+        fail(ExitCode::checkpoint, "%s is corrupted: %s", path.c_str(), error.what());
+    }
+    return vocabularies;
+}
+
+}  // namespace kiln::runtime

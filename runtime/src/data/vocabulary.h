@@ -1,0 +1,62 @@
+// Vocabulary: the values of an input `class[n]` that come as text (ids, names of classes or of folders), and the row each stands for.
+//
+// Any reader may give such text (Dataset::texts, under the input's name): csv does where the `data` block declares `vocabulary()` for
+// the input, a reader of folders does of its own accord. The vocabulary is built from the split `train` after its transforms, is
+// part of the checkpoint (vocabularies.json), and numbers the records of all other splits.
+//
+// Rows: whole numbers first, by value (without leading zeros: 7 before 07), then everything else by its bytes; then the unknown row, if
+// one is declared.
+#pragma once
+
+#include "data/dataset.h"
+
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+namespace kiln::runtime {
+
+class Vocabulary {
+public:
+    Vocabulary() = default;
+    /// `values` in their order, without repetition; `unknown` is what the row after them is called.
+    Vocabulary(std::vector<std::string> values, std::optional<std::string> unknown);
+
+    const std::vector<std::string> &values() const { return values_; }
+    const std::optional<std::string> &unknown() const { return unknown_; }
+    int64_t rows() const { return int64_t(values_.size()) + unknown_.has_value(); }
+    /// The row of a value, -1 if it has none.
+    int64_t row(const std::string &value) const;
+    /// What people call a row: its value.
+    const std::string &name(int64_t row) const;
+
+private:
+    std::vector<std::string> values_;
+    std::optional<std::string> unknown_;
+    std::unordered_map<std::string, int64_t> rows_;
+};
+
+/// By input.
+using Vocabularies = std::map<std::string, Vocabulary>;
+
+/// Whether `a` comes before `b` in a vocabulary.
+bool value_before(const std::string &a, const std::string &b);
+
+/// Opens the split `train` and builds the vocabularies from it. Throws Failure (data) where one has more rows than its input allows,
+/// naming the -D that helps. If `vocabularies` holds those of a checkpoint already, they must be the same: Failure (checkpoint).
+Dataset open_training_split(const std::string &data_folder, const Metadata &metadata, Vocabularies &vocabularies);
+
+/// Opens any split with the vocabularies of the checkpoint. Throws Failure (data) that names values the vocabularies lack, by file and line.
+Dataset open_split(const std::string &data_folder, const Metadata &metadata, const std::string &split, const Vocabularies &vocabularies);
+
+/// Throws Failure (checkpoint) unless these are vocabularies of this program; `place` is the checkpoint.
+void check_vocabularies(const Vocabularies &vocabularies, const Metadata &metadata, const std::string &place);
+
+/// As JSON, and back; parsing throws Failure (checkpoint).
+std::string print(const Vocabularies &vocabularies);
+Vocabularies parse_vocabularies(const std::string &text, const std::string &path);
+
+}  // namespace kiln::runtime
