@@ -3,6 +3,7 @@
 // A digit is one of a few skeletons whose points are moved a little, mapped by a random affine map, drawn with a round pen of
 // random width, and covered with a little noise. Every picture is a function of (seed, set, index): the training and the
 // validation set never share one.
+#include "../random.h"
 #include "skeletons.h"
 
 #include <CLI/CLI.hpp>
@@ -15,7 +16,6 @@
 #include <filesystem>
 #include <fstream>
 #include <iostream>
-#include <random>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -28,23 +28,6 @@ constexpr double kFrame = 20;  // pixels: the height of the unit square before t
 struct Picture {
     int width, height;
     std::vector<uint8_t> grey;  // [height, width]
-};
-
-/// Random numbers that are the same with every standard library (whose distributions are not specified, while its engine is).
-class Random {
-public:
-    Random(uint64_t seed, uint64_t set, uint64_t index) {
-        std::seed_seq sequence{uint32_t(seed), uint32_t(seed >> 32), uint32_t(set), uint32_t(index)};
-        engine_.seed(sequence);
-    }
-    double uniform(double low, double high) { return low + (high - low) * double(engine_() >> 11) * 0x1p-53; }
-    int below(int count) { return int(uniform(0, count)); }
-    double normal(double deviation) {  // Box and Muller 1958
-        return deviation * std::sqrt(-2 * std::log(1 - uniform(0, 1))) * std::cos(2 * M_PI * uniform(0, 1));
-    }
-
-private:
-    std::mt19937_64 engine_;
 };
 
 struct Point {

@@ -11,7 +11,7 @@
 namespace kiln::runtime {
 namespace {
 
-constexpr const char *kCommands[] = {"train", "eval", "predict", "summary", "explain"};
+constexpr const char *kCommands[] = {"train", "eval", "predict", "data", "summary", "explain"};
 constexpr double kLargestInteger = 9007199254740992;  // 2^53: exact as a double
 
 // Flags of `train` that a hyper of the same name must not hide.
@@ -129,7 +129,7 @@ CommandLine parse_command_line(int argc, char **argv, const Metadata &metadata) 
     bool asks_program = !arguments.empty() && (arguments[0] == "--help" || arguments[0] == "-h" || arguments[0] == "--version");
     if (!names_command && !asks_program) {
         if (!arguments.empty() && arguments[0].rfind("-", 0) != 0)
-            fail(ExitCode::usage, "there is no command `%s`; commands: train, eval, predict, summary, explain",
+            fail(ExitCode::usage, "there is no command `%s`; commands: train, eval, predict, data, summary, explain",
                  arguments[0].c_str());
         arguments.insert(arguments.begin(), "train");
     }
@@ -215,6 +215,14 @@ CommandLine parse_command_line(int argc, char **argv, const Metadata &metadata) 
     predict->add_flag("--invert", prediction.invert, "exchange black and white first");
     add_threads(predict);
 
+    DataOptions contents;
+    contents.sheets = name + ".data";
+    auto *data = app.add_subcommand("data", "what the splits hold: counts, means, deviations, classes, and contact sheets of pictures");
+    data->add_option("--data", contents.data, "folder of the data files")->type_name("DIR");
+    data->add_option("--split", contents.split, "one split only")->type_name("NAME");
+    data->add_option("--sheets", contents.sheets, "folder to write the contact sheets to, a PNG for each split")->type_name("DIR")->capture_default_str();
+    data->add_option("--across", contents.across, "pictures in a row of a sheet")->check(CLI::Range(1, 1000).description(""))->type_name("N")->capture_default_str();
+
     app.add_subcommand("summary", "layers, parameters and memory");
 
     ExplainScheduleOptions explanation;
@@ -259,6 +267,8 @@ CommandLine parse_command_line(int argc, char **argv, const Metadata &metadata) 
         result.command = std::move(evaluation);
     } else if (predict->parsed()) {
         result.command = std::move(prediction);
+    } else if (data->parsed()) {
+        result.command = std::move(contents);
     } else if (explain->parsed()) {
         if (!epochs.empty()) explanation.epochs = parse_epochs(epochs);
         explanation.hypers = std::move(hypers);

@@ -22,6 +22,11 @@ struct PredictOptions {
     bool art = false, invert = false;
 };
 
+struct DataOptions {
+    std::string data, split, sheets;  ///< sheets: the folder that contact sheets are written to
+    int64_t across = 16;              ///< pictures in a row of a sheet
+};
+
 struct SummaryOptions {};
 
 struct ExplainScheduleOptions {
@@ -36,7 +41,7 @@ struct ExplainScheduleOptions {
 struct Printed {};
 
 struct CommandLine {
-    std::variant<Printed, TrainOptions, EvalOptions, PredictOptions, SummaryOptions, ExplainScheduleOptions> command;
+    std::variant<Printed, TrainOptions, EvalOptions, PredictOptions, DataOptions, SummaryOptions, ExplainScheduleOptions> command;
     int threads = 0;  ///< 0: as many as there are processors
 };
 

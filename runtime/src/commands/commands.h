@@ -8,6 +8,7 @@ namespace kiln::runtime {
 
 void eval_command(ProgramState &state, const EvalOptions &options);
 void predict_command(ProgramState &state, const PredictOptions &options);
+void data_command(ProgramState &state, const DataOptions &options);
 void summary_command(const Metadata &metadata);
 void explain_schedule_command(ProgramState &state, const ExplainScheduleOptions &options);
 

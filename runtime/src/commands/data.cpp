@@ -1,0 +1,209 @@
+// data: what the splits hold, in numbers and as contact sheets.
+#include "commands/commands.h"
+#include "data/dataset.h"
+#include "data/picture_set.h"
+#include "image/contact_sheet.h"
+#include "support/failure.h"
+#include "support/file.h"
+#include "support/text.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <limits>
+
+namespace kiln::runtime {
+namespace {
+
+/// Sums over the records of an input that is no label. The last extent of a picture is its channels; other inputs are taken as a whole.
+struct Statistics {
+    int64_t channels = 1;
+    std::vector<double> sums, squares;
+    double count = 0;  ///< values of a channel
+    double least = std::numeric_limits<double>::infinity(), greatest = -least;
+
+    explicit Statistics(const Column &column) : channels(column.shape.size() == 3 && column.shape[2] <= 4 ? column.shape[2] : 1), sums(size_t(channels)), squares(size_t(channels)) {}
+
+    void add(const std::vector<double> &values) {
+        for (size_t i = 0; i < values.size(); ++i) {
+            size_t channel = i % size_t(channels);
+            sums[channel] += values[i];
+            squares[channel] += values[i] * values[i];
+            least = std::min(least, values[i]);
+            greatest = std::max(greatest, values[i]);
+        }
+        count += double(values.size()) / double(channels);
+    }
+    std::string means() const {
+        std::vector<std::string> texts;
+        for (double sum : sums) texts.push_back(short_number(sum / count));
+        return join(texts, ", ");
+    }
+    std::string deviations() const {
+        std::vector<std::string> texts;
+        for (size_t c = 0; c < sums.size(); ++c) {
+            double mean = sums[c] / count;
+            texts.push_back(short_number(std::sqrt(std::max(0.0, squares[c] / count - mean * mean))));
+        }
+        return join(texts, ", ");
+    }
+};
+
+struct SplitReport {
+    std::string name;
+    Dataset dataset;
+    std::vector<Statistics> statistics;         ///< by column
+    std::vector<std::vector<int64_t>> counts;   ///< by column: records of each class
+    std::vector<std::vector<int64_t>> classes;  ///< by column: the class of each record
+};
+
+/// One record at a time, all columns as doubles.
+class RecordReader {
+public:
+    explicit RecordReader(const std::vector<Column> &columns) : columns_(columns) {
+        for (const Column &column : columns) {
+            raw_.emplace_back(size_t(column.bytes()));
+            rows_.push_back(raw_.back().data());
+            values_.emplace_back(size_t(column.elements()));
+        }
+    }
+    const std::vector<std::vector<double>> &read(const Dataset &dataset, int64_t record) {
+        dataset.read(record, rows_.data());
+        for (size_t c = 0; c < columns_.size(); ++c)
+            convert_elements(columns_[c].dtype, raw_[c].data(), DType::f64, reinterpret_cast<uint8_t *>(values_[c].data()), columns_[c].elements());
+        return values_;
+    }
+
+private:
+    const std::vector<Column> &columns_;
+    std::vector<std::vector<uint8_t>> raw_;
+    std::vector<uint8_t *> rows_;
+    std::vector<std::vector<double>> values_;
+};
+
+SplitReport examine(const std::string &name, Dataset dataset, const std::vector<Column> &columns) {
+    SplitReport report{name, std::move(dataset), {}, {}, {}};
+    for (const Column &column : columns) {
+        report.statistics.emplace_back(column);
+        report.counts.emplace_back(size_t(std::max<int64_t>(column.classes, 0)));
+        report.classes.emplace_back();
+    }
+    RecordReader reader(columns);
+    for (int64_t record = 0; record < report.dataset.records; ++record) {
+        const auto &values = reader.read(report.dataset, record);
+        for (size_t c = 0; c < columns.size(); ++c) {
+            if (columns[c].classes == 0) {
+                report.statistics[c].add(values[c]);
+            } else {
+                for (double value : values[c]) report.counts[c][size_t(value)] += 1;
+                report.classes[c].push_back(int64_t(values[c][0]));
+            }
+        }
+    }
+    return report;
+}
+
+void print_numbers(const std::vector<SplitReport> &reports, const std::vector<Column> &columns) {
+    std::vector<std::vector<std::string>> rows{{"split", "records", "input", "type", "mean", "deviation", "least", "greatest"}};
+    for (const SplitReport &report : reports)
+        for (size_t c = 0; c < columns.size(); ++c) {
+            const Column &column = columns[c];
+            std::vector<std::string> row{c == 0 ? report.name : "", c == 0 ? grouped(report.dataset.records) : "", column.name};
+            if (column.classes > 0) {
+                row.push_back(format("class[%lld]", (long long)column.classes));
+                if (!report.dataset.no_labels.empty()) row.push_back("none");
+            } else {
+                const Statistics &s = report.statistics[c];
+                for (std::string text : {type_text(column.dtype, column.shape), s.means(), s.deviations(), short_number(s.least), short_number(s.greatest)})
+                    row.push_back(std::move(text));
+            }
+            row.resize(rows[0].size());
+            rows.push_back(std::move(row));
+        }
+    std::printf("%s", table(rows, {1, 6, 7}).c_str());
+}
+
+// A line for each class, a column for each split; of many classes those with the fewest and the most records of the first split.
+void print_classes(const std::vector<SplitReport> &reports, const std::vector<Column> &columns, size_t c) {
+    constexpr size_t kMostLines = 40;
+    std::vector<std::vector<std::string>> rows{{columns[c].name}};
+    std::vector<size_t> right;
+    for (const SplitReport &report : reports) {
+        if (!report.dataset.no_labels.empty()) continue;
+        rows[0].push_back(report.name);
+        right.push_back(right.size() + 1);
+    }
+    if (right.empty()) return;
+    auto classes = size_t(columns[c].classes);
+    for (size_t k = 0; k < std::min(classes, kMostLines); ++k) {
+        rows.push_back({std::to_string(k)});
+        for (const SplitReport &report : reports)
+            if (report.dataset.no_labels.empty()) rows.back().push_back(grouped(report.counts[c][k]));
+    }
+    if (classes > kMostLines) rows.push_back({format(".. %zu more", classes - kMostLines)});
+    std::printf("\n%s", table(rows, right).c_str());
+}
+
+/// The records a sheet shows: `across` of each class, evenly over the split, a row a class; or of all, in rows.
+std::vector<std::vector<int64_t>> sheet_rows(const SplitReport &report, const Column *label, size_t label_column, size_t across) {
+    constexpr size_t kMostRows = 40;
+    std::vector<std::vector<int64_t>> groups;
+    if (label && report.dataset.no_labels.empty()) {
+        groups.resize(std::min(size_t(label->classes), kMostRows));
+        for (size_t i = 0; i < report.classes[label_column].size(); ++i)
+            if (auto k = size_t(report.classes[label_column][i]); k < groups.size()) groups[k].push_back(int64_t(i));
+        for (auto &group : groups) {
+            std::vector<int64_t> some;
+            for (size_t i = 0; i < std::min(across, group.size()); ++i) some.push_back(group[i * group.size() / std::min(across, group.size())]);
+            group = std::move(some);
+        }
+        return groups;
+    }
+    constexpr size_t kRows = 10;
+    auto records = size_t(report.dataset.records), shown = std::min(kRows * across, records);
+    for (size_t i = 0; i < shown; ++i) {
+        if (i % across == 0) groups.emplace_back();
+        groups.back().push_back(int64_t(i * records / shown));
+    }
+    return groups;
+}
+
+}  // namespace
+
+void data_command(ProgramState &state, const DataOptions &options) {
+    const Metadata &metadata = state.metadata;
+    const std::vector<Column> &columns = metadata.columns;
+    std::vector<SplitReport> reports;
+    for (const Split &split : metadata.splits) {
+        if (!options.split.empty() && split.name != options.split) continue;
+        reports.push_back(examine(split.name, open_split(options.data, split, columns), columns));
+    }
+    if (reports.empty()) split_named(metadata, options.split);  // throws: there is none
+    print_numbers(reports, columns);
+    const Column *picture = nullptr, *label = nullptr;
+    size_t picture_column = 0, label_column = 0;
+    for (size_t c = 0; c < columns.size(); ++c) {
+        if (columns[c].classes > 0) {
+            print_classes(reports, columns, c);
+            if (columns[c].shape.empty() && !label) label = &columns[c], label_column = c;
+        } else if (!picture && picture_frame(columns[c])) {
+            picture = &columns[c], picture_column = c;
+        }
+    }
+    if (!picture) return;
+    make_folders(options.sheets);
+    RecordReader reader(columns);
+    std::printf("\n");
+    for (const SplitReport &report : reports) {
+        auto rows = sheet_rows(report, label, label_column, size_t(options.across));
+        const Statistics &range = report.statistics[picture_column];
+        ContactSheet sheet(*picture_frame(*picture), rows.size(), size_t(options.across), range.least, range.greatest);
+        for (size_t y = 0; y < rows.size(); ++y)
+            for (size_t x = 0; x < rows[y].size(); ++x) sheet.put(y, x, reader.read(report.dataset, rows[y][x])[picture_column]);
+        std::string path = options.sheets + "/" + report.name + ".png";
+        replace_file(path, encode_png(sheet.image()));
+        std::printf("%s: %zu rows%s\n", path.c_str(), rows.size(), label && report.dataset.no_labels.empty() ? ", one for each class from 0 on" : "");
+    }
+}
+
+}  // namespace kiln::runtime
