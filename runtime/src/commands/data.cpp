@@ -124,7 +124,7 @@ void print_numbers(const std::vector<SplitReport> &reports, const std::vector<Co
 }
 
 // A line for each class, a column for each split; of many classes those with the fewest and the most records of the first split.
-void print_classes(const std::vector<SplitReport> &reports, const std::vector<Column> &columns, size_t c) {
+void print_classes(const std::vector<SplitReport> &reports, const std::vector<Column> &columns, size_t c, const Vocabularies &vocabularies) {
     constexpr size_t kMostLines = 40;
     std::vector<std::vector<std::string>> rows{{columns[c].name}};
     std::vector<size_t> right;
@@ -136,7 +136,7 @@ void print_classes(const std::vector<SplitReport> &reports, const std::vector<Co
     if (right.empty()) return;
     auto classes = size_t(columns[c].classes);
     for (size_t k = 0; k < std::min(classes, kMostLines); ++k) {
-        rows.push_back({std::to_string(k)});
+        rows.push_back({class_name(vocabularies, columns[c], int64_t(k))});
         for (const SplitReport &report : reports)
             if (report.dataset.no_labels.empty()) rows.back().push_back(grouped(report.counts[c][k]));
     }
@@ -173,18 +173,20 @@ std::vector<std::vector<int64_t>> sheet_rows(const SplitReport &report, const Co
 void data_command(ProgramState &state, const DataOptions &options) {
     const Metadata &metadata = state.metadata;
     const std::vector<Column> &columns = metadata.columns;
+    if (!options.split.empty()) split_named(metadata, options.split);  // throws if there is none
     std::vector<SplitReport> reports;
+    Dataset training = open_training_split(options.data, metadata, state.vocabularies);
     for (const Split &split : metadata.splits) {
         if (!options.split.empty() && split.name != options.split) continue;
-        reports.push_back(examine(split.name, open_split(options.data, split, columns), columns));
+        Dataset dataset = split.name == "train" ? training : open_split(options.data, metadata, split.name, state.vocabularies);
+        reports.push_back(examine(split.name, std::move(dataset), columns));
     }
-    if (reports.empty()) split_named(metadata, options.split);  // throws: there is none
     print_numbers(reports, columns);
     const Column *picture = nullptr, *label = nullptr;
     size_t picture_column = 0, label_column = 0;
     for (size_t c = 0; c < columns.size(); ++c) {
         if (columns[c].classes > 0) {
-            print_classes(reports, columns, c);
+            print_classes(reports, columns, c, state.vocabularies);
             if (columns[c].shape.empty() && !label) label = &columns[c], label_column = c;
         } else if (!picture && picture_frame(columns[c])) {
             picture = &columns[c], picture_column = c;
@@ -202,7 +204,7 @@ void data_command(ProgramState &state, const DataOptions &options) {
             for (size_t x = 0; x < rows[y].size(); ++x) sheet.put(y, x, reader.read(report.dataset, rows[y][x])[picture_column]);
         std::string path = options.sheets + "/" + report.name + ".png";
         replace_file(path, encode_png(sheet.image()));
-        std::printf("%s: %zu rows%s\n", path.c_str(), rows.size(), label && report.dataset.no_labels.empty() ? ", one for each class from 0 on" : "");
+        std::printf("%s: %zu rows%s\n", path.c_str(), rows.size(), label && report.dataset.no_labels.empty() ? ", one for each class in this order" : "");
     }
 }
 

@@ -14,7 +14,6 @@
 #include <cmath>
 #include <cstdio>
 #include <cstring>
-#include <set>
 
 namespace kiln::runtime {
 namespace {
@@ -54,7 +53,6 @@ struct PictureSet {
     PictureSource source;
     Frame frame;
     std::vector<size_t> records;    ///< the good pictures
-    std::vector<int64_t> labels;    ///< by record
     std::optional<Memory> kept;     ///< of all pictures, bad ones too
     std::unique_ptr<PictureCache> cache;
 
@@ -129,15 +127,19 @@ void leave_out(PictureSet &set, const std::vector<std::string> &errors, double s
     std::fprintf(stderr, "warning: %s and left out:\n  %s\n", count.c_str(), list.c_str());
 }
 
-// The class of every record, checked against the input's.
-void number_classes(PictureSet &set, const Column &column) {
-    std::set<std::string> names;
-    for (const Picture &picture : set.source.pictures) names.insert(picture.class_name);
-    if (int64_t(names.size()) > column.classes)
-        fail(ExitCode::data, "%s holds %zu classes (%s), but `%s` is class[%lld]", set.source.place.c_str(), names.size(),
-             join({names.begin(), names.end()}, ", ").c_str(), column.name.c_str(), (long long)column.classes);
-    for (size_t i : set.records)
-        set.labels.push_back(std::distance(names.begin(), names.find(set.source.pictures[i].class_name)));
+// The classes as text, which data/vocabulary.h numbers.
+TextColumn classes_of(const PictureSet &set, const std::string &input) {
+    TextBuilder classes(input);
+    for (size_t i : set.records) classes.add(set.source.pictures[i].class_name);
+    return classes.finish();
+}
+
+void check_training_classes(const PictureSet &set, const TextColumn &classes, const Column &column) {
+    const char *place = set.source.place.c_str();
+    if (classes.values.size() == 1)
+        fail(ExitCode::data, "%s: all pictures are of one class, %s: there is nothing to tell apart", place, classes.values[0].c_str());
+    if (auto found = int64_t(classes.values.size()); found < column.classes)
+        std::fprintf(stderr, "warning: %s has pictures of %lld classes, but `%s` is class[%lld]\n", place, (long long)found, column.name.c_str(), (long long)column.classes);
 }
 
 }  // namespace
@@ -205,25 +207,30 @@ Dataset open_pictures(const ReaderRequest &request, PictureSource source) {
         errors = decode_all(*set, request.split.name);
     }
     leave_out(*set, errors, options.bad_files);
-    if (targets.label && set->source.no_labels.empty()) number_classes(*set, request.columns[*targets.label]);
 
     Dataset dataset;
     dataset.records = int64_t(set->records.size());
     dataset.description = set->source.place;
-    if (targets.label) dataset.no_labels = set->source.no_labels;
+    if (targets.label && set->source.no_labels.empty()) {
+        const Column &label = request.columns[*targets.label];
+        dataset.texts.push_back(classes_of(*set, label.name));
+        if (request.split.name == "train") check_training_classes(*set, dataset.texts[0], label);
+    } else if (targets.label) {
+        dataset.no_labels = set->source.no_labels;
+    }
     dataset.name = [set](int64_t record) { return set->source.pictures[set->records[size_t(record)]].name; };
     dataset.fingerprint = [set](int64_t record) {
         std::string bytes = set->source.read(set->records[size_t(record)]);
         return xxh64(bytes.data(), bytes.size());
     };
-    DType dtype = request.columns[targets.picture].dtype, label_dtype = targets.label ? request.columns[*targets.label].dtype : DType::i64;
+    DType dtype = request.columns[targets.picture].dtype;
+    // A label that is not there reads as 0; one that is there is text.
+    int64_t label_bytes = dataset.no_labels.empty() ? 0 : request.columns[*targets.label].bytes();
     auto pixels = std::make_shared<std::vector<uint8_t>>(size_t(set->frame.bytes()));
-    dataset.read = [set, targets, dtype, label_dtype, pixels](int64_t record, uint8_t *const *rows) {
+    dataset.read = [set, targets, dtype, label_bytes, pixels](int64_t record, uint8_t *const *rows) {
         set->pixels(set->records[size_t(record)], pixels->data());
         convert_elements(DType::u8, pixels->data(), dtype, rows[targets.picture], set->frame.bytes());
-        if (!targets.label) return;
-        int64_t label = set->labels.empty() ? 0 : set->labels[size_t(record)];
-        convert_elements(DType::i64, reinterpret_cast<const uint8_t *>(&label), label_dtype, rows[*targets.label], 1);
+        if (label_bytes > 0) std::memset(rows[*targets.label], 0, size_t(label_bytes));
     };
     return dataset;
 }

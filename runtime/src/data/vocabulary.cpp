@@ -129,6 +129,12 @@ int64_t Vocabulary::row(const std::string &value) const {
 
 const std::string &Vocabulary::name(int64_t row) const { return size_t(row) < values_.size() ? values_[size_t(row)] : *unknown_; }
 
+std::string class_name(const Vocabularies &vocabularies, const Column &column, int64_t row) {
+    auto found = vocabularies.find(column.name);
+    if (found == vocabularies.end()) return std::to_string(row);
+    return row < found->second.rows() ? found->second.name(row) : "-";
+}
+
 bool value_before(const std::string &a, const std::string &b) {
     auto x = digits_of(a), y = digits_of(b);
     if (x.has_value() != y.has_value()) return x.has_value();

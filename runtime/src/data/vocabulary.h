@@ -42,6 +42,9 @@ private:
 /// By input.
 using Vocabularies = std::map<std::string, Vocabulary>;
 
+/// What a class of an input is called: the value of its row, or its number. "-" for a row that has no value.
+std::string class_name(const Vocabularies &vocabularies, const Column &column, int64_t row);
+
 /// Whether `a` comes before `b` in a vocabulary.
 bool value_before(const std::string &a, const std::string &b);
 

@@ -3,6 +3,7 @@
 #include "pictures.h"
 
 #include "data/dataset.h"
+#include "data/vocabulary.h"
 #include "support/failure.h"
 
 #include <gtest/gtest.h>
@@ -59,7 +60,16 @@ struct PictureFolder : ::testing::Test {
     Dataset open(std::vector<std::pair<std::string, Value>> arguments = {}, const std::string &name = "train",
                  const std::vector<Column> &columns = kColumns) {
         arguments.emplace_back("folder", text_value(name, Value::Kind::path));
-        return open_split(folder.path(), {name, "images", arguments}, columns);
+        return numbered({name, "images", arguments}, columns);
+    }
+    // The split with its classes numbered by itself.
+    Dataset numbered(Split split, const std::vector<Column> &columns) {
+        Metadata metadata;
+        metadata.columns = columns;
+        split.name = "train";
+        metadata.splits = {split};
+        Vocabularies vocabularies;
+        return open_training_split(folder.path(), metadata, vocabularies);
     }
     // The message of the failure that opening ends with; its code must be `data`.
     std::string error(std::vector<std::pair<std::string, Value>> arguments = {}, const std::string &name = "train",
@@ -225,6 +235,16 @@ TEST_F(PictureFolder, pictures_without_classes_have_no_labels) {
     EXPECT_EQ(record(dataset, 0).label, 0);
 }
 
+TEST_F(PictureFolder, too_many_classes_one_class_and_a_class_too_few) {
+    write("train/c3/1.jpg", shade(1, false));
+    EXPECT_CONTAINS(error(), "`label` has 4 different values, but it is class[3]: it should be class[4]");
+    std::filesystem::remove_all(folder / "train/c3");
+    std::filesystem::remove_all(folder / "train/c2");
+    EXPECT_CONTAINS(said(), "train/ has pictures of 2 classes, but `label` is class[3]");
+    std::filesystem::remove_all(folder / "train/c1");
+    EXPECT_CONTAINS(error(), "all pictures are of one class, c0");
+}
+
 TEST_F(PictureFolder, the_models_inputs_must_be_a_picture_and_a_label) {
     std::vector<Column> columns = kColumns;
     columns.push_back({"speed", DType::f32, {5}, 0});
@@ -259,7 +279,7 @@ std::string tar(const std::vector<std::pair<std::string, std::string>> &files, c
 
 struct Tar : PictureFolder {
     Dataset open_tar(const Value &shards = text_value("a.tar", Value::Kind::path), double bad_files = 0) {
-        return open_split(folder.path(), {"train", "tar", {{"shards", shards}, {"bad_files", number_value(bad_files)}}}, kColumns);
+        return numbered({"train", "tar", {{"shards", shards}, {"bad_files", number_value(bad_files)}}}, kColumns);
     }
     std::string tar_error(const std::string &content, const Value &shards = text_value("a.tar", Value::Kind::path)) {
         write_text(folder / "a.tar", content);
