@@ -202,7 +202,15 @@ CommandLine parse_command_line(int argc, char **argv, const Metadata &metadata) 
     PredictOptions prediction;
     prediction.run = default_run;
     auto *predict = app.add_subcommand("predict", "apply the trained model to pictures");
-    predict->add_option("FILE", prediction.files, "JPEG, PNG, PGM or PPM pictures of any size, or IDX files (see --index)")->required();
+    predict->add_option("FILE", prediction.files, "JPEG, PNG, PGM or PPM pictures of any size, or IDX files (see --index)");
+    predict->add_option("--split", prediction.split, "predict the records of a split instead of files")->type_name("NAME");
+    predict->add_option("--data", prediction.data, "folder of the data files, for --split [the one trained on]")->type_name("DIR");
+    predict->add_option("--csv", prediction.csv, "write every entry of the output to this file, a line for each picture or record")->type_name("FILE");
+    predict
+        ->add_option("--clip", prediction.clip,
+                     "in the CSV file keep probabilities between C / (classes - 1) and 1 - C, since certain mistakes cost the log loss dearly")
+        ->check(CLI::Range(0.0, 0.5).description(""))
+        ->type_name("C");
     predict->add_option("--run", prediction.run, "run folder")->type_name("DIR")->capture_default_str();
     predict->add_option("--checkpoint", prediction.checkpoint, "which checkpoint")
         ->check(CLI::IsMember({"last", "best"}))
@@ -266,6 +274,9 @@ CommandLine parse_command_line(int argc, char **argv, const Metadata &metadata) 
     } else if (eval->parsed()) {
         result.command = std::move(evaluation);
     } else if (predict->parsed()) {
+        if (prediction.files.empty() == prediction.split.empty()) fail(ExitCode::usage, "predict takes either FILEs or --split NAME");
+        if (!prediction.data.empty() && prediction.split.empty()) fail(ExitCode::usage, "--data of predict goes with --split");
+        if (prediction.clip > 0 && prediction.csv.empty()) fail(ExitCode::usage, "--clip goes with --csv");
         result.command = std::move(prediction);
     } else if (data->parsed()) {
         result.command = std::move(contents);

@@ -17,6 +17,9 @@ struct EvalOptions {
 
 struct PredictOptions {
     std::vector<std::string> files;
+    std::string split, data;  ///< a split instead of files
+    std::string csv;          ///< the file to write, "" to print
+    double clip = 0;
     std::string run, checkpoint = "last";
     int64_t index = 0;
     bool art = false, invert = false;

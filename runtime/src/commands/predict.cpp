@@ -1,5 +1,6 @@
 #include "checkpoint/checkpoint.h"
 #include "commands/commands.h"
+#include "commands/prediction.h"
 #include "data/dataset.h"
 #include "data/idx.h"
 #include "data/picture_set.h"
@@ -79,49 +80,20 @@ Image shown(const std::vector<float> &values, const Frame &frame) {
     return image;
 }
 
-// The vocabulary that names the entries of an output's row: that of the one `class[n]` of as many classes that the outputs do not depend on, the label.
-const Vocabulary *names_of(const ProgramState &state, const Output &output) {
-    int64_t width = element_count(output.shape) / output.shape[0];
-    const Column *label = nullptr;
-    for (const Column &column : state.metadata.columns) {
-        if (column.classes != width || column.predicts) continue;
-        if (label) return nullptr;
-        label = &column;
-    }
-    auto found = label ? state.vocabularies.find(label->name) : state.vocabularies.end();
-    return found == state.vocabularies.end() ? nullptr : &found->second;
-}
-
-// "class 7, probability 0.998", or "class cat, probability 0.998": the largest entry of the row; a row of one entry is printed as it is.
-std::string describe_row(const Output &output, const Vocabulary *names, const uint8_t *values, int64_t row) {
-    int64_t width = element_count(output.shape) / output.shape[0];
-    std::vector<double> entries(static_cast<size_t>(width));
-    convert_elements(output.dtype, values + row * width * size_of(output.dtype), DType::f64,
-                     reinterpret_cast<uint8_t *>(entries.data()), width);
-    if (width == 1) return output.name + " " + short_number(entries[0]);
-    auto best = std::max_element(entries.begin(), entries.end());
-    bool probabilities = output.name.find("probab") != std::string::npos;
-    int64_t number = best - entries.begin();
-    std::string name = names && number < names->rows() ? names->name(number) : std::to_string(number);
-    return format("class %s, %s %.4f", name.c_str(), probabilities ? "probability" : output.name.c_str(), *best);
-}
-
 }  // namespace
 
 void predict_command(ProgramState &state, const PredictOptions &options) {
     const Metadata &metadata = state.metadata;
-    if (!state.program.predict_step || metadata.outputs.empty())
-        fail(ExitCode::usage, "%s declares no output to predict", metadata.source.c_str());
-    const Output &output = metadata.outputs.front();
-    if (output.shape.empty() || output.shape[0] != metadata.batch)
-        fail(ExitCode::usage, "output %s is %s: not one value or row a sample", output.name.c_str(),
-             type_text(output.dtype, output.shape).c_str());
+    if (!options.split.empty()) return predict_split(state, options);
+    const Output &output = predicted_output(state);
     const Input input = picture_input(metadata);
     const Column &column = metadata.columns[input.column];
     std::vector<std::vector<float>> pictures;
     for (const std::string &file : options.files) pictures.push_back(picture_values(file, options, column, input.frame));
     load_checkpoint(options.run, options.checkpoint, state, false);
     const Vocabulary *names = names_of(state, output);
+    std::optional<PredictionTable> csv;
+    if (!options.csv.empty()) csv.emplace(output, names, options.clip);
 
     // Columns that are no picture, labels above all, stay zero: an output cannot depend on them sensibly.
     std::vector<Memory> memory;
@@ -141,10 +113,13 @@ void predict_command(ProgramState &state, const PredictOptions &options) {
         state.program.predict_step(state.context());
         for (size_t row = 0; row < count; ++row) {
             if (options.art) std::printf("%s", text_art(shown(pictures[first + row], input.frame), 80).c_str());
-            std::printf("%s: %s\n", options.files[first + row].c_str(),
-                        describe_row(output, names, state.output(output), int64_t(row)).c_str());
+            const std::string &file = options.files[first + row];
+            std::vector<double> entries = output_row(state, output, int64_t(row));
+            if (csv) csv->add(file, entries);
+            else std::printf("%s: %s\n", file.c_str(), describe_row(output, names, entries).c_str());
         }
     }
+    if (csv) csv->write(options.csv);
 }
 
 }  // namespace kiln::runtime

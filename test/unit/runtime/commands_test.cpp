@@ -53,7 +53,11 @@ TEST(CommandLineTest, wrong_usage_says_what_is_wrong) {
                                            {{"train", "--threads", "0"}, "--threads"},
                                            {{"train", "--save-every", "soon"}, "--save-every: `soon`"},
                                            {{"train"}, "where are the data? Give --data DIR"},
-                                           {{"predict"}, "FILE"},
+                                           {{"predict"}, "predict takes either FILEs or --split NAME"},
+                                           {{"predict", "a.png", "--split", "train"}, "predict takes either FILEs or --split NAME"},
+                                           {{"predict", "a.png", "--clip", "0.1"}, "--clip goes with --csv"},
+                                           {{"predict", "a.png", "--csv", "x", "--clip", "0.6"}, "--clip"},
+                                           {{"predict", "a.png", "--data", "."}, "--data of predict goes with --split"},
                                            {{"eval", "--checkpoint", "first"}, "first"},
                                            {{"explain"}, "subcommand"},
                                            {{"explain", "schedule"}, "--steps-per-epoch"}}) {

@@ -1,0 +1,109 @@
+#include "commands/prediction.h"
+
+#include "checkpoint/checkpoint.h"
+#include "data/batch_stream.h"
+#include "support/failure.h"
+#include "support/file.h"
+#include "support/text.h"
+
+#include <algorithm>
+#include <cstdio>
+
+namespace kiln::runtime {
+namespace {
+
+std::string csv_field(const std::string &text) {
+    if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
+    std::string quoted = "\"";
+    for (char c : text) quoted += c == '"' ? std::string("\"\"") : std::string(1, c);
+    return quoted + "\"";
+}
+
+}  // namespace
+
+const Output &predicted_output(const ProgramState &state) {
+    const Metadata &metadata = state.metadata;
+    if (!state.program.predict_step || metadata.outputs.empty())
+        fail(ExitCode::usage, "%s declares no output to predict", metadata.source.c_str());
+    const Output &output = metadata.outputs.front();
+    if (output.shape.empty() || output.shape[0] != metadata.batch)
+        fail(ExitCode::usage, "output %s is %s: not one value or row a sample", output.name.c_str(),
+             type_text(output.dtype, output.shape).c_str());
+    return output;
+}
+
+std::vector<double> output_row(const ProgramState &state, const Output &output, int64_t row) {
+    int64_t width = element_count(output.shape) / output.shape[0];
+    std::vector<double> entries(static_cast<size_t>(width));
+    convert_elements(output.dtype, state.output(output) + row * width * size_of(output.dtype), DType::f64,
+                     reinterpret_cast<uint8_t *>(entries.data()), width);
+    return entries;
+}
+
+const Vocabulary *names_of(const ProgramState &state, const Output &output) {
+    int64_t width = element_count(output.shape) / output.shape[0];
+    const Column *label = nullptr;
+    for (const Column &column : state.metadata.columns) {
+        if (column.classes != width || column.predicts) continue;
+        if (label) return nullptr;
+        label = &column;
+    }
+    auto found = label ? state.vocabularies.find(label->name) : state.vocabularies.end();
+    return found == state.vocabularies.end() ? nullptr : &found->second;
+}
+
+std::string describe_row(const Output &output, const Vocabulary *names, const std::vector<double> &entries) {
+    if (entries.size() == 1) return output.name + " " + short_number(entries[0]);
+    auto best = std::max_element(entries.begin(), entries.end());
+    bool probabilities = output.name.find("probab") != std::string::npos;
+    int64_t number = best - entries.begin();
+    std::string name = names && number < names->rows() ? names->name(number) : std::to_string(number);
+    return format("class %s, %s %.4f", name.c_str(), probabilities ? "probability" : output.name.c_str(), *best);
+}
+
+PredictionTable::PredictionTable(const Output &output, const Vocabulary *names, double clip) : clip_(clip) {
+    int64_t width = element_count(output.shape) / output.shape[0];
+    if (clip > 0 && width < 2) fail(ExitCode::usage, "--clip is for probabilities of classes; `%s` is one value a sample", output.name.c_str());
+    text_ = "img";
+    for (int64_t i = 0; i < width; ++i)
+        text_ += "," + csv_field(width == 1 ? output.name : names && i < names->rows() ? names->name(i) : std::to_string(i));
+    text_ += "\n";
+}
+
+void PredictionTable::add(const std::string &name, std::vector<double> entries) {
+    text_ += csv_field(name);
+    for (double entry : entries) {
+        if (clip_ > 0) entry = std::clamp(entry, clip_ / double(entries.size() - 1), 1 - clip_);
+        text_ += format(",%.7g", entry);
+    }
+    text_ += "\n";
+}
+
+void PredictionTable::write(const std::string &path) const { replace_file(path, text_); }
+
+void predict_split(ProgramState &state, const PredictOptions &options) {
+    const Metadata &metadata = state.metadata;
+    const Output &output = predicted_output(state);
+    Manifest manifest = load_checkpoint(options.run, options.checkpoint, state, false);
+    Dataset dataset = open_split(options.data.empty() ? manifest.data : options.data, metadata, options.split, state.vocabularies);
+    const Vocabulary *names = names_of(state, output);
+    std::optional<PredictionTable> csv;
+    if (!options.csv.empty()) csv.emplace(output, names, options.clip);
+    int64_t batch = metadata.batch, record = 0;
+    BatchStream stream(dataset, metadata.columns, batch, {}, {0, (dataset.records + batch - 1) / batch});
+    while (const Batch *next = stream.next()) {
+        state.set_columns(next->columns);
+        state.program.predict_step(state.context());
+        for (int64_t row = 0; row < next->valid; ++row, ++record) {
+            std::string name = dataset.name ? dataset.name(record) : std::to_string(record);
+            std::vector<double> entries = output_row(state, output, row);
+            if (csv) csv->add(name, std::move(entries));
+            else std::printf("%s: %s\n", name.c_str(), describe_row(output, names, entries).c_str());
+        }
+    }
+    if (!csv) return;
+    csv->write(options.csv);
+    std::printf("%s: %s records of split %s\n", options.csv.c_str(), grouped(record).c_str(), options.split.c_str());
+}
+
+}  // namespace kiln::runtime
