@@ -1,6 +1,7 @@
 #include "compiler/driver/files.h"
 
 #include "compiler/driver/failure.h"
+#include "compiler/support/diagnostic_codes.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>

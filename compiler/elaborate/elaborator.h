@@ -6,6 +6,7 @@
 
 #include "compiler/elaborate/elaborate.h"
 #include "compiler/elaborate/value.h"
+#include "compiler/support/diagnostic_codes.h"
 
 #include <set>
 

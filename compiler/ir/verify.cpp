@@ -1,6 +1,7 @@
 #include "compiler/ir/verify.h"
 
 #include "compiler/ir/text_names.h"
+#include "compiler/support/diagnostic_codes.h"
 
 #include <fmt/format.h>
 

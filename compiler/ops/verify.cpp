@@ -2,6 +2,7 @@
 
 #include "compiler/ops/interpret.h"
 #include "compiler/ops/rules.h"
+#include "compiler/support/diagnostic_codes.h"
 
 #include <fmt/ranges.h>
 

@@ -1,6 +1,7 @@
 #include "compiler/syntax/brackets.h"
 
 #include "KilnLexer.h"
+#include "compiler/support/diagnostic_codes.h"
 #include "compiler/syntax/parse.h"
 #include "compiler/syntax/words.h"
 

@@ -1,5 +1,6 @@
 #include "compiler/syntax/build_ast.h"
 
+#include "compiler/support/diagnostic_codes.h"
 #include "compiler/support/check.h"
 #include "compiler/syntax/build_expression.h"
 

@@ -1,6 +1,7 @@
 #include "compiler/syntax/lex.h"
 
 #include "KilnLexer.h"
+#include "compiler/support/diagnostic_codes.h"
 #include "compiler/support/check.h"
 
 #include <fmt/format.h>

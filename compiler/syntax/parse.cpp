@@ -1,6 +1,7 @@
 #include "compiler/syntax/parse.h"
 
 #include "KilnParser.h"
+#include "compiler/support/diagnostic_codes.h"
 #include "compiler/syntax/build_ast.h"
 #include "compiler/syntax/layout.h"
 #include "compiler/syntax/syntax_errors.h"

@@ -1,6 +1,7 @@
 #include "compiler/syntax/syntax_errors.h"
 
 #include "KilnParser.h"
+#include "compiler/support/diagnostic_codes.h"
 #include "compiler/syntax/words.h"
 
 #include <fmt/format.h>

@@ -1,5 +1,6 @@
 #include "compiler/ir/text.h"
 #include "compiler/ir/verify.h"
+#include "compiler/support/diagnostic_codes.h"
 
 #include <gtest/gtest.h>
 

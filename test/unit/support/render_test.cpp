@@ -1,4 +1,4 @@
-#include "compiler/support/diagnostics.h"
+#include "compiler/support/diagnostic_codes.h"
 
 #include <gtest/gtest.h>
 
