@@ -1,5 +1,8 @@
 #include "data/batch_stream.h"
 
+#include "support/parallel.h"
+#include "threads/team.h"
+
 #include <pthread.h>
 #include <algorithm>
 #include <csignal>
@@ -24,6 +27,7 @@ BatchStream::BatchStream(const Dataset &dataset, const std::vector<Column> &colu
       batch_(batch),
       order_(std::move(order)),
       range_(range),
+      threads_(team_size()),
       slots_(slot_count(columns, batch)),
       filled_(range.first),
       taken_(range.first),
@@ -88,11 +92,15 @@ void BatchStream::produce() {
 void BatchStream::fill(Slot &slot, int64_t number) const {
     int64_t first = number * batch_;
     slot.batch.valid = std::min(batch_, dataset_.records - first);
-    std::vector<uint8_t *> rows(columns_.size());
-    for (int64_t row = 0; row < slot.batch.valid; ++row) {
-        for (size_t c = 0; c < columns_.size(); ++c) rows[c] = slot.memory[c].data() + row * columns_[c].bytes();
-        dataset_.read(order_.empty() ? first + row : order_[size_t(first + row)], rows.data());
-    }
+    auto read = [&](size_t row) {
+        std::vector<uint8_t *> rows(columns_.size());
+        for (size_t c = 0; c < columns_.size(); ++c) rows[c] = slot.memory[c].data() + int64_t(row) * columns_[c].bytes();
+        int64_t record = first + int64_t(row);
+        dataset_.read(order_.empty() ? record : order_[size_t(record)], rows.data());
+    };
+    if (dataset_.concurrent && threads_ > 1) parallel_for(size_t(slot.batch.valid), threads_, read);
+    else
+        for (size_t row = 0; row < size_t(slot.batch.valid); ++row) read(row);
     for (int64_t row = slot.batch.valid; row < batch_; ++row)
         for (size_t c = 0; c < columns_.size(); ++c) {
             int64_t bytes = columns_[c].bytes();

@@ -2,7 +2,8 @@
 //
 // Batch b holds the records order[b * batch .. ); only the last may be partial: its remaining rows are copies of its first
 // record, and `valid` says how many count. The order is fixed, so the thread changes when a batch is ready and
-// never what is in it. An error in reading surfaces from next() of the batch concerned.
+// never what is in it; where records take long to read (pictures that are decoded), several threads share a batch. An error in
+// reading surfaces from next() of the batch concerned.
 #pragma once
 
 #include "data/dataset.h"
@@ -49,6 +50,7 @@ private:
     int64_t batch_;
     std::vector<int64_t> order_;
     Range range_;
+    int threads_;  ///< that read a batch of a concurrent dataset
     std::vector<Slot> slots_;
     std::mutex mutex_;
     std::condition_variable can_fill_, can_take_;

@@ -37,12 +37,13 @@ private:
 struct Dataset {
     int64_t records = 0;
     std::string description;  ///< the files, for messages
-    /// Writes one record: rows[c] receives column c, dense. One call at a time, from any thread. Throws Failure (data).
+    /// Writes one record: rows[c] receives column c, dense. From any thread, one call at a time unless `concurrent`. Throws Failure (data).
     std::function<void(int64_t record, uint8_t *const *rows)> read;
     /// What a record is called, such as a file's name below the split's folder, or a file and a line. Null: records have numbers only.
     std::function<std::string(int64_t record)> name{};
     /// XXH64 of what a record was read from, to tell whether it is also in another split; throws Failure (data). Null: not known.
     std::function<uint64_t(int64_t record)> fingerprint{};
+    bool concurrent = false;  ///< records may be read by several threads at once, and take so long that it is worth it
     std::string no_labels{};  ///< why labels are not there and read as 0; "" if they are
     /// Inputs of `class[n]` whose values are text, by name: `read` leaves their rows alone, and data/vocabulary.h numbers them.
     std::vector<TextColumn> texts{};

@@ -61,10 +61,12 @@ struct PictureSet {
         Image image = fit_image(decode_image(source.read(picture), path(picture), &frame), frame);
         std::memcpy(to, image.values.data(), image.values.size());
     }
-    void pixels(size_t picture, uint8_t *to) const {
-        if (kept) std::memcpy(to, kept->data() + int64_t(picture) * frame.bytes(), size_t(frame.bytes()));
-        else if (cache) cache->read(picture, to);
-        else decode(picture, to);
+    void read(size_t picture, DType dtype, uint8_t *to) const {
+        if (kept) return convert_elements(DType::u8, kept->data() + int64_t(picture) * frame.bytes(), dtype, to, frame.bytes());
+        std::vector<uint8_t> pixels(size_t(frame.bytes()));
+        if (cache) cache->read(picture, pixels.data());
+        else decode(picture, pixels.data());
+        convert_elements(DType::u8, pixels.data(), dtype, to, frame.bytes());
     }
 };
 
@@ -91,7 +93,7 @@ std::vector<std::string> decode_all(PictureSet &set, const std::string &split) {
         if (set.kept) std::memcpy(set.kept->data() + int64_t(i) * set.frame.bytes(), pixels.data(), pixels.size());
         if (set.cache) set.cache->write(i, pixels.data());
     };
-    parallel_for(pictures.size(), available_processors(), decode, 2.0, [&] {
+    parallel_for(pictures.size(), team_size(), decode, 2.0, [&] {
         std::fprintf(stderr, "%s: decoding %s pictures of %s\n", split.c_str(), grouped(int64_t(pictures.size())).c_str(), set.source.place.c_str());
     });
     return errors;
@@ -226,10 +228,9 @@ Dataset open_pictures(const ReaderRequest &request, PictureSource source) {
     DType dtype = request.columns[targets.picture].dtype;
     // A label that is not there reads as 0; one that is there is text.
     int64_t label_bytes = dataset.no_labels.empty() ? 0 : request.columns[*targets.label].bytes();
-    auto pixels = std::make_shared<std::vector<uint8_t>>(size_t(set->frame.bytes()));
-    dataset.read = [set, targets, dtype, label_bytes, pixels](int64_t record, uint8_t *const *rows) {
-        set->pixels(set->records[size_t(record)], pixels->data());
-        convert_elements(DType::u8, pixels->data(), dtype, rows[targets.picture], set->frame.bytes());
+    dataset.concurrent = !set->kept && !set->cache;
+    dataset.read = [set, targets, dtype, label_bytes](int64_t record, uint8_t *const *rows) {
+        set->read(set->records[size_t(record)], dtype, rows[targets.picture]);
         if (label_bytes > 0) std::memset(rows[*targets.label], 0, size_t(label_bytes));
     };
     return dataset;

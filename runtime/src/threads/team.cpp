@@ -118,6 +118,11 @@ void ThreadTeam::work(Worker &worker, int member) {
     }
 }
 
+int team_size() {
+    ThreadTeam *team = ThreadTeam::current();
+    return team ? team->size() : available_processors();
+}
+
 int available_processors() {
     cpu_set_t set;
     if (::sched_getaffinity(0, sizeof set, &set) == 0) return std::max(1, CPU_COUNT(&set));

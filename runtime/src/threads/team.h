@@ -58,6 +58,9 @@ private:
     bool spin_ = true;
 };
 
+/// Threads of the team this thread may start loops on, that is, as many as the user wants to have running; without a team, all processors.
+int team_size();
+
 /// Processors this process may run on.
 int available_processors();
 
