@@ -90,6 +90,7 @@ Value Elaborator::call(const FunctionValue &function, std::vector<CallArgument> 
         for (const CallArgument &argument : arguments) names_first |= argument.name.text == params[0].name.text;
         const Value *first = !arguments.empty() && arguments[0].name.text.empty() ? &arguments[0].value : nullptr;
         if (kind == Kind::layer) skip_first = !names_first && !(first && first->is<TensorValue>() && !is_scalar(*first));
+        if (kind == Kind::reader) skip_first = params[0].type && params[0].type->name.text == "records" && !names_first && !(first && first->is<ReaderCall>());
         if (kind == Kind::schedule) skip_first = params[0].name.text == "rate" && !names_first;
     }
     auto matched = match_arguments(function, arguments, range, skip_first);
@@ -145,6 +146,7 @@ Value Elaborator::call(const FunctionValue &function, std::vector<CallArgument> 
         if (!in_scope(scope, [&] { return complete(function, values, range); })) return {};
         auto list = std::make_shared<std::vector<std::pair<std::string, Value>>>();
         auto files = std::make_shared<std::vector<std::string>>();
+        auto columns = std::make_shared<std::vector<std::string>>();
         bool file_per_input = false;
         for (size_t i = 0; i < params.size(); ++i) {
             const auto *absent = params[i].default_value ? std::get_if<ast::NameRef>(&params[i].default_value->node) : nullptr;
@@ -152,10 +154,12 @@ Value Elaborator::call(const FunctionValue &function, std::vector<CallArgument> 
             file_per_input |= is_file;
             if (values[i]->is<None>()) continue;
             if (is_file) files->push_back(params[i].name.text);
+            bool is_column = params[i].type && params[i].type->name.text == "column";
+            if (is_column) columns->push_back(*values[i]->get<std::string>());
             list->push_back({params[i].name.text, *values[i]});
         }
         const auto &results = std::get<ast::DefinitionDecl>(function.declaration->node).results;
-        return Value(ReaderCall{function.name(), results.empty() ? "records" : results[0].name.text, std::move(list), file_per_input, std::move(files)}, range);
+        return Value(ReaderCall{function.name(), results.empty() ? "records" : results[0].name.text, std::move(list), file_per_input, std::move(files), std::move(columns)}, range);
     }
     case Kind::model:
     case Kind::data:

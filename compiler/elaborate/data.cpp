@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 
 namespace kiln {
 
@@ -60,18 +61,78 @@ void Elaborator::declare_vocabulary(const ast::Name &name, const ReaderCall &cal
     suggest(report(DiagnosticCode::vocabulary_without_input, name.range, {name.text, module_.name}), name.text, inputs);
 }
 
-/// Every input of the model has a file, and every file an input; the plural of an input's name stands for it too.
-void Elaborator::match_inputs(const ReaderCall &call, const std::string &split, SourceRange range) {
+namespace {
+
+/// The calls that read files: a call's sources and tables, and theirs, or itself.
+std::vector<const ReaderCall *> leaves_of(const ReaderCall &call) {
+    std::vector<const ReaderCall *> leaves;
+    for (const auto &[name, argument] : *call.arguments)
+        if (const ReaderCall *inner = argument.get<ReaderCall>())
+            for (const ReaderCall *leaf : leaves_of(*inner)) leaves.push_back(leaf);
+    if (leaves.empty()) leaves.push_back(&call);
+    return leaves;
+}
+
+void collect_columns(const ReaderCall &call, std::set<std::string> &columns) {
+    columns.insert(call.columns->begin(), call.columns->end());
+    for (const auto &[name, argument] : *call.arguments)
+        if (const ReaderCall *inner = argument.get<ReaderCall>()) collect_columns(*inner, columns);
+}
+
+/// The list `columns = ["user", "_"]` of a file, null if its names are known only when it is read.
+const Value *listed_columns(const ReaderCall &call) {
+    for (const auto &[name, argument] : *call.arguments)
+        if (name == "columns" && argument.is<ListValue>()) return &argument;
+    return nullptr;
+}
+
+/// The input whose values, or one of whose elements, a column of this name holds; null if there is none.
+const Column *input_of(const std::vector<Column> &inputs, const std::string &name) {
+    for (const Column &input : inputs) {
+        if (name == input.name) return &input;
+        std::string_view rest = name;
+        if (!rest.starts_with(input.name + "_")) continue;
+        rest.remove_prefix(input.name.size() + 1);
+        int64_t element = 0;
+        auto [end, error] = std::from_chars(rest.data(), rest.data() + rest.size(), element);
+        if (error == std::errc() && end == rest.data() + rest.size() && element >= 1 && element <= input.type.elements()) return &input;
+    }
+    return nullptr;
+}
+
+}  // namespace
+
+/// What files give by name meets the model's inputs: each name is an input, a column that a transform reads, or `_`; and each input is there
+/// where all names are known. An input's plural stands for it as the name of a file.
+void Elaborator::match_inputs(const ReaderCall &call, const std::string &split, SourceRange range, const std::set<std::string> &read_columns) {
     std::vector<std::string> inputs;
-    for (const Column &column : module_.columns) {
-        inputs.push_back(column.name);
-        bool filled = std::any_of(call.files->begin(), call.files->end(), [&](const std::string &file) { return file == column.name || file == column.name + "s"; });
-        if (!filled) report(DiagnosticCode::input_without_file, range, {split, column.name, call.reader});
+    for (const Column &column : module_.columns) inputs.push_back(column.name);
+    std::set<std::string> given;
+    bool all_known = true;
+    const std::vector<const ReaderCall *> leaves = leaves_of(call);
+    for (const ReaderCall *leaf : leaves) {
+        for (const std::string &file : *leaf->files) {
+            auto used = std::find_if(inputs.begin(), inputs.end(), [&](const std::string &input) { return file == input || file == input + "s"; });
+            if (used != inputs.end()) given.insert(*used);
+            else suggest(report(DiagnosticCode::file_without_input, range, {split, file, module_.name}), file, inputs);
+        }
+        const Value *columns = listed_columns(*leaf);
+        all_known &= columns || leaf->file_per_input;
+        if (!columns) continue;
+        for (const Value &item : *columns->get<ListValue>()->items) {
+            const std::string *name = item.get<std::string>();
+            if (!name) {
+                report(DiagnosticCode::wrong_type, columns->origin, {fmt::format("`columns` of `{}`", leaf->reader), "a list of names", describe(*columns)});
+                all_known = false;
+                break;
+            }
+            const Column *input = input_of(module_.columns, *name);
+            if (input) given.insert(input->name);
+            else if (*name != "_" && *name != ".." && !read_columns.count(*name)) suggest(report(DiagnosticCode::column_without_input, columns->origin, {split, *name, module_.name}), *name, inputs);
+        }
     }
-    for (const std::string &file : *call.files) {
-        bool used = std::any_of(inputs.begin(), inputs.end(), [&](const std::string &input) { return file == input || file == input + "s"; });
-        if (!used) suggest(report(DiagnosticCode::file_without_input, range, {split, file, module_.name}), file, inputs);
-    }
+    for (const std::string &input : inputs)
+        if (all_known && !given.count(input)) report(DiagnosticCode::input_without_file, range, {split, input, leaves.front()->reader});
 }
 
 void Elaborator::elaborate_data(const ast::TrainDecl &train) {
@@ -107,6 +168,8 @@ void Elaborator::elaborate_data(const ast::TrainDecl &train) {
     scope->parent = data->scope;
     in_scope(scope, [&] {
         if (!complete(*data, *matched, train.data->range)) return;
+        std::vector<std::tuple<Value, std::string, SourceRange>> splits;
+        std::set<std::string> read_columns;
         for (const ast::StmtPtr &stmt : std::get<ast::DefinitionDecl>(data->declaration->node).body) {
             const auto *setting = std::get_if<ast::BindStmt>(&stmt->node);
             if (!setting || setting->names.size() != 1) {
@@ -114,12 +177,13 @@ void Elaborator::elaborate_data(const ast::TrainDecl &train) {
                 continue;
             }
             Value split_value = evaluate(*setting->value);
-            if (split_value.poison()) continue;
+            if (split_value.poison() || split_value.is<None>()) continue;  // `none`: no such split
             const ReaderCall *call_value = split_value.get<ReaderCall>();
             if (!call_value) {
                 report(DiagnosticCode::wrong_type, setting->value->range, {fmt::format("split `{}`", setting->names[0].text), "a call of a reader", describe(split_value)});
                 continue;
             }
+            collect_columns(*call_value, read_columns);
             // A later split may be made of an earlier one.
             auto [entry, is_new] = scope->names.try_emplace(setting->names[0].text, Binding{split_value, {}, false, false, setting->names[0].range});
             if (!is_new) {
@@ -135,9 +199,11 @@ void Elaborator::elaborate_data(const ast::TrainDecl &train) {
             split.reader = call_value->reader;
             split.loc = to_loc(setting->names[0].range);
             split.arguments = reader_arguments(*call_value);
-            if (call_value->file_per_input && errors == 0) match_inputs(*call_value, split.name, setting->value->range);
+            splits.push_back({split_value, split.name, setting->value->range});
             module_.splits.push_back(std::move(split));
         }
+        if (errors == 0)
+            for (const auto &[call, name, range] : splits) match_inputs(*call.get<ReaderCall>(), name, range, read_columns);
         bool has_train = false;
         for (const Split &split : module_.splits) has_train |= split.name == "train";
         if (!has_train && diagnostics_->error_count() == errors) report(DiagnosticCode::no_train_split, data->place, {data->name()});

@@ -7,7 +7,7 @@
 namespace kiln {
 
 namespace {
-const std::vector<std::string> kTypeNames = {"float", "f32", "f64", "i32", "i64", "u8", "bool", "int", "string", "list", "path", "fn", "layer", "class", "tensor", "dtype", "records", "vocabulary"};
+const std::vector<std::string> kTypeNames = {"float", "f32", "f64", "i32", "i64", "u8", "bool", "int", "string", "list", "path", "fn", "layer", "class", "tensor", "dtype", "records", "column", "vocabulary"};
 }  // namespace
 
 std::optional<DType> Elaborator::element_type(const ast::Name &name) {
@@ -29,6 +29,7 @@ std::optional<Value> Elaborator::check_type(const ast::TypeExpr &type, Value val
         if (name == "int") return value.is<int64_t>() ? std::optional(value) : wrong("an integer known at compile time");
         if (name == "float") return value.number() || is_scalar(value) ? std::optional(value) : wrong("a number");
         if (name == "bool") return value.is<bool>() ? std::optional(value) : wrong("true or false, known at compile time");
+        if (name == "column") return value.is<std::string>() ? std::optional(value) : wrong("the name of a column, a string");
         if (name == "string") return value.is<std::string>() ? std::optional(value) : wrong("a string");
         if (name == "list") return value.is<ListValue>() ? std::optional(value) : wrong("a list");
         if (name == "dtype") return value.is<DType>() ? std::optional(value) : wrong("an element type");

@@ -57,6 +57,7 @@ struct ReaderCall {
     std::shared_ptr<const std::vector<std::pair<std::string, Value>>> arguments;
     bool file_per_input = false;  ///< its optional paths are files of the model's inputs, by name
     std::shared_ptr<const std::vector<std::string>> files;  ///< the names of those given
+    std::shared_ptr<const std::vector<std::string>> columns;  ///< of its sources that it reads, whether the model does or not
 };
 
 struct Value {

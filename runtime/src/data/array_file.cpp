@@ -3,6 +3,7 @@
 #include "support/failure.h"
 #include "support/text.h"
 
+#include <algorithm>
 #include <memory>
 
 namespace kiln::runtime {
@@ -33,8 +34,13 @@ const Value *argument_for(const ReaderRequest &request, const Column &column) {
 
 Dataset open_arrays(const ReaderRequest &request, const std::function<ArrayFile(const std::string &path)> &open) {
     std::vector<ArrayFile> files;
-    for (const Column &column : request.columns) {
+    for (size_t c = 0; c < request.columns.size(); ++c) {
+        const Column &column = request.columns[c];
         const Value *value = argument_for(request, column);
+        if (!request.wants(c) || (!value && request.partial)) {
+            files.emplace_back();
+            continue;
+        }
         if (!value) {
             std::vector<std::string> given;
             for (const auto &[name, unused] : request.split.arguments) given.push_back(name);
@@ -50,23 +56,32 @@ Dataset open_arrays(const ReaderRequest &request, const std::function<ArrayFile(
 
 Dataset arrays_as_split(const ReaderRequest &request, std::vector<ArrayFile> arrays) {
     if (arrays.empty()) fail(ExitCode::data, "split %s: the model has no inputs", request.split.name.c_str());
+    auto first = std::find_if(arrays.begin(), arrays.end(), [](const ArrayFile &file) { return bool(file.read); });
+    if (first == arrays.end()) fail(ExitCode::data, "split %s: %s was given no file", request.split.name.c_str(), request.split.reader.c_str());
+    Dataset data;
     std::vector<std::string> paths;
     std::vector<DType> dtypes;
     for (size_t c = 0; c < arrays.size(); ++c) {
         const Column &column = request.columns[c];
-        const ArrayFile &file = arrays[c], &first = arrays[0];
+        const ArrayFile &file = arrays[c];
+        dtypes.push_back(column.dtype);
+        data.fills.push_back(bool(file.read));
+        if (!file.read) continue;
         check_shape(column, file.record_shape, file.path);
-        if (file.records != first.records)
-            fail(ExitCode::data, "%s holds %lld records, but %s holds %lld", first.path.c_str(), (long long)first.records,
+        if (file.records != first->records)
+            fail(ExitCode::data, "%s holds %lld records, but %s holds %lld", first->path.c_str(), (long long)first->records,
                  file.path.c_str(), (long long)file.records);
         if (column.classes > 0) check_labels(file, column);
         paths.push_back(file.path);
-        dtypes.push_back(column.dtype);
     }
+    data.records = first->records;
+    data.description = join(paths, ", ");
     auto files = std::make_shared<std::vector<ArrayFile>>(std::move(arrays));
-    return {files->front().records, join(paths, ", "), [files, dtypes](int64_t record, uint8_t *const *rows) {
-                for (size_t c = 0; c < dtypes.size(); ++c) (*files)[c].read(record, dtypes[c], rows[c]);
-            }};
+    data.read = [files, dtypes](int64_t record, uint8_t *const *rows) {
+        for (size_t c = 0; c < dtypes.size(); ++c)
+            if ((*files)[c].read) (*files)[c].read(record, dtypes[c], rows[c]);
+    };
+    return data;
 }
 
 }  // namespace kiln::runtime

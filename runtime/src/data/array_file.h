@@ -25,7 +25,7 @@ const Value *argument_for(const ReaderRequest &request, const Column &column);
 /// Opens the file of each input with `open` and checks them: shapes, equal counts, and every label against its input's classes.
 /// Throws Failure (data) that names the file and the record.
 Dataset open_arrays(const ReaderRequest &request, const std::function<ArrayFile(const std::string &path)> &open);
-/// The same with files that are open, one for each input.
+/// The same with files that are open, one for each input; without `read` where another source gives the input.
 Dataset arrays_as_split(const ReaderRequest &request, std::vector<ArrayFile> files);
 
 }  // namespace kiln::runtime

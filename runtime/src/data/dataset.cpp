@@ -39,6 +39,40 @@ void convert_from(const uint8_t *source, DType to, uint8_t *target, int64_t coun
     }
 }
 
+/// The keys that any reader has: its labels, the numbers of its records, and the paths of those that are files.
+void complete_keys(const ReaderRequest &request, Dataset &data) {
+    auto has = [&](const std::string &name) {
+        return std::any_of(data.keys.begin(), data.keys.end(), [&](const TextColumn &column) { return column.name == name; });
+    };
+    auto add = [&](const std::string &name, const std::function<std::string(int64_t)> &value) {
+        if (std::find(data.offers.begin(), data.offers.end(), name) == data.offers.end()) data.offers.push_back(name);
+        if (has(name) || std::find(request.keys.begin(), request.keys.end(), name) == request.keys.end()) return;
+        TextBuilder text(name);
+        for (int64_t i = 0; i < data.records; ++i) text.add(value(i));
+        data.keys.push_back(text.finish());
+    };
+    for (const TextColumn &text : data.texts) add(text.name, [&](int64_t i) { return text.values[size_t(text.records[size_t(i)])]; });
+    std::vector<std::vector<uint8_t>> rows;
+    std::vector<uint8_t *> targets;
+    for (const Column &column : request.columns) targets.push_back(rows.emplace_back(size_t(column.bytes())).data());
+    for (size_t c = 0; c < request.columns.size(); ++c) {
+        const Column &column = request.columns[c];
+        bool is_text = std::any_of(data.texts.begin(), data.texts.end(), [&](const TextColumn &text) { return text.name == column.name; });
+        if (column.classes == 0 || column.elements() != 1 || is_text || !(data.fills.empty() || data.fills[c])) continue;
+        add(column.name, [&](int64_t i) {
+            data.read(i, targets.data());
+            return std::to_string(*reinterpret_cast<const int32_t *>(targets[c]));
+        });
+    }
+    add("record", [](int64_t i) { return std::to_string(i); });
+    if (!data.name || !data.fingerprint) return;
+    add("path", [&](int64_t i) { return data.name(i); });
+    add("file", [&](int64_t i) {
+        std::string path = data.name(i);
+        return path.substr(path.rfind('/') + 1);
+    });
+}
+
 }  // namespace
 
 void TextBuilder::add(std::string value) {
@@ -62,19 +96,37 @@ std::string ReaderRequest::path(const Value &value) const {
     return data_folder + (data_folder.ends_with('/') ? "" : "/") + value.text;
 }
 
-Dataset open_split(const std::string &data_folder, const Split &split, const std::vector<Column> &columns) {
-    if (data_folder.empty())
-        for (const auto &[name, value] : split.arguments)
+Dataset ReaderRequest::open_source(std::string_view name, const std::vector<std::string> &further_keys) const {
+    const Value *call = argument(name);
+    if (!call || call->kind != Value::Kind::call)
+        fail(ExitCode::data, "split %s: the `%s` of %s is no call of a reader", split.name.c_str(), std::string(name).c_str(), split.reader.c_str());
+    const Split inner{split.name, call->text, call->arguments};
+    ReaderRequest request{data_folder, inner, columns, keys, wanted, partial};
+    for (const std::string &key : further_keys)
+        if (std::find(keys.begin(), keys.end(), key) == keys.end()) request.keys.push_back(key);
+    return open_reader(request);
+}
+
+Dataset open_reader(const ReaderRequest &request) {
+    if (request.data_folder.empty())
+        for (const auto &[name, value] : request.split.arguments)
             if (value.kind == Value::Kind::path && !value.text.starts_with('/'))
-                fail(ExitCode::usage, "where are the data? Give --data DIR (split %s reads %s)", split.name.c_str(),
-                     value.text.c_str());
+                fail(ExitCode::usage, "where are the data? Give --data DIR (split %s reads %s)", request.split.name.c_str(), value.text.c_str());
     std::vector<std::string> names;
     for (const ReaderEntry &reader : kReaders) {
-        if (split.reader == reader.name) return reader.open({data_folder, split, columns});
+        if (request.split.reader == reader.name) {
+            Dataset data = reader.open(request);
+            complete_keys(request, data);
+            return data;
+        }
         names.push_back(reader.name);
     }
-    fail(ExitCode::data, "split %s: there is no reader %s; readers: %s", split.name.c_str(), split.reader.c_str(),
+    fail(ExitCode::data, "split %s: there is no reader %s; readers: %s", request.split.name.c_str(), request.split.reader.c_str(),
          join(names, ", ").c_str());
+}
+
+Dataset open_split(const std::string &data_folder, const Split &split, const std::vector<Column> &columns) {
+    return open_reader({data_folder, split, columns});
 }
 
 const Split &split_named(const Metadata &metadata, const std::string &name) {

@@ -47,16 +47,27 @@ struct Dataset {
     std::string no_labels{};  ///< why labels are not there and read as 0; "" if they are
     /// Inputs of `class[n]` whose values are text, by name: `read` leaves their rows alone, and data/vocabulary.h numbers them.
     std::vector<TextColumn> texts{};
+    /// The columns that ReaderRequest::keys asked for, those of them that there are.
+    std::vector<TextColumn> keys{};
+    std::vector<std::string> offers{};  ///< columns that can be keys, for messages
+    std::vector<bool> fills{};          ///< by column: the inputs that `read` writes or `texts` has; empty: all
 };
 
 /// A record's name, or "record 7 of FILES" (counted from 0).
 std::string record_name(const Dataset &dataset, int64_t record);
 
+/// A call of a reader. A transform is a reader too: one that opens another call, its argument `source`, and changes what that gives.
 struct ReaderRequest {
     std::string data_folder;
-    const Split &split;
+    const Split &split;  ///< the split that messages name, and the reader and arguments of this call
     const std::vector<Column> &columns;
+    std::vector<std::string> keys{};  ///< columns that transforms need as text, inputs of the model or not; a reader gives those it has
+    std::vector<bool> wanted{};       ///< by column: the inputs that are to be filled; empty: all
+    bool partial = false;             ///< an input that is wanted and not there comes from elsewhere, and is no error
 
+    bool wants(size_t column) const { return wanted.empty() || wanted[column]; }
+    /// Opens the call of a reader that is an argument of this one, with further keys.
+    Dataset open_source(std::string_view argument, const std::vector<std::string> &further_keys) const;
     /// The argument of this name, null if it was not given.
     const Value *argument(std::string_view name) const;
     /// A path relative to the data folder.
@@ -69,6 +80,9 @@ struct ReaderEntry {
 };
 /// Every reader; made by the build.
 extern const std::vector<ReaderEntry> kReaders;
+
+/// Runs the reader that a request names. Throws Failure (data).
+Dataset open_reader(const ReaderRequest &request);
 
 /// Opens and validates a split; throws Failure (data) naming the file and record. Its texts are not numbered yet: see data/vocabulary.h.
 Dataset open_split(const std::string &data_folder, const Split &split, const std::vector<Column> &columns);

@@ -33,13 +33,15 @@ Targets targets_of(const ReaderRequest &request) {
     bool others = false;
     for (size_t i = 0; i < request.columns.size(); ++i) {
         const Column &column = request.columns[i];
+        if (!request.wants(i)) continue;
         bool is_label = column.classes > 0 && column.shape.empty(), is_picture = column.classes == 0 && picture_frame(column);
         inputs.push_back(column.name + ": " + (column.classes > 0 ? format("class[%lld]", (long long)column.classes) : type_text(column.dtype, column.shape)));
         if (is_label) labels.push_back(i);
         else if (is_picture) pictures.push_back(i);
         else others = true;
     }
-    if (pictures.size() != 1 || labels.size() > 1 || others)
+    if (request.partial && labels.size() > 1) labels.clear();
+    if (pictures.size() != 1 || labels.size() > 1 || (others && !request.partial))
         fail(ExitCode::data,
              "split %s: `%s` feeds one picture (such as f32[60, 80, 3]) and one label (class[10]), but the model's inputs are %s",
              request.split.name.c_str(), request.split.reader.c_str(), join(inputs, ", ").c_str());
@@ -211,6 +213,9 @@ Dataset open_pictures(const ReaderRequest &request, PictureSource source) {
     leave_out(*set, errors, options.bad_files);
 
     Dataset dataset;
+    dataset.fills.assign(request.columns.size(), false);
+    dataset.fills[targets.picture] = true;
+    if (targets.label) dataset.fills[*targets.label] = true;
     dataset.records = int64_t(set->records.size());
     dataset.description = set->source.place;
     if (targets.label && set->source.no_labels.empty()) {

@@ -1,5 +1,6 @@
 #include "data/vocabulary.h"
 
+#include "data/select.h"
 #include "support/failure.h"
 #include "support/text.h"
 
@@ -22,6 +23,12 @@ std::optional<std::string_view> digits_of(std::string_view text) {
     if (text.empty() || text.find_first_not_of("0123456789") != text.npos) return {};
     size_t first = text.find_first_not_of('0');
     return first == text.npos ? text.substr(text.size() - 1) : text.substr(first);
+}
+
+std::string lower_case(std::string text) {
+    for (char &c : text)
+        if (c >= 'A' && c <= 'Z') c = char(c - 'A' + 'a');
+    return text;
 }
 
 const TextColumn *find_text(const Dataset &data, const std::string &name) {
@@ -51,6 +58,28 @@ Vocabulary build(const TextColumn &text, const Column &column, const std::string
              column.name.c_str(), (long long)declared.at_least, (long long)most);
     std::sort(values.begin(), values.end(), value_before);
     return Vocabulary(std::move(values), declared.unknown);
+}
+
+/// What the values are called, from the table that the `data` block names; a value that it lacks is called by itself.
+std::vector<std::string> names_of(const Vocabulary &vocabulary, const Column &column, const ReaderRequest &training) {
+    const VocabularyDeclaration &declared = *column.vocabulary;
+    const Split call{"train", "vocabulary", {{"names", *declared.names}}};
+    ReaderRequest request{training.data_folder, call, training.columns, {}, std::vector<bool>(training.columns.size(), false), true};
+    Dataset table = request.open_source("names", {declared.key, declared.name});
+    const TextColumn &keys = key_of(request, table, declared.key), &names = key_of(request, table, declared.name);
+    std::unordered_map<std::string, int64_t> records;
+    for (int64_t record = 0; record < table.records; ++record) {
+        const std::string &key = keys.values[size_t(keys.records[size_t(record)])];
+        auto [first, is_new] = records.emplace(key, record);
+        if (!is_new)
+            fail(ExitCode::data, "%s: `%s` has a name already, in %s", record_name(table, record).c_str(), key.c_str(), record_name(table, first->second).c_str());
+    }
+    std::vector<std::string> result;
+    for (const std::string &value : vocabulary.values()) {
+        auto found = records.find(value);
+        result.push_back(found == records.end() ? value : names.values[size_t(names.records[size_t(found->second)])]);
+    }
+    return result;
 }
 
 void check_capacity(const Vocabulary &vocabulary, const Column &column, const std::string &place) {
@@ -127,7 +156,27 @@ int64_t Vocabulary::row(const std::string &value) const {
     return unknown_ ? int64_t(values_.size()) : -1;
 }
 
-const std::string &Vocabulary::name(int64_t row) const { return size_t(row) < values_.size() ? values_[size_t(row)] : *unknown_; }
+const std::string &Vocabulary::name(int64_t row) const {
+    if (size_t(row) >= values_.size()) return *unknown_;
+    return names_.empty() ? values_[size_t(row)] : names_[size_t(row)];
+}
+
+int64_t Vocabulary::find(const std::string &text, const std::string &what) const {
+    if (auto found = rows_.find(text); found != rows_.end()) return found->second;
+    std::vector<size_t> named;
+    std::vector<std::string> like, values;
+    const std::string wanted = lower_case(text);
+    for (size_t i = 0; i < names_.size(); ++i) {
+        if (names_[i] == text) named.push_back(i);
+        if (like.size() < kShown && !wanted.empty() && lower_case(names_[i]).find(wanted) != std::string::npos) like.push_back("`" + names_[i] + "`");
+    }
+    if (named.size() == 1) return int64_t(named[0]);
+    for (size_t i : named) values.push_back(values_[i]);
+    if (named.size() > 1)
+        fail(ExitCode::usage, "%s `%s` is the name of %s: give one of these", what.c_str(), text.c_str(), join(values, ", ").c_str());
+    if (unknown_ && text == *unknown_) return int64_t(values_.size());
+    fail(ExitCode::usage, "%s: the training split has no `%s`%s%s", what.c_str(), text.c_str(), like.empty() ? "" : "; it has ", join(like, ", ").c_str());
+}
 
 std::string class_name(const Vocabularies &vocabularies, const Column &column, int64_t row) {
     auto found = vocabularies.find(column.name);
@@ -160,6 +209,9 @@ Dataset open_training_split(const std::string &data_folder, const Metadata &meta
         }
     for (const Column &column : metadata.columns)
         if (auto found = built.find(column.name); found != built.end()) check_capacity(found->second, column, data.description);
+    for (const Column &column : metadata.columns)
+        if (auto found = built.find(column.name); found != built.end() && column.vocabulary && column.vocabulary->names)
+            found->second.set_names(names_of(found->second, column, {data_folder, split, metadata.columns}));
     vocabularies = std::move(built);
     return numbered(std::move(data), metadata.columns, vocabularies);
 }
@@ -198,6 +250,7 @@ std::string print(const Vocabularies &vocabularies) {
     Json inputs = Json::object();
     for (const auto &[name, vocabulary] : vocabularies) {
         Json &input = inputs[name] = {{"values", vocabulary.values()}};
+        if (!vocabulary.names().empty()) input["names"] = vocabulary.names();
         if (vocabulary.unknown()) input["unknown"] = *vocabulary.unknown();
     }
     try {
@@ -218,7 +271,11 @@ Vocabularies parse_vocabularies(const std::string &text, const std::string &path
             auto values = input.at("values").get<std::vector<std::string>>();
             if (!std::is_sorted(values.begin(), values.end(), value_before))
                 fail(ExitCode::checkpoint, "%s: the values of `%s` are not in the order of a vocabulary", path.c_str(), name.c_str());
+            auto names = input.value("names", std::vector<std::string>{});
+            if (!names.empty() && names.size() != values.size())
+                fail(ExitCode::checkpoint, "%s: `%s` has %zu values and %zu names", path.c_str(), name.c_str(), values.size(), names.size());
             vocabularies[name] = Vocabulary(std::move(values), unknown == input.end() ? std::nullopt : std::optional(unknown->get<std::string>()));
+            vocabularies[name].set_names(std::move(names));
         }
     } catch (const Json::exception &error) {
         fail(ExitCode::checkpoint, "%s is corrupted: %s", path.c_str(), error.what());

@@ -30,11 +30,17 @@ public:
     int64_t rows() const { return int64_t(values_.size()) + unknown_.has_value(); }
     /// The row of a value, -1 if it has none.
     int64_t row(const std::string &value) const;
-    /// What people call a row: its value.
+    /// What people call a row: the name that set_names gave its value, else the value itself.
     const std::string &name(int64_t row) const;
+    /// One name for each value.
+    void set_names(std::vector<std::string> names) { names_ = std::move(names); }
+    const std::vector<std::string> &names() const { return names_; }
+    /// The row of what a person wrote: a value, or else a name. Throws Failure (usage) with `what` for text that is neither, with what is
+    /// like it, and for a name that several values have, with these.
+    int64_t find(const std::string &text, const std::string &what) const;
 
 private:
-    std::vector<std::string> values_;
+    std::vector<std::string> values_, names_;
     std::optional<std::string> unknown_;
     std::unordered_map<std::string, int64_t> rows_;
 };

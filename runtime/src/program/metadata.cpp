@@ -43,6 +43,14 @@ double number_from(const Json &json) {
     return json.get<double>();
 }
 
+Value value_from(const Json &json);
+
+std::vector<std::pair<std::string, Value>> arguments_from(const Json &json) {
+    std::vector<std::pair<std::string, Value>> arguments;
+    for (const auto &[name, value] : json.items()) arguments.emplace_back(name, value_from(value));
+    return arguments;
+}
+
 Value value_from(const Json &json) {
     Value value;
     if (json.is_boolean()) {
@@ -56,6 +64,10 @@ Value value_from(const Json &json) {
     } else if (json.is_array()) {
         value.kind = Value::Kind::list;
         for (const Json &item : json) value.list.push_back(value_from(item));
+    } else if (json.contains("reader")) {
+        value.kind = Value::Kind::call;
+        value.text = json.at("reader").get<std::string>();
+        value.arguments = arguments_from(json.at("arguments"));
     } else {
         value.kind = Value::Kind::path;
         value.text = json.at("path").get<std::string>();
@@ -103,8 +115,12 @@ Metadata read(const Json &root) {
     each(root, "columns", [&](const Json &j) {
         Column column{j.at("name"), dtype_from(j.at("dtype")), j.at("shape"), j.value("classes", int64_t(0)), j.value("capacity", "")};
         if (auto declared = j.find("vocabulary"); declared != j.end()) {
-            column.vocabulary.emplace().at_least = declared->value("at_least", int64_t(1));
-            if (declared->contains("unknown")) column.vocabulary->unknown = declared->at("unknown").get<std::string>();
+            VocabularyDeclaration &vocabulary = column.vocabulary.emplace();
+            vocabulary.at_least = declared->value("at_least", int64_t(1));
+            if (declared->contains("unknown")) vocabulary.unknown = declared->at("unknown").get<std::string>();
+            if (declared->contains("names")) vocabulary.names = value_from(declared->at("names"));
+            vocabulary.key = declared->value("key", column.name);
+            vocabulary.name = declared->value("name", "name");
         }
         column.predicts = j.value("predicts", false);
         m.columns.push_back(std::move(column));
@@ -123,7 +139,7 @@ Metadata read(const Json &root) {
     each(root, "splits", [&](const Json &j) {
         Split split{j.at("name"), j.at("reader"), {}};
         if (auto arguments = j.find("arguments"); arguments != j.end())
-            for (const auto &[name, value] : arguments->items()) split.arguments.emplace_back(name, value_from(value));
+            split.arguments = arguments_from(*arguments);
         m.splits.push_back(std::move(split));
     });
     each(root, "phases", [&](const Json &j) { m.phases.push_back({j.at("name"), j.at("epochs")}); });

@@ -33,10 +33,22 @@ struct Global {
     size_t scalar = 0;
 };
 
+/// An argument of a reader.
+struct Value {
+    enum class Kind { number, boolean, string, path, list, call } kind = Kind::number;
+    double number = 0;
+    bool boolean = false;
+    std::string text;  ///< string, a path relative to the data folder, or the reader that is called
+    std::vector<Value> list;
+    std::vector<std::pair<std::string, Value>> arguments;  ///< of a call
+};
+
 /// What the `data` block says of an input whose values are text.
 struct VocabularyDeclaration {
     std::optional<std::string> unknown;  ///< what the row of unknown values is called; none: they are errors
     int64_t at_least = 1;                ///< records that a value needs for a row of its own
+    std::optional<Value> names;          ///< a call: the table that has what values are called
+    std::string key, name;               ///< its columns: the value, and what it is called
 };
 
 /// A per-sample input of the model.
@@ -68,15 +80,6 @@ struct Storage {
     size_t arena = 0;
     int64_t offset = 0;  ///< bytes
     int64_t bytes() const { return element_count(shape) * size_of(dtype); }
-};
-
-/// An argument of a reader.
-struct Value {
-    enum class Kind { number, boolean, string, path, list } kind = Kind::number;
-    double number = 0;
-    bool boolean = false;
-    std::string text;  ///< string, or a path relative to the data folder
-    std::vector<Value> list;
 };
 
 struct Split {

@@ -215,5 +215,19 @@ TEST_F(Csv, arguments_that_make_no_sense) {
     EXPECT_CONTAINS(error("x"), "`bad_rows` of csv is 1; it is a share of the rows: from 0 to below 1");
 }
 
+TEST_F(Csv, AListedInputOfSeveralElementsStandsForSeveralFields) {
+    columns = {{"x", DType::f64, {}, 0}, {"y", DType::f32, {3}, 0}};
+    arguments = {{"header", flag_value(false)}, {"columns", names_value({"_", "y", "x", ".."})}};
+    Dataset data = open("9,1,2,3,4\n9,5,6,7,8,more,and more\n");
+    double x = 0;
+    float y[3] = {};
+    uint8_t *targets[] = {reinterpret_cast<uint8_t *>(&x), reinterpret_cast<uint8_t *>(y)};
+    data.read(1, targets);
+    EXPECT_EQ(x, 8);
+    EXPECT_EQ(y[0], 5);
+    EXPECT_EQ(y[2], 7);
+    EXPECT_CONTAINS(error("9,1,2,3\n"), "4 fields, but there are at least 5 columns");
+}
+
 }  // namespace
 }  // namespace kiln::runtime::testing

@@ -21,7 +21,8 @@ struct Options {
     std::string file;
     CsvFormat format;
     bool header = true;
-    std::vector<std::string> columns;  ///< empty: the header's
+    std::vector<std::string> columns;  ///< one for each field; empty: the header's
+    bool more_fields = false;          ///< after those in `columns` others may follow
     double bad_rows = 0;
 };
 
@@ -40,6 +41,17 @@ char one_character(const ReaderRequest &request, const char *name, char otherwis
         fail(ExitCode::data, "split %s: `%s` of csv is `%s`; it should be one ASCII character%s", request.split.name.c_str(), name,
              value->text.c_str(), may_be_empty ? " or \"\"" : "");
     return value->text[0];
+}
+
+/// An input of n elements stands for n fields one after the other.
+std::vector<std::string> one_for_each_field(const std::vector<std::string> &names, const std::vector<Column> &inputs) {
+    std::vector<std::string> fields;
+    for (const std::string &name : names) {
+        auto input = std::find_if(inputs.begin(), inputs.end(), [&](const Column &column) { return column.name == name && column.elements() > 1; });
+        if (input == inputs.end()) fields.push_back(name);
+        else for (int64_t e = 0; e < input->elements(); ++e) fields.push_back(name + "_" + std::to_string(e + 1));
+    }
+    return fields;
 }
 
 Options options_of(const ReaderRequest &request) {
@@ -65,6 +77,9 @@ Options options_of(const ReaderRequest &request) {
             options.columns.push_back(column.text);
         }
         if (options.columns.empty()) fail(ExitCode::data, "split %s: `columns` of csv is not a list of names", split);
+        options.more_fields = options.columns.back() == "..";
+        if (options.more_fields) options.columns.pop_back();
+        options.columns = one_for_each_field(options.columns, request.columns);
     }
     if (!options.header && options.columns.empty())
         fail(ExitCode::data, "split %s: without a header csv needs `columns = [..]`, the names of the file's columns", split);
@@ -83,14 +98,26 @@ std::string quoted_list(const std::vector<std::string> &names) {
     return quoted.empty() ? "none" : join(quoted, ", ");
 }
 
+std::string field_of(const Column &column, int64_t element) {
+    return column.elements() == 1 ? column.name : column.name + "_" + std::to_string(element + 1);
+}
+
+/// Whether the file has what an input needs. Where others may have it, a part is still an error, which match_columns reports.
+bool is_there(const Column &column, const std::vector<std::string> &names) {
+    for (int64_t e = 0; e < column.elements(); ++e)
+        if (std::find(names.begin(), names.end(), field_of(column, e)) != names.end()) return true;
+    return false;
+}
+
 /// Where each element of each input comes from. A missing or ambiguous column is an error that shows both sides.
 std::vector<Cell> match_columns(const ReaderRequest &request, const std::string &place, const std::vector<std::string> &names, bool listed) {
     std::vector<Cell> cells;
     std::vector<std::string> wanted;
     for (size_t c = 0; c < request.columns.size(); ++c) {
         const Column &column = request.columns[c];
+        if (!request.wants(c) || (request.partial && !is_there(column, names))) continue;
         for (int64_t e = 0; e < column.elements(); ++e) {
-            wanted.push_back(column.elements() == 1 ? column.name : column.name + "_" + std::to_string(e + 1));
+            wanted.push_back(field_of(column, e));
             cells.push_back({0, c, e});
         }
     }
@@ -104,7 +131,7 @@ std::vector<Cell> match_columns(const ReaderRequest &request, const std::string 
         cells[i].field = size_t(found - names.begin());
     }
     // A header may hold more than the model reads; a list in the model's own file may not, `_` stands for what is not read.
-    if (listed)
+    if (listed && !request.partial && request.keys.empty())
         for (const std::string &name : names)
             if (name != "_" && std::find(wanted.begin(), wanted.end(), name) == wanted.end())
                 fail(ExitCode::data, "split %s: `columns` of csv names `%s`, which is no input of the model (`_` skips a column); columns: %s; inputs need: %s",
@@ -173,13 +200,21 @@ Dataset open_csv(const ReaderRequest &request) {
             fail(ExitCode::data, "%s:%lld: the header cannot be read: %s", file.path().c_str(), (long long)record.line, record.error.c_str());
         if (names.empty())
             for (const std::string &name : record.fields) names.emplace_back(trimmed(name));
-        else if (names.size() != record.fields.size())
+        else if (options.more_fields ? names.size() > record.fields.size() : names.size() != record.fields.size())
             fail(ExitCode::data, "%s:%lld: the header has %zu columns (%s), but `columns` names %zu (%s)", file.path().c_str(),
                  (long long)record.line, record.fields.size(), quoted_list(record.fields).c_str(), names.size(), quoted_list(names).c_str());
     }
-    std::vector<std::unique_ptr<TextBuilder>> texts;  // by column; null: numbers
-    for (const Column &column : request.columns) texts.push_back(column.vocabulary ? std::make_unique<TextBuilder>(column.name) : nullptr);
     const std::vector<Cell> cells = match_columns(request, file.path(), names, !options.columns.empty());
+    std::vector<std::unique_ptr<TextBuilder>> texts(request.columns.size());  // by column; null: numbers
+    std::vector<bool> fills(request.columns.size(), false);
+    for (const Cell &cell : cells) {
+        const Column &column = request.columns[cell.column];
+        fills[cell.column] = true;
+        if (column.vocabulary) texts[cell.column] = std::make_unique<TextBuilder>(column.name);
+    }
+    std::vector<std::pair<size_t, TextBuilder>> keys;  // with the field
+    for (const std::string &key : request.keys)
+        if (auto found = std::find(names.begin(), names.end(), key); found != names.end()) keys.emplace_back(size_t(found - names.begin()), TextBuilder(key));
 
     std::vector<size_t> offsets;
     size_t row_bytes = 0;
@@ -193,8 +228,9 @@ Dataset open_csv(const ReaderRequest &request) {
     int64_t records = 0, bad = 0;
     while (file.next(record)) {
         std::string error = record.error;
-        if (error.empty() && record.fields.size() != names.size())
-            error = format("%zu fields, but there are %zu columns: %s", record.fields.size(), names.size(), quoted_list(names).c_str());
+        if (error.empty() && (options.more_fields ? record.fields.size() < names.size() : record.fields.size() != names.size()))
+            error = format("%zu fields, but there are %s%zu columns: %s", record.fields.size(), options.more_fields ? "at least " : "", names.size(),
+                           quoted_list(names).c_str());
         rows->resize(size_t(records + 1) * row_bytes);
         uint8_t *row = rows->data() + size_t(records) * row_bytes;
         for (size_t i = 0; i < cells.size() && error.empty(); ++i) {
@@ -212,6 +248,7 @@ Dataset open_csv(const ReaderRequest &request) {
             lines->push_back(record.line);
             for (const Cell &cell : cells)
                 if (texts[cell.column]) texts[cell.column]->add(std::string(trimmed(record.fields[cell.field])));
+            for (auto &[field, text] : keys) text.add(std::string(trimmed(record.fields[field])));
         } else if (++bad; shown.size() < kShown) {
             shown.push_back(format("%s:%lld: %s", file.path().c_str(), (long long)record.line, error.c_str()));
         }
@@ -227,14 +264,22 @@ Dataset open_csv(const ReaderRequest &request) {
                  (long long)(options.bad_rows * double(total)), list.c_str());
         std::fprintf(stderr, "warning: %s and left out:\n  %s\n", count.c_str(), list.c_str());
     }
-    std::vector<size_t> sizes;
-    for (const Column &column : request.columns) sizes.push_back(size_t(column.bytes()));
-    Dataset data{records, file.path(), [rows, row_bytes, offsets, sizes](int64_t index, uint8_t *const *targets) {
-                     const uint8_t *row = rows->data() + size_t(index) * row_bytes;
-                     for (size_t c = 0; c < sizes.size(); ++c) std::memcpy(targets[c], row + offsets[c], sizes[c]);
-                 }};
+    std::vector<size_t> sizes;  // 0 for what is text, or not in the file
+    for (size_t c = 0; c < fills.size(); ++c) sizes.push_back(fills[c] && !texts[c] ? size_t(request.columns[c].bytes()) : 0);
+    Dataset data;
+    data.records = records;
+    data.description = file.path();
+    data.read = [rows, row_bytes, offsets, sizes](int64_t index, uint8_t *const *targets) {
+        const uint8_t *row = rows->data() + size_t(index) * row_bytes;
+        for (size_t c = 0; c < sizes.size(); ++c)
+            if (sizes[c] > 0) std::memcpy(targets[c], row + offsets[c], sizes[c]);
+    };
     for (auto &text : texts)
         if (text) data.texts.push_back(text->finish());
+    for (auto &[field, text] : keys) data.keys.push_back(text.finish());
+    for (const std::string &name : names)
+        if (name != "_") data.offers.push_back(name);
+    data.fills = std::move(fills);
     data.name = [path = file.path(), lines](int64_t index) { return format("%s:%lld", path.c_str(), (long long)(*lines)[size_t(index)]); };
     return data;
 }

@@ -1,0 +1,108 @@
+#include "data/select.h"
+
+#include "data/shuffle.h"
+#include "data/vocabulary.h"
+#include "support/failure.h"
+#include "support/text.h"
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <numeric>
+
+namespace kiln::runtime {
+namespace {
+
+constexpr uint64_t kTransforms = uint64_t(1) << 40;  // apart from the epochs, which shuffle by the same function
+constexpr double kLargestInteger = 9007199254740992;  // 2^53: exact as a double
+
+[[noreturn]] void bad_argument(const ReaderRequest &request, std::string_view name, const std::string &value, const char *expected) {
+    fail(ExitCode::data, "split %s: `%s` of %s is %s; it should be %s", request.split.name.c_str(), std::string(name).c_str(),
+         request.split.reader.c_str(), value.c_str(), expected);
+}
+
+}  // namespace
+
+Dataset select_records(Dataset dataset, std::vector<int64_t> records) {
+    auto chosen = std::make_shared<const std::vector<int64_t>>(std::move(records));
+    for (std::vector<TextColumn> *columns : {&dataset.texts, &dataset.keys})
+        for (TextColumn &column : *columns) {
+            std::vector<int32_t> values;
+            values.reserve(chosen->size());
+            for (int64_t record : *chosen) values.push_back(column.records[size_t(record)]);
+            column.records = std::move(values);
+        }
+    dataset.name = [whole = dataset, chosen](int64_t record) { return record_name(whole, (*chosen)[size_t(record)]); };
+    if (dataset.fingerprint) dataset.fingerprint = [whole = dataset.fingerprint, chosen](int64_t record) { return whole((*chosen)[size_t(record)]); };
+    dataset.read = [whole = std::move(dataset.read), chosen](int64_t record, uint8_t *const *rows) { whole((*chosen)[size_t(record)], rows); };
+    dataset.records = int64_t(chosen->size());
+    return dataset;
+}
+
+Dataset select_part(const ReaderRequest &request, Dataset dataset, const std::vector<bool> &chosen) {
+    const bool rest = flag_argument(request, "rest");
+    std::vector<int64_t> records;
+    for (size_t i = 0; i < chosen.size(); ++i)
+        if (chosen[i] != rest) records.push_back(int64_t(i));
+    if (records.empty())
+        fail(ExitCode::data, "split %s: %s leaves none of the %lld records of %s", request.split.name.c_str(), request.split.reader.c_str(),
+             (long long)dataset.records, dataset.description.c_str());
+    return select_records(std::move(dataset), std::move(records));
+}
+
+const TextColumn &key_of(const ReaderRequest &request, const Dataset &dataset, const std::string &name) {
+    for (const TextColumn &column : dataset.keys)
+        if (column.name == name) return column;
+    std::vector<std::string> offers;
+    for (const std::string &offer : dataset.offers) offers.push_back("`" + offer + "`");
+    fail(ExitCode::data, "split %s: %s needs a column `%s`, which %s does not have; it has %s", request.split.name.c_str(),
+         request.split.reader.c_str(), name.c_str(), dataset.description.c_str(), offers.empty() ? "none" : join(offers, ", ").c_str());
+}
+
+std::vector<std::vector<int64_t>> records_by_value(const TextColumn &column) {
+    std::vector<std::vector<int64_t>> of_value(column.values.size());
+    for (size_t i = 0; i < column.records.size(); ++i) of_value[size_t(column.records[i])].push_back(int64_t(i));
+    std::vector<size_t> order(column.values.size());
+    std::iota(order.begin(), order.end(), size_t(0));
+    std::sort(order.begin(), order.end(), [&](size_t a, size_t b) { return value_before(column.values[a], column.values[b]); });
+    std::vector<std::vector<int64_t>> groups;
+    for (size_t value : order)
+        if (!of_value[value].empty()) groups.push_back(std::move(of_value[value]));
+    return groups;
+}
+
+std::vector<int64_t> random_order(int64_t count, uint64_t seed, uint64_t stream) { return shuffled_order(count, seed, kTransforms + stream); }
+
+std::vector<bool> random_choice(int64_t count, int64_t of, uint64_t seed, uint64_t stream) {
+    std::vector<int64_t> order = random_order(of, seed, stream);
+    std::vector<bool> chosen(size_t(of), false);
+    for (int64_t i = 0; i < count; ++i) chosen[size_t(order[size_t(i)])] = true;
+    return chosen;
+}
+
+double share_argument(const ReaderRequest &request, std::string_view name, bool may_be_whole) {
+    const Value *value = request.argument(name);
+    bool fits = value && value->kind == Value::Kind::number && value->number > 0 && (value->number < 1 || (may_be_whole && value->number == 1));
+    if (!fits) bad_argument(request, name, value ? number_text(value->number) : "missing", may_be_whole ? "above 0 and at most 1" : "above 0 and below 1");
+    return value->number;
+}
+
+uint64_t seed_argument(const ReaderRequest &request) {
+    const Value *value = request.argument("seed");
+    if (!value) return 0;
+    if (value->number < 0 || value->number > kLargestInteger || value->number != std::floor(value->number))
+        bad_argument(request, "seed", number_text(value->number), "a whole number from 0 to 2^53");
+    return uint64_t(value->number);
+}
+
+bool flag_argument(const ReaderRequest &request, std::string_view name) {
+    const Value *value = request.argument(name);
+    return value && value->boolean;
+}
+
+std::string text_argument(const ReaderRequest &request, std::string_view name) {
+    const Value *value = request.argument(name);
+    return value ? value->text : "";
+}
+
+}  // namespace kiln::runtime
