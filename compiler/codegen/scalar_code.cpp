@@ -209,7 +209,9 @@ private:
         case Op::max_pool2d_gradient:
         case Op::window_sum2d:
         case Op::gather_rows:
-        case Op::scatter_add_rows: break;
+        case Op::scatter_add_rows:
+        case Op::set_rows:
+        case Op::first_occurrence: break;
         }
         KILN_UNREACHABLE("{} among scalars", info(node.op).name);
     }

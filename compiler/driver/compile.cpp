@@ -4,6 +4,7 @@
 #include "compiler/ir/text.h"
 #include "compiler/ops/interpret.h"
 #include "compiler/passes/pipeline.h"
+#include "compiler/passes/row_updates.h"
 #include "compiler/syntax/parse.h"
 
 #include <algorithm>
@@ -54,7 +55,7 @@ Compilation compile(const SourceFile &file, SourceMap &sources, const ElaborateO
     if (last == Stage::graph || diagnostics.has_errors()) return c;
     c.grad = with_gradients(c.graph);
     if (last == Stage::grad) return c;
-    c.optimized = with_passes(c.grad, level);
+    c.optimized = with_passes(with_row_updates(c.grad), level);
     if (last == Stage::optimized) return c;
     c.plan = make_plan(c.optimized);
     return c;

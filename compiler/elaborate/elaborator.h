@@ -158,6 +158,7 @@ private:
         Cell param, gradient_cell;
         std::optional<Value> gradient;  ///< as the wrappers leave it
         Cell state(const std::string &name) const;
+        Cell touched() const;  ///< bool: the elements in rows that the step looked up
     };
     void elaborate_updates(const std::vector<PhaseSettings> &phases);
     std::optional<Graph> update_graph(const PhaseSettings &phase, const std::string &name, bool flat);
@@ -233,6 +234,7 @@ private:
     std::vector<Storage> known_params_;                       ///< what it gives: all of the model's, if it was asked
     std::string updating_;                                    ///< the path of the parameter that an optimizer updates alone; else empty
     std::map<std::string, Value> clock_;                      ///< phase_step, phase_steps, progress under `then`
+    std::optional<Cell> touched_;                             ///< in `update_rows`: which elements of the parameter it applies to
     std::optional<Value> gradient_;                           ///< what `grad` means here
     std::unique_ptr<GraphContext> statistics_graph_;          ///< what rules compute from `grad`
     std::vector<std::pair<std::string, NodeId>> statistics_;  ///< its results that rules read: global, node

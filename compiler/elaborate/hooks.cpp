@@ -99,7 +99,7 @@ void Elaborator::run_epoch_end(const FunctionValue &definition, const Value &rat
         for (const ast::StmtPtr &stmt : body_of(definition)) {
             const auto *hook = std::get_if<ast::HookStmt>(&stmt->node);
             bool optimizer = definition.kind() == ast::DefinitionDecl::Kind::optimizer;
-            if (hook && hook->kind.text != "epoch_end" && !(optimizer && (hook->kind.text == "update" || hook->kind.text == "before_step")))
+            if (hook && hook->kind.text != "epoch_end" && !(optimizer && (hook->kind.text == "update" || hook->kind.text == "update_rows" || hook->kind.text == "before_step")))
                 report(DiagnosticCode::hook_not_here, hook->kind.range, {hook->kind.text});
             if (!hook || hook->kind.text != "epoch_end") continue;
             auto inner = std::make_shared<Scope>();

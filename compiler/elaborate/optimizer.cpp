@@ -216,8 +216,15 @@ Cell Elaborator::Piece::state(const std::string &name) const {
     return {InputKind::storage, path + "." + name, param.type};
 }
 
+Cell Elaborator::Piece::touched() const {
+    const Type type{DType::boolean, param.type.shape};
+    if (path.empty()) return {InputKind::arena, "touched" + range, type};
+    return {InputKind::storage, "touched:" + path, type};
+}
+
 void Elaborator::run_update_hook(const ast::HookStmt &hook, const Piece &piece) {
-    if (hook.kind.text != "update") {
+    const bool rows = hook.kind.text == "update_rows";
+    if (!rows && hook.kind.text != "update") {
         report(DiagnosticCode::not_supported, hook.kind.range, {fmt::format("the hook `{}`", hook.kind.text)});
         return;
     }
@@ -231,7 +238,9 @@ void Elaborator::run_update_hook(const ast::HookStmt &hook, const Piece &piece) 
         bind(hook.params[0], Value(), true, piece.param);
         bind(hook.params[1], *piece.gradient, false);
         scope->names[hook.params[1].text].assignable = false;
+        if (rows) touched_ = piece.touched();
         run_hook_body(hook);
+        touched_.reset();
     });
 }
 

@@ -127,7 +127,9 @@ void Elaborator::execute_update(const ast::UpdateStmt &update, SourceRange range
             node = built.builder.broadcast_to(node, cell.type.shape);
         if (built.builder.type(node).shape != cell.type.shape)
             throw BuildError{fmt::format("`{}` is {} and cannot become {}", update.name.text, to_string(cell.type), to_string(built.builder.type(node)))};
-        return node;
+        if (!touched_ || cell.kind == InputKind::scalar) return node;
+        const NodeId touched = built.input(touched_->kind, touched_->name, touched_->type);
+        return built.builder.append(Op::select, {touched, node, built.read(cell.kind, cell.name, cell.type)});
     });
     if (const TensorValue *tensor = stored.get<TensorValue>()) context.write(cell.kind, cell.name, tensor->node);
 }

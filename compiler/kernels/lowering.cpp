@@ -201,6 +201,15 @@ void Lowering::build_results() {
         std::vector<Var> vars = reversed(c.axes);
         own_at_.assign(c.axes.begin(), c.axes.end());
         own_values_.clear();
+        if (c.updates && node(first).op == Op::set_rows) {
+            KILN_CHECK(group.size() == 1, "kernel {} sets rows of {} tables", kernel_.name, group.size());
+            set_rows_in_place(*this, first, c);
+            c.is_scheduled = true;
+            consumers.push_back(c);
+            outputs_.push_back(c.func);
+            result_order_.push_back(group[0]);
+            continue;
+        }
         std::vector<Expr> overwritten;
         if (c.updates) {
             std::vector<Expr> undefined;
@@ -232,6 +241,7 @@ void Lowering::build_results() {
         std::vector<OutputImageParam> buffers = c.func.output_buffers();
         for (size_t i = 0; i < buffers.size(); i++) set_dense_bounds(buffers[i], c.shape, i == 0);
         for (size_t axis = 0; axis < c.axes.size(); axis++) c.func.bound(c.axes[axis], 0, int(c.shape[axis]));
+        if (c.is_scheduled) continue;
         if (schedule_fused) schedule_fused(c);
         else schedule_loops(*this, c);
     }

@@ -46,6 +46,7 @@ struct Consumer {
     Shape shape;
     bool updates = false;    ///< in place: the values are stored by update 0 over an undefined pure stage
     bool is_output = false;
+    bool is_scheduled = false;
     Halide::Stage stage() { return updates ? func.update(0) : Halide::Stage(func); }
 };
 
@@ -120,6 +121,9 @@ private:
     std::map<int, Expr> own_values_;
     bool uses_never_ = false;                      ///< order_loads_before_stores() added an argument
 };
+
+/// set_rows over its own table: what is not set stays as it is. Defines and schedules the consumer's Func.
+void set_rows_in_place(Lowering &l, NodeId id, Consumer &consumer);
 
 #define OP(name, arity, attributes, traits) Expr lower_##name(Lowering &l, NodeId id, const Coordinates &at);
 #include "compiler/ir/ops.def"

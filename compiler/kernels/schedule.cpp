@@ -116,7 +116,13 @@ void schedule_final_reduction(Lowering &l, Func final, const std::vector<Var> &k
     const int64_t elements = element_count(kept_shape);
     for (int stage = 0; stage <= updates; stage++) {
         Stage s = stage == 0 ? Stage(final) : final.update(stage - 1);
-        vectorize_inner(l, s, kept.back(), kept_shape.back(), stage > 0);
+        int64_t lanes = l.lanes();
+        // Of a reduction to a Tuple Halide 14 loses the rest behind an `if` if there is one full vector only.
+        if (stage > 0 && final.outputs() > 1)
+            while (kept_shape.back() % lanes != 0) lanes--;
+        if (stage == 0 || final.outputs() == 1) vectorize_inner(l, s, kept.back(), kept_shape.back(), stage > 0);
+        else if (lanes > 1) s.vectorize(kept.back(), int(lanes));
+        else s.unscheduled();
         parallelize_outer(s, {kept.begin(), kept.end() - 1}, {kept_shape.begin(), kept_shape.end() - 1}, elements);
     }
 }

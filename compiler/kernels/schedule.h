@@ -30,7 +30,7 @@ ReductionPlan plan_reduction(const Lowering &l, const Shape &operand, const Ints
 void schedule_partial_reduction(Lowering &l, Func partial, const std::vector<Var> &kept, Var chunk, Var lane, const ReductionPlan &plan,
                                 const Shape &kept_shape);
 void schedule_final_reduction(Lowering &l, Func final, const std::vector<Var> &kept, const Shape &kept_shape, int updates);
-/// Rows added to one after the other: the inner dimensions in vectors.
+/// Rows added to, or stored, one after the other: the inner dimension in vectors.
 void schedule_scatter(Lowering &l, Func sum, const std::vector<Var> &axes, const Shape &shape);
 
 /// A register tile of a contraction: `vectors` along the vector dimension times `rows`.

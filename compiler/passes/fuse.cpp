@@ -45,7 +45,7 @@ struct Group {
     std::vector<NodeId> members;
 };
 
-bool may_have_epilogue(Op op) { return op != Op::scatter_add_rows; }
+bool may_have_epilogue(Op op) { return op != Op::scatter_add_rows && op != Op::set_rows && op != Op::first_occurrence; }
 
 bool is_row_reduction(const Shape &operand, const Ints &axes) {
     return !operand.empty() && axes == Ints{int64_t(operand.size()) - 1} && operand.back() <= kMaxRow && element_count(operand) <= kMaxRowTensor;

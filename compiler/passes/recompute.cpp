@@ -73,6 +73,8 @@ int cost_of(Op op) {
         case Op::window_sum2d:
         case Op::gather_rows:
         case Op::scatter_add_rows:
+        case Op::set_rows:
+        case Op::first_occurrence:
             return kNever;
     }
     return kNever;
@@ -99,6 +101,8 @@ bool wants_stored_operands(const Graph &graph, const Node &node) {
         case Op::max_pool2d_gradient:
         case Op::gather_rows:
         case Op::scatter_add_rows:
+        case Op::set_rows:
+        case Op::first_occurrence:
             return true;
         case Op::max_pool2d:
         case Op::max_pool2d_index:

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <map>
 
 namespace kiln {
@@ -44,6 +45,8 @@ std::string family_of(const Graph &body) {
             case Op::window_sum2d:
             case Op::gather_rows:
             case Op::scatter_add_rows:
+            case Op::set_rows:
+            case Op::first_occurrence:
             case Op::concat:
                 return node.op == Op::max_pool2d_index ? "max_pool2d" : info(node.op).name;
             default:
@@ -126,6 +129,12 @@ Body extract_body(const Graph &graph, const std::vector<NodeId> &members, const 
 
 bool may_update_in_place(const Graph &body, int result, NodeId argument) {
     const Type &type = body[argument].type;
+    if (const Node &last = body[body.results[size_t(result)].value]; last.op == Op::set_rows) {
+        // The rows that are not set keep their bytes; nothing else may look at the table.
+        int uses = 0;
+        for (const Node &node : body.nodes) uses += int(std::count(node.operands.begin(), node.operands.end(), argument));
+        return last.operands[0] == argument && uses == 1 && body.results.size() == 1;
+    }
     std::vector<bool> depends(body.nodes.size(), false);
     depends[size_t(argument.index)] = true;
     for (int i = 0; i < body.size(); ++i) {

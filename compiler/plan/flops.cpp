@@ -24,6 +24,8 @@ int64_t flops_of(const Graph &graph, const Node &node) {
         case Op::concat:
         case Op::max_pool2d_gradient:
         case Op::gather_rows:
+        case Op::set_rows:
+        case Op::first_occurrence:
             return 0;
         case Op::negate:
         case Op::absolute:

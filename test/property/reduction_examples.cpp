@@ -5,7 +5,7 @@ namespace kiln {
 void add_reduction_examples(ExampleList &list) {
     const std::vector<std::pair<Shape, Ints>> cases{{{1}, {0}}, {{17}, {0}}, {{130}, {0}}, {{3, 5}, {0}}, {{3, 5}, {1}}, {{3, 5}, {0, 1}}, {{4, 1}, {1}},
                                                     {{1, 6}, {0}}, {{2, 3, 4}, {1}}, {{2, 3, 4}, {0, 2}}, {{2, 3, 4}, {1, 2}}, {{2, 3, 2, 5}, {0, 1, 2}},
-                                                    {{2, 3, 2, 5}, {1, 3}}, {{5, 33}, {1}}, {{33, 5}, {0}}};
+                                                    {{2, 3, 2, 5}, {1, 3}}, {{5, 33}, {1}}, {{33, 5}, {0}}, {{6, 9}, {0}}, {{6, 17}, {0}}, {{17, 6}, {1}}, {{9, 6}, {1}}};
     for (const auto &[shape, axes] : cases) {
         const std::string label = to_string(shape) + " over " + to_string(axes);
         list.add(Op::reduce_sum, label, {list.uniform(shape)}, AxesAttrs{axes});

@@ -47,10 +47,16 @@ void add_window_and_row_examples(ExampleList &list) {
         list.add(Op::gather_rows, clamped, {list.uniform(each.table), outside});
         list.add(Op::scatter_add_rows, each.label, {list.uniform(updates), index}, RowsAttrs{count});
         list.add(Op::scatter_add_rows, clamped, {list.uniform(updates), outside}, RowsAttrs{count});
+        list.add(Op::set_rows, each.label, {list.uniform(each.table), list.uniform(updates), index});
+        list.add(Op::set_rows, clamped, {list.uniform(each.table), list.uniform(updates), outside});
+        if (each.index.size() != 1) continue;
+        list.add(Op::first_occurrence, each.label, {index}, RowsAttrs{count});
+        list.add(Op::first_occurrence, clamped, {outside}, RowsAttrs{count});
     }
     for (DType dtype : {DType::i32, DType::u8}) {
         list.add(Op::gather_rows, name_of(dtype), {list.whole({dtype, {5, 3}}, 0, 9), list.whole({DType::i32, {4}}, 0, 4)});
         list.add(Op::scatter_add_rows, name_of(dtype), {list.whole({dtype, {4, 3}}, 0, 9), list.whole({DType::i32, {4}}, 0, 4)}, RowsAttrs{5});
+        list.add(Op::set_rows, name_of(dtype), {list.whole({dtype, {5, 3}}, 0, 9), list.whole({dtype, {4, 3}}, 0, 9), list.whole({DType::i32, {4}}, 0, 4)});
     }
 }
 

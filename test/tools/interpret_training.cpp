@@ -8,6 +8,7 @@
 #include "compiler/ops/interpret.h"
 #include "compiler/ops/philox.h"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstdio>
@@ -116,10 +117,45 @@ private:
         case InputKind::scalar: return {node.type, {scalars_.at(name)}};
         case InputKind::data: return {node.type, slice(data_.at(name).begin() + batch_ * int64_t(count), count)};
         case InputKind::storage:
-        case InputKind::arena: return {node.type, slice(place(name), count)};
+        case InputKind::arena:
+            if (name.starts_with("touched")) return {node.type, touched(name, count)};
+            return {node.type, slice(place(name), count)};
         case InputKind::argument: break;
         }
         throw std::runtime_error("an argument outside a kernel: " + name);
+    }
+    /// 1 in rows with a gradient, of parameters that `train` only looks rows up in by an index from the data, and everywhere in others.
+    std::vector<double> touched(const std::string &name, size_t count) {
+        const auto begin = place("gradient" + name.substr(7));
+        std::vector<double> mask(count, 1);
+        for (const Storage &s : module_.storages) {
+            if (s.kind != StorageKind::param || !is_only_looked_up(s.path)) continue;
+            const int64_t width = s.type.elements() / s.type.shape[0];
+            for (int64_t row = 0; row < s.type.shape[0]; ++row) {
+                const auto first = arenas_["gradient"].begin() + s.offset + row * width;
+                const bool any = std::any_of(first, first + width, [](double g) { return g != 0; });
+                for (int64_t i = 0; i < width; ++i)
+                    if (const int64_t at = first + i - begin; at >= 0 && at < int64_t(count)) mask[size_t(at)] = any;
+            }
+        }
+        return mask;
+    }
+    bool is_only_looked_up(const std::string &path) const {
+        const Graph &train = module_.graphs.at("train");
+        bool looked_up = false;
+        for (const Node &node : train.nodes)
+            for (size_t i = 0; i < node.operands.size(); ++i) {
+                const Node &operand = train[node.operands[i]];
+                if (operand.op != Op::input || attrs<InputAttrs>(operand).name != path) continue;
+                if (node.op != Op::gather_rows || i != 0 || reads_storage(train, node.operands[1])) return false;
+                looked_up = true;
+            }
+        return looked_up;
+    }
+    static bool reads_storage(const Graph &graph, NodeId id) {
+        const Node &node = graph[id];
+        if (node.op == Op::input) return attrs<InputAttrs>(node).kind == InputKind::storage;
+        return std::any_of(node.operands.begin(), node.operands.end(), [&](NodeId operand) { return reads_storage(graph, operand); });
     }
     static std::vector<double> slice(std::vector<double>::const_iterator begin, size_t count) { return {begin, begin + int64_t(count)}; }
     /// Where a storage, "gradient:<path>" or "arena[begin:end]" begins.
