@@ -39,17 +39,19 @@ Expr lower_iota(Lowering &l, NodeId id, const Coordinates &at) {
 namespace {
 
 /// Philox4x32-10 (Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy as 1, 2, 3", SC 2011): words 0 and 1.
+/// The words are kept in 64 bits with anything above the lower 32: a vector instruction multiplies just these, and nothing is ever
+/// narrowed and widened between the rounds.
 std::pair<Expr, Expr> philox(std::array<Expr, 4> counter, Expr key0, Expr key1) {
-    auto low = [](Expr wide) { return cast<uint32_t>(wide); };
-    auto high = [](Expr wide) { return cast<uint32_t>(wide >> 32); };
+    auto constant = [](uint32_t value) { return Internal::make_const(UInt(64), int64_t(value)); };
+    auto product = [&](Expr word, uint32_t factor) { return (word & constant(0xffffffff)) * constant(factor); };
+    for (Expr &word : counter) word = cast<uint64_t>(word);
     for (int round = 0; round < 10; round++) {
-        Expr product0 = cast<uint64_t>(counter[0]) * Internal::make_const(UInt(64), int64_t(0xD2511F53));
-        Expr product1 = cast<uint64_t>(counter[2]) * Internal::make_const(UInt(64), int64_t(0xCD9E8D57));
-        counter = {high(product1) ^ counter[1] ^ key0, low(product1), high(product0) ^ counter[3] ^ key1, low(product0)};
+        Expr product0 = product(counter[0], 0xD2511F53), product1 = product(counter[2], 0xCD9E8D57);
+        counter = {(product1 >> 32) ^ counter[1] ^ cast<uint64_t>(key0), product1, (product0 >> 32) ^ counter[3] ^ cast<uint64_t>(key1), product0};
         key0 = key0 + Expr(uint32_t(0x9E3779B9));
         key1 = key1 + Expr(uint32_t(0xBB67AE85));
     }
-    return {counter[0], counter[1]};
+    return {cast<uint32_t>(counter[0]), cast<uint32_t>(counter[1])};
 }
 
 }  // namespace
