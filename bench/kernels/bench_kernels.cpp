@@ -1,4 +1,4 @@
-// Times every kernel of a model's training step on one thread, beside the peak of a loop of independent FMAs measured in the same run.
+// Times every kernel of a model's training step and of its augmentation on one thread, beside the peak of a loop of independent FMAs measured in the same run.
 //   bench_kernels MODEL [--only WORD]
 // Columns: kernel, microseconds (best of many), share of the step, GFLOP/s, % of the FMA peak, GB/s over arguments and results.
 #include "compiler/driver/compile.h"
@@ -131,17 +131,18 @@ int run(const std::string &path, const std::string &only) {
     SourceMap sources;
     Diagnostics diagnostics;
     const SourceFile &file = sources.add(path, text.str());
-    Plan plan = compile(file, sources, {}, 2, Stage::plan, diagnostics).plan;
-    std::map<int, int> calls;
+    const Compilation compiled = compile(file, sources, {}, 2, Stage::plan, diagnostics);
+    const Plan &plan = compiled.plan;
+    std::map<int, int> calls, augmenting;
     for (const Program &program : plan.programs)
-        if (program.name == "train" || program.name == "update")
-            for (const Call &call : program.calls) calls[call.kernel.index]++;
+        if (program.name == "train" || program.name == "update" || program.name == "augment")
+            for (const Call &call : program.calls) (augments(program.name) ? augmenting : calls)[call.kernel.index]++;
     Plan used;
-    std::vector<int> count;
-    for (auto [index, n] : calls) {
+    std::vector<int> count, augment_count;
+    for (int index = 0; index < int(plan.kernels.size()); index++) {
         const Kernel &kernel = plan.kernels[size_t(index)];
-        if (kernel.name.find(only) == std::string::npos) continue;
-        used.kernels.push_back(kernel), count.push_back(n);
+        if ((!calls.count(index) && !augmenting.count(index)) || kernel.name.find(only) == std::string::npos) continue;
+        used.kernels.push_back(kernel), count.push_back(calls[index]), augment_count.push_back(augmenting[index]);
     }
     KernelOptions options;
     options.target = "native";
@@ -160,12 +161,15 @@ int run(const std::string &path, const std::string &only) {
     std::filesystem::remove_all(folder);
     const double gflops = peak();
     std::vector<double> seconds;
-    double total = 0;
+    double total = 0, augment_total = 0;
     for (size_t i = 0; i < used.kernels.size(); i++) {
         seconds.push_back(time_kernel(used.kernels[i], dlsym(library, used.kernels[i].name.c_str())));
         total += seconds.back() * count[i];
+        augment_total += seconds.back() * augment_count[i];
     }
     fmt::print("FMA peak {:.1f} GFLOP/s; kernels of one step {:.3f} ms\n", gflops, total * 1e3);
+    if (augment_total > 0)
+        fmt::print("augmenting a batch of {}: {:.3f} ms, {:.1f} us a sample\n", compiled.graph.batch, augment_total * 1e3, augment_total * 1e6 / double(compiled.graph.batch));
     for (size_t i = 0; i < used.kernels.size(); i++) {
         const Kernel &kernel = used.kernels[i];
         int64_t bytes = 0;
@@ -175,8 +179,8 @@ int run(const std::string &path, const std::string &only) {
         std::string shapes;
         for (const Node &node : kernel.body.nodes)
             if (node.op == Op::input && shapes.size() < 50) shapes += to_string(node.type.shape);
-        fmt::print("{:44} {:9.1f} us x{} {:5.1f}% {:7.1f} GFLOP/s {:5.1f}% {:6.1f} GB/s  {}\n", kernel.name, seconds[i] * 1e6, count[i],
-                   100 * seconds[i] * count[i] / total, double(kernel.flops) / seconds[i] / 1e9, double(kernel.flops) / seconds[i] / 1e7 / gflops,
+        fmt::print("{:44} {:9.1f} us x{} {:5.1f}% {:7.1f} GFLOP/s {:5.1f}% {:6.1f} GB/s  {}\n", kernel.name, seconds[i] * 1e6, count[i] + augment_count[i],
+                   100 * seconds[i] * (count[i] + augment_count[i]) / (total + augment_total), double(kernel.flops) / seconds[i] / 1e9, double(kernel.flops) / seconds[i] / 1e7 / gflops,
                    double(bytes) / seconds[i] / 1e9, shapes);
     }
     return 0;

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <limits>
 
 namespace kiln {
@@ -122,7 +123,19 @@ std::string program_metadata(const Module &module, const Plan &plan) {
     Json &splits = json["splits"] = Json::array();
     for (const Split &split : module.splits) splits.push_back({{"name", split.name}, {"reader", split.reader}, {"arguments", json_of(split.arguments)}});
     Json &phases = json["phases"] = Json::array();
-    for (const Phase &phase : module.phases) phases.push_back({{"name", phase.name}, {"epochs", phase.epochs}});
+    std::map<std::string, const Buffer *> augmented;  // by column; the phases that change one agree on its type
+    for (size_t i = 0; i < module.phases.size(); ++i) {
+        Json names = Json::array();
+        if (const Program *program = program_of_phase(plan, "augment", int(i)))
+            for (const auto &[name, id] : program->outputs) {
+                names.push_back(name);
+                augmented[name] = &plan[id];
+            }
+        phases.push_back({{"name", module.phases[i].name}, {"epochs", module.phases[i].epochs}, {"augmented", names}});
+    }
+    Json &augmented_columns = json["augmented"] = Json::array();
+    for (const auto &[name, buffer] : augmented)
+        augmented_columns.push_back({{"column", name}, {"dtype", kiln::name_of(buffer->type.dtype)}, {"shape", buffer->type.shape}});
     json["samples"] = layout.samples;
     Json &train_samples = json["train_samples"] = Json::array();
     if (const Program *train = program_of_phase(plan, "train", 0))

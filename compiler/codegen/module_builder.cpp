@@ -16,7 +16,7 @@ ModuleBuilder::ModuleBuilder(const Module &module, const Plan &the_plan)
 
     byte_pointer = ir.getInt8PtrTy();
     auto *doubles = ir.getDoubleTy()->getPointerTo();
-    context_type = llvm::StructType::create(context, {byte_pointer->getPointerTo(), byte_pointer->getPointerTo(), doubles, doubles}, "KilnContext");
+    context_type = llvm::StructType::create(context, {byte_pointer->getPointerTo(), byte_pointer->getPointerTo(), doubles, doubles, byte_pointer->getPointerTo()}, "KilnContext");
     context_pointer = context_type->getPointerTo();
     make_buffers();
 }
@@ -83,6 +83,11 @@ llvm::Value *ModuleBuilder::arena_base(llvm::Value *ctx, llvm::Value *index) {
 llvm::Value *ModuleBuilder::load_column(llvm::Value *ctx, int index) {
     auto *columns = ir.CreateLoad(byte_pointer->getPointerTo(), ir.CreateStructGEP(context_type, ctx, 1), "columns");
     return ir.CreateLoad(byte_pointer, ir.CreateGEP(byte_pointer, columns, integer(index)), layout.columns[size_t(index)]);
+}
+
+llvm::Value *ModuleBuilder::load_augmented(llvm::Value *ctx, int index) {
+    auto *augmented = ir.CreateLoad(byte_pointer->getPointerTo(), ir.CreateStructGEP(context_type, ctx, 4), "augmented");
+    return ir.CreateLoad(byte_pointer, ir.CreateGEP(byte_pointer, augmented, integer(index)), layout.columns[size_t(index)]);
 }
 
 llvm::Value *ModuleBuilder::load_scalar(llvm::Value *ctx, int index) {

@@ -42,6 +42,7 @@ public:
     // The context: `context` is a KilnContext *.
     llvm::Value *arena_base(llvm::Value *context, llvm::Value *index);
     llvm::Value *load_column(llvm::Value *context, int index);
+    llvm::Value *load_augmented(llvm::Value *context, int index);
     llvm::Value *load_scalar(llvm::Value *context, int index);                    ///< double
     void store_scalar(llvm::Value *context, int index, llvm::Value *value);
     void add_to_sum(llvm::Value *context, int index, llvm::Value *value);

@@ -208,6 +208,7 @@ private:
         case Op::max_pool2d_index:
         case Op::max_pool2d_gradient:
         case Op::window_sum2d:
+        case Op::warp:
         case Op::gather_rows:
         case Op::scatter_add_rows:
         case Op::set_rows:

@@ -28,6 +28,7 @@ public:
         if (program_of_phase(m_.plan, "evaluate", 0)) functions.eval_step = eval_step();
         if (program_of_phase(m_.plan, "predict", 0)) functions.predict_step = whole_program("kiln.predict_step", "predict");
         functions.report = report();
+        functions.augment = augment();
         return functions;
     }
 
@@ -39,7 +40,7 @@ private:
         auto *function = m_.begin("kiln.bind", ir_.getVoidTy(), context_only());
         for (size_t i = 0; i < m_.plan.buffers.size(); i++) {
             const Buffer &buffer = m_.plan.buffers[i];
-            if (buffer.arena.starts_with("data:")) continue;  // set at each step
+            if (is_batch_arena(buffer.arena)) continue;  // set at each step
             auto *base = m_.arena_base(function->getArg(0), m_.integer(m_.layout.arena(buffer.arena)));
             m_.set_host_pointer(m_.buffer({int32_t(i)}), ir_.CreateGEP(ir_.getInt8Ty(), base, m_.integer(buffer.offset)));
         }
@@ -58,15 +59,21 @@ private:
         return emit_scalars(m_, graph, [&](const Node &node) { return read_context_scalar(context, node); });
     }
 
-    /// Points the buffers of data columns that the program uses at the current batch.
+    /// Points the buffers of columns that the program reads or makes at the current batch.
     void set_columns(llvm::Value *context, const Program &program) {
         std::set<BufferId> data;
-        auto collect = [&](BufferId id) { if (id.valid() && m_.plan[id].arena.starts_with("data:")) data.insert(id); };
-        for (const Call &call : program.calls) for (BufferId id : call.inputs) collect(id);
+        auto collect = [&](BufferId id) { if (id.valid() && is_batch_arena(m_.plan[id].arena)) data.insert(id); };
+        for (const Call &call : program.calls) {
+            for (BufferId id : call.inputs) collect(id);
+            for (BufferId id : call.outputs) collect(id);
+        }
         for (const auto &[name, id] : program.samples) collect(id);
         for (const auto &[name, id] : program.outputs) collect(id);
-        for (BufferId id : data)
-            m_.set_host_pointer(m_.buffer(id), m_.load_column(context, m_.layout.column(m_.plan[id].arena.substr(5))));
+        for (BufferId id : data) {
+            const std::string &arena = m_.plan[id].arena;
+            const int column = m_.layout.column(arena.substr(arena.find(':') + 1));
+            m_.set_host_pointer(m_.buffer(id), arena.starts_with("augmented:") ? m_.load_augmented(context, column) : m_.load_column(context, column));
+        }
     }
 
     void emit_calls(const Program &program, const std::vector<llvm::Value *> &scalars, size_t begin, size_t end) {
@@ -280,6 +287,28 @@ private:
         emit_whole(function, *program);
         for (const auto &[name, id] : program->samples)
             if (m_.layout.sample(name) >= 0) sum_samples(function, name, id, function->getArg(1));
+        ir_.CreateRetVoid();
+        m_.end(function);
+        return function;
+    }
+
+    /// Null if no phase augments.
+    llvm::Function *augment() {
+        std::map<const Program *, llvm::Function *> functions;
+        for (int phase = 0; phase < phases_; phase++) {
+            const Program *program = program_of_phase(m_.plan, "augment", phase);
+            if (!program || functions.count(program)) continue;
+            auto *function = functions[program] = m_.begin("kiln." + program->name + ".batch", ir_.getVoidTy(), context_only());
+            emit_whole(function, *program);
+            ir_.CreateRetVoid();
+            m_.end(function);
+        }
+        if (functions.empty()) return nullptr;
+        auto *function = m_.begin("kiln.augment", ir_.getVoidTy(), context_and_phase());
+        auto *end = llvm::BasicBlock::Create(m_.context, "end", function);
+        switch_on_phase(function, end, [&](int phase) { return program_of_phase(m_.plan, "augment", phase); },
+                        [&](int phase) { if (const Program *program = program_of_phase(m_.plan, "augment", phase)) ir_.CreateCall(functions[program], {function->getArg(0)}); });
+        ir_.SetInsertPoint(end);
         ir_.CreateRetVoid();
         m_.end(function);
         return function;

@@ -81,7 +81,7 @@ Value Elaborator::partial(const FunctionValue &function, const std::vector<std::
 Value Elaborator::call(const FunctionValue &function, std::vector<CallArgument> arguments, SourceRange range, bool piped) {
     const std::vector<ast::Param> &params = function.params();
     std::optional<Kind> kind = function.kind();
-    if (kind == Kind::model || kind == Kind::data || kind == Kind::op || kind == Kind::augment)
+    if (kind == Kind::model || kind == Kind::data || kind == Kind::op)
         return fail(DiagnosticCode::not_callable, range, {describe(Value(function))});
     // A layer without its tensor, and a schedule without its rate, wait for it.
     bool skip_first = false;
@@ -89,7 +89,7 @@ Value Elaborator::call(const FunctionValue &function, std::vector<CallArgument> 
         bool names_first = false;
         for (const CallArgument &argument : arguments) names_first |= argument.name.text == params[0].name.text;
         const Value *first = !arguments.empty() && arguments[0].name.text.empty() ? &arguments[0].value : nullptr;
-        if (kind == Kind::layer) skip_first = !names_first && !(first && first->is<TensorValue>() && !is_scalar(*first));
+        if (kind == Kind::layer || kind == Kind::augment) skip_first = !names_first && !(first && first->is<TensorValue>() && !is_scalar(*first));
         if (kind == Kind::reader) skip_first = params[0].type && params[0].type->name.text == "records" && !names_first && !(first && first->is<ReaderCall>());
         if (kind == Kind::schedule) skip_first = params[0].name.text == "rate" && !names_first;
     }
@@ -97,11 +97,18 @@ Value Elaborator::call(const FunctionValue &function, std::vector<CallArgument> 
     if (!matched) return {};
     std::vector<std::optional<Value>> &values = *matched;
 
+    if (kind == Kind::augment) {
+        for (const CallArgument &argument : arguments)
+            if (argument.value.is<ReaderCall>()) return fail(DiagnosticCode::augment_of_split, range, {function.name()});
+        if (context_ && !context_->training) return fail(DiagnosticCode::augment_in_inference, range, {function.name()});
+    }
     std::vector<std::string> missing;
     bool waits = true;
     for (size_t i = skip_first ? 1 : 0; i < params.size(); ++i) {
         if (values[i] || params[i].default_value) continue;
         // `axis = none` and the like of primitives have defaults; the rest is needed.
+        // An augmentation without the first of its tensors waits for the others, too.
+        if (kind == Kind::augment && skip_first && params[i].type && params[i].type->has_dims) continue;
         missing.push_back(params[i].name.text);
         waits &= initializer_context(params[i].name.text);
     }
@@ -126,6 +133,7 @@ Value Elaborator::call(const FunctionValue &function, std::vector<CallArgument> 
     if (!kind) return invoke(function, std::move(values), range);
     switch (*kind) {
     case Kind::function:
+    case Kind::augment:
     case Kind::layer: return invoke(function, std::move(values), range);
     case Kind::schedule: {
         Value whole = partial(function, values);
@@ -163,8 +171,7 @@ Value Elaborator::call(const FunctionValue &function, std::vector<CallArgument> 
     }
     case Kind::model:
     case Kind::data:
-    case Kind::op:
-    case Kind::augment: break;
+    case Kind::op: break;
     }
     KILN_UNREACHABLE("call of {}", function.name());
 }
@@ -177,7 +184,9 @@ bool Elaborator::complete(const FunctionValue &function, std::vector<std::option
         const ast::Param &param = params[i];
         if (param.type) {
             SourceRange place = values[i]->origin.valid() ? values[i]->origin : range;
+            per_sample_ = function.kind() == Kind::augment;
             std::optional<Value> checked = check_type(*param.type, *values[i], fmt::format("`{}` of `{}`", param.name.text, function.name()), place);
+            per_sample_ = false;
             if (!checked) {
                 ok = false;
                 checked = Value();
@@ -246,11 +255,12 @@ Value Elaborator::call_body(const FunctionValue &function, SourceRange range) {
         path_ = function.instance.empty() ? instance_path(function, range) : function.instance;
         stream_path_ = path_;
     }
-    std::optional<Value> result = execute(body);
+    std::optional<Value> result = function.kind() == Kind::augment ? execute_augment(body) : execute(body);
     Value value = result ? *result : Value(None{}, range);
     if (function.declaration && !value.poison()) {
         const std::vector<ast::TypeExpr> &results = std::get<ast::DefinitionDecl>(function.declaration->node).results;
         const TupleValue *tuple = value.get<TupleValue>();
+        per_sample_ = function.kind() == Kind::augment;
         size_t count = tuple ? tuple->items->size() : value.is<None>() ? 0 : 1;
         if (!results.empty() && count != results.size()) {
             value = fail(DiagnosticCode::wrong_result_count, function.place, {function.name(), std::to_string(results.size()), std::to_string(count)});
@@ -262,6 +272,7 @@ Value Elaborator::call_body(const FunctionValue &function, SourceRange range) {
                 if (!check_type(results[i], (*tuple->items)[i], fmt::format("result {} of `{}`", i + 1, function.name()), function.place)) value = {};
         }
     }
+    per_sample_ = false;
     path_ = outer_path;
     stream_path_ = outer_stream;
     return value;

@@ -97,6 +97,7 @@ private:
     // statements.cpp
     std::optional<Value> execute(const ast::Block &block);
     std::optional<Value> execute(const ast::Stmt &stmt);
+    std::optional<Value> execute_augment(const ast::Block &block);
     std::optional<Value> after_error() const;
     void execute_bind(const ast::BindStmt &bind, SourceRange range);
     void execute_update(const ast::UpdateStmt &update, SourceRange range);
@@ -146,9 +147,15 @@ private:
     void finish_inference(GraphContext &context);
     void layout_storages();
 
+    // augment.cpp
+    void elaborate_augmentations();
+    std::optional<std::vector<std::pair<std::string, Value>>> augmented_inputs(const FunctionValue &augmentation, SourceRange range);
+    void add_augmented(const std::string &name, const Value &value, SourceRange range);
+
     // training.cpp, optimizer.cpp, schedule.cpp
     void elaborate_training();
     TrainSettings collect_settings(const ast::Block &block, bool phase);
+    TrainSettings collect_quietly(const ast::Block &block, bool phase);
     std::vector<PhaseSettings> make_phases(const TrainSettings &train);
     std::vector<std::string> frozen_paths(const ast::Expr &list);
     std::optional<FunctionValue> optimizer_of(const PhaseSettings &phase, const Value *rate, std::vector<FunctionValue> *wrappers = nullptr);
@@ -233,6 +240,9 @@ private:
     bool parameters_asked_ = false;                           ///< the model calls parameters()
     std::vector<Storage> known_params_;                       ///< what it gives: all of the model's, if it was asked
     std::string updating_;                                    ///< the path of the parameter that an optimizer updates alone; else empty
+    std::map<std::string, int64_t> soft_labels_;              ///< inputs that are shares of so many classes while training
+    bool per_sample_ = false;                                 ///< types of tensors are written without the batch
+
     std::map<std::string, Value> clock_;                      ///< phase_step, phase_steps, progress under `then`
     std::optional<Cell> touched_;                             ///< in `update_rows`: which elements of the parameter it applies to
     std::optional<Value> gradient_;                           ///< what `grad` means here
@@ -246,6 +256,8 @@ bool has_memory(const FunctionValue &definition);
 bool has_memory(const ScheduleValue &schedule);
 /// `*` stands for any characters, `/` included.
 bool path_matches(std::string_view pattern, std::string_view path);
+/// Whether a value is an `augment` definition, perhaps with arguments.
+bool is_augmentation(const Value &value);
 /// "BatchNorm" -> "batch_norm".
 std::string snake_case(const std::string &name);
 /// The text of a type as it was written.

@@ -1,6 +1,8 @@
 // The primitives of core.model that are answered by the compiler and leave no node behind.
 #include "compiler/elaborate/elaborator.h"
 
+#include "compiler/ir/text_names.h"
+
 #include <fmt/format.h>
 
 namespace kiln {
@@ -34,6 +36,24 @@ std::optional<Value> Elaborator::call_intrinsic(const std::string &name, const s
     if (name == "length") return Value(int64_t(values[0]->get<ListValue>()->items->size()), range);
     if (name == "is_list") return Value(values[0]->is<ListValue>(), range);
     if (name == "is_int") return Value(values[0]->is<int64_t>(), range);
+    if (name == "is_number") return Value(values[0]->number(), range);
+    if (name == "is_same") {
+        const TensorValue *other = values[1]->get<TensorValue>();
+        return Value(tensor && other && tensor->context == other->context && tensor->node == other->node, range);
+    }
+    if (name == "unwarped") {
+        if (!tensor) return Value();
+        const Node &node = tensor->context->graph[tensor->node];
+        std::vector<Value> parts{*values[0], make_list({}, range), Value(None{}), Value(None{})};
+        if (node.op == Op::warp) {
+            std::vector<Value> map;
+            for (size_t i = 1; i < node.operands.size(); ++i) map.push_back(Value(TensorValue{node.operands[i], tensor->context}, range));
+            const auto &warp = attrs<WarpAttrs>(node);
+            parts = {Value(TensorValue{node.operands[0], tensor->context}, range), make_list(std::move(map), range),
+                     Value(std::string(text::name_of_enumerator(warp.fill)), range), Value(warp.value, range)};
+        }
+        return Value(TupleValue{std::make_shared<const std::vector<Value>>(std::move(parts))}, range);
+    }
     if (name == "parameters") {
         const std::string &pattern = *values[0]->get<std::string>();
         if (!context_ || path_.empty()) return fail(DiagnosticCode::storage_not_here, range, {name, "a model"});

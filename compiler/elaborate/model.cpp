@@ -171,12 +171,16 @@ Value Elaborator::model_input(const ast::Param &param, GraphContext &context) {
     }
     column.type = *type;
     module_.columns.push_back(column);
+    // Mixed labels are shares of the classes.
+    const bool soft = context.graph.name == "train" && soft_labels_.count(column.name);
+    if (soft) type = Type{DType::f32, {column.classes}};
     Type batched{type->dtype, {module_.batch}};
     batched.shape.insert(batched.shape.end(), type->shape.begin(), type->shape.end());
     context.builder.set_loc(to_loc(param.name.range));
     context.builder.set_scope("");
     NodeId node = context.input(InputKind::data, param.name.text, batched);
     if (is_float(batched.dtype)) node = context.builder.cast(node, module_.float_type);
+    if (soft) origins.push_back(param.type->range);
     origins.insert(origins.begin(), SourceRange{});
     context.origins[node.index] = origins;
     if (column.classes) context.classes[node.index] = column.classes;

@@ -34,6 +34,7 @@ Module Elaborator::run(const ast::Module &file) {
             suggest(diagnostics_->report(DiagnosticCode::unknown_define, SourceRange{file.file, 0, 0}, {name}), name, names);
         }
     if (!find_model(file)) return std::move(module_);
+    if (train_) elaborate_augmentations();
     elaborate_model();
     if (train_) {
         const auto &train = std::get<ast::TrainDecl>(train_->node);
@@ -98,7 +99,6 @@ void Elaborator::declare_file(const ast::Module &file, const std::shared_ptr<Sco
         }
         const auto &definition = std::get<ast::DefinitionDecl>(decl.node);
         if (definition.kind == ast::DefinitionDecl::Kind::op) report(DiagnosticCode::not_supported, decl.name.range, {"`op` definitions"});
-        if (definition.kind == ast::DefinitionDecl::Kind::augment) report(DiagnosticCode::not_supported, decl.name.range, {"`augment` definitions"});
         FunctionValue function;
         function.declaration = &decl;
         function.scope = scope;

@@ -50,6 +50,17 @@ void assign(std::vector<double> &field, const Value &value) {
         field.push_back(item.as_double());
     }
 }
+void assign(double &field, const Value &value) {
+    if (!value.number()) throw AttributeError{"a number known at compile time"};
+    field = value.as_double();
+}
+void assign(Fill &field, const Value &value) {
+    const std::string *name = value.get<std::string>();
+    if (name && *name == "nearest") field = Fill::nearest;
+    else if (name && *name == "constant") field = Fill::constant;
+    else if (name && *name == "reflect") field = Fill::reflect;
+    else throw AttributeError{"\"nearest\", \"constant\" or \"reflect\""};
+}
 void assign(std::string &, const Value &) { throw AttributeError{"no value"}; }
 void assign(InputKind &, const Value &) { throw AttributeError{"no value"}; }
 

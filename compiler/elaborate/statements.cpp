@@ -17,6 +17,16 @@ std::optional<Value> Elaborator::execute(const ast::Block &block) {
     return {};
 }
 
+/// The last statement of an augmentation is its result, without `return`.
+std::optional<Value> Elaborator::execute_augment(const ast::Block &block) {
+    for (const ast::StmtPtr &stmt : block) {
+        const auto *last = stmt == block.back() ? std::get_if<ast::ExprStmt>(&stmt->node) : nullptr;
+        if (last) return evaluate(*last->value);
+        if (std::optional<Value> result = execute(*stmt)) return result;
+    }
+    return {};
+}
+
 /// A wrong statement ends the call of a definition, whose result is wrong then; a model goes on, to find more.
 std::optional<Value> Elaborator::after_error() const { return frames_.empty() ? std::nullopt : std::optional<Value>(Value()); }
 

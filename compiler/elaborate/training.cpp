@@ -14,8 +14,8 @@ bool path_matches(std::string_view pattern, std::string_view path) {
 }
 
 TrainSettings Elaborator::collect_settings(const ast::Block &block, bool phase) {
-    static const std::vector<std::string> for_train = {"batch", "epochs", "optimizer", "schedule", "shuffle", "best"};
-    static const std::vector<std::string> for_phase = {"epochs", "optimizer", "schedule", "lr", "freeze"};
+    static const std::vector<std::string> for_train = {"batch", "epochs", "optimizer", "schedule", "shuffle", "best", "augment"};
+    static const std::vector<std::string> for_phase = {"epochs", "optimizer", "schedule", "lr", "freeze", "augment"};
     const std::vector<std::string> &known = phase ? for_phase : for_train;
     TrainSettings result;
     for (const ast::StmtPtr &stmt : block) {
@@ -39,16 +39,18 @@ TrainSettings Elaborator::collect_settings(const ast::Block &block, bool phase) 
     return result;
 }
 
+/// The settings of a block whose problems were, or will be, reported elsewhere.
+TrainSettings Elaborator::collect_quietly(const ast::Block &block, bool phase) {
+    Diagnostics muted, *real = diagnostics_;
+    diagnostics_ = &muted;
+    TrainSettings settings = collect_settings(block, phase);
+    diagnostics_ = real;
+    return settings;
+}
+
 void Elaborator::elaborate_training() {
     const auto &declaration = std::get<ast::TrainDecl>(train_->node);
-    TrainSettings train;
-    {
-        // Its problems were reported when the batch was looked up.
-        Diagnostics muted, *real = diagnostics_;
-        diagnostics_ = &muted;
-        train = collect_settings(declaration.body, false);
-        diagnostics_ = real;
-    }
+    TrainSettings train = collect_quietly(declaration.body, false);
     if (auto entry = train.settings.find("shuffle"); entry != train.settings.end()) {
         Value value = evaluate(*entry->second->value);
         if (const bool *flag = value.get<bool>()) module_.shuffle = *flag;

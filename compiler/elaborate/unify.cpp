@@ -57,7 +57,8 @@ std::optional<Value> Elaborator::check_type(const ast::TypeExpr &type, Value val
     }
     DType actual = type_of(*tensor).dtype;
     bool converts = is_scalar(value) && (is_float(actual) || is_integer(actual)) && dtype && *dtype != DType::boolean;
-    if (!any && actual != *dtype && !converts) return wrong("a tensor " + source_text(type.range));
+    const bool soft_label = name == "class" && is_float(actual) && tensor->context->classes.count(tensor->node.index);
+    if (!any && actual != *dtype && !converts && !soft_label) return wrong("a tensor " + source_text(type.range));
     if (name == "class") {
         auto known = tensor->context->classes.find(tensor->node.index);
         if (known == tensor->context->classes.end() || type.dims.size() != 1 || type.dims[0].ellipsis) return value;
@@ -115,7 +116,10 @@ std::string Elaborator::constant_name(const ast::Expr &expr) const {
 }
 
 bool Elaborator::unify_dims(const ast::TypeExpr &type, const TensorValue &tensor, const std::string &what, SourceRange place) {
-    const Shape &shape = type_of(tensor).shape;
+    Type own = type_of(tensor);
+    const bool batched = per_sample_ && !own.shape.empty();
+    if (batched) own.shape.erase(own.shape.begin());
+    const Shape &shape = own.shape;
     size_t fixed = 0, ellipsis = type.dims.size();
     for (size_t i = 0; i < type.dims.size(); ++i) {
         if (type.dims[i].ellipsis) ellipsis = i;
@@ -123,7 +127,7 @@ bool Elaborator::unify_dims(const ast::TypeExpr &type, const TensorValue &tensor
     }
     bool open = ellipsis < type.dims.size();
     auto mismatch = [&]() -> Diagnostic & {
-        Diagnostic &diagnostic = report(DiagnosticCode::shape_mismatch, place, {what, source_text(type.range), to_string(type_of(tensor))});
+        Diagnostic &diagnostic = report(DiagnosticCode::shape_mismatch, place, {what, source_text(type.range), to_string(own)});
         diagnostic.labels.push_back({type.range, "its type is declared here"});
         return diagnostic;
     };
@@ -133,6 +137,7 @@ bool Elaborator::unify_dims(const ast::TypeExpr &type, const TensorValue &tensor
     }
     auto origin_of = [&](size_t dim) {
         auto known = tensor.context->origins.find(tensor.node.index);
+        dim += batched;
         return known != tensor.context->origins.end() && dim < known->second.size() ? known->second[dim] : SourceRange{};
     };
     bool ok = true;

@@ -70,12 +70,15 @@ struct WindowGradAttrs {
     Ints window{1, 1}, stride{1, 1}, padding{0, 0, 0, 0}, extents{0, 0};
     KILN_FIELDS(window, stride, padding, extents)
 };
+/// What `warp` reads outside the image: the nearest pixel, a constant, or the image mirrored at its edge (edge pixels repeated).
+enum class Fill : uint8_t { nearest, constant, reflect };
+struct WarpAttrs { Fill fill = Fill::nearest; double value = 0; KILN_FIELDS(fill, value) };  ///< value: the constant
 struct RowsAttrs { int64_t rows = 0; KILN_FIELDS(rows) };
 
 #undef KILN_FIELDS
 
 using Attrs = std::variant<NoAttrs, InputAttrs, ConstantAttrs, AxisAttrs, AxesAttrs, ShapeAttrs, BroadcastAttrs, CastAttrs,
                            RandomAttrs, SliceAttrs, PadAttrs, MatmulAttrs, ConvAttrs, ConvGradAttrs, WindowAttrs,
-                           WindowGradAttrs, RowsAttrs>;
+                           WindowGradAttrs, WarpAttrs, RowsAttrs>;
 
 }  // namespace kiln

@@ -2,6 +2,8 @@
 //
 // Graphs, by name. All may be absent but `predict`; scalar-only graphs ("rules") become LLVM code, the others kernels.
 //   init          storage initial values                      reads scalar seed; stores every param, buffer, state
+//   augment       a batch as it was read -> what train reads   data inputs; `output` results by the name of the column. Labels that
+//                                                             it mixes become f32[batch, classes] there and in train
 //   train         one step: forward, loss, gradients          stores arena "gradient"'s pieces "gradient:<param path>" and
 //                                                             buffers; `loss` result. After differentiate().
 //   update        one optimizer step                          reads and stores arenas or single storages

@@ -22,6 +22,10 @@ const std::vector<const char *> &names_of(InputKind) {
     static const std::vector<const char *> names{"data", "storage", "arena", "scalar", "argument"};
     return names;
 }
+const std::vector<const char *> &names_of(Fill) {
+    static const std::vector<const char *> names{"nearest", "constant", "reflect"};
+    return names;
+}
 const std::vector<const char *> &names_of(ResultKind) {
     static const std::vector<const char *> names{"loss", "sample", "output", "store", "scalar", "value"};
     return names;
@@ -71,6 +75,8 @@ std::string value_text(int64_t value) { return std::to_string(value); }
 std::string value_text(bool value) { return value ? "true" : "false"; }
 std::string value_text(DType value) { return name_of(value); }
 std::string value_text(InputKind value) { return name_of_enumerator(value); }
+std::string value_text(Fill value) { return name_of_enumerator(value); }
+std::string value_text(double value) { return real(value); }
 std::string value_text(const std::string &value) { return quoted(value); }
 std::string value_text(const Ints &values) { return fmt::format("[{}]", fmt::join(values, ", ")); }
 std::string value_text(const std::vector<double> &values) {

@@ -11,6 +11,7 @@ namespace kiln::text {
 
 /// Names by enumerator value, in the order of the enum.
 const std::vector<const char *> &names_of(InputKind);
+const std::vector<const char *> &names_of(Fill);
 const std::vector<const char *> &names_of(ResultKind);
 const std::vector<const char *> &names_of(ScalarKind);
 const std::vector<const char *> &names_of(StorageKind);

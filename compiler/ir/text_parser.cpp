@@ -300,6 +300,8 @@ private:
     bool parse_member(bool &member) { return assign(member, boolean()); }
     bool parse_member(DType &member) { return assign(member, dtype()); }
     bool parse_member(InputKind &member) { return assign(member, enumerator<InputKind>()); }
+    bool parse_member(Fill &member) { return assign(member, enumerator<Fill>()); }
+    bool parse_member(double &member) { return assign(member, in_.real()); }
     bool parse_member(std::string &member) { return assign(member, in_.string()); }
     bool parse_member(Ints &member) { return parse_list(member, [&] { return in_.integer(); }); }
     bool parse_member(std::vector<double> &member) { return parse_list(member, [&] { return in_.real(); }); }

@@ -51,6 +51,10 @@ void parallelize_outer(Stage stage, const std::vector<Var> &axes, const Shape &e
     stage.split(fused, task, within, int(chunk), TailStrategy::GuardWithIf).parallel(task);
 }
 
+bool has_warp(const Graph &body) {
+    return std::any_of(body.nodes.begin(), body.nodes.end(), [](const Node &node) { return node.op == Op::warp; });
+}
+
 }  // namespace
 
 void schedule_loops(Lowering &l, Consumer &consumer) {
@@ -58,15 +62,23 @@ void schedule_loops(Lowering &l, Consumer &consumer) {
     if (rank == 0) return;
     const int64_t elements = element_count(consumer.shape);
     Stage stage = consumer.stage();
-    Var inner = consumer.axes.back();
     if (rank == 1 && elements >= kParallelElements) {
         Var task("task"), within("within");
-        stage.split(inner, task, within, int(kTaskElements), consumer.updates ? TailStrategy::GuardWithIf : TailStrategy::ShiftInwards).parallel(task);
+        stage.split(consumer.axes[0], task, within, int(kTaskElements), consumer.updates ? TailStrategy::GuardWithIf : TailStrategy::ShiftInwards).parallel(task);
         vectorize_inner(l, stage, within, kTaskElements, consumer.updates);
         return;
     }
-    vectorize_inner(l, stage, inner, consumer.shape.back(), consumer.updates);
-    parallelize_outer(stage, {consumer.axes.begin(), consumer.axes.end() - 1}, {consumer.shape.begin(), consumer.shape.end() - 1}, elements);
+    // Images have few channels: vectors of a warp run over the pixels of a row, or the arithmetic of a place is done for each channel.
+    std::vector<Var> axes = consumer.axes;
+    Shape shape = consumer.shape;
+    if (rank == 4 && shape.back() < l.lanes() && has_warp(l.body())) {
+        Var row("row");
+        stage.fuse(axes[3], axes[2], row);
+        axes = {axes[0], axes[1], row};
+        shape = {shape[0], shape[1], shape[2] * shape[3]};
+    }
+    vectorize_inner(l, stage, axes.back(), shape.back(), consumer.updates);
+    parallelize_outer(stage, {axes.begin(), axes.end() - 1}, {shape.begin(), shape.end() - 1}, elements);
 }
 
 ReductionPlan plan_reduction(const Lowering &l, const Shape &operand, const Ints &axes) {

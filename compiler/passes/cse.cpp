@@ -18,6 +18,7 @@ void append_key(std::string &key, int64_t value) { key.append(reinterpret_cast<c
 void append_key(std::string &key, bool value) { append_key(key, int64_t(value)); }
 void append_key(std::string &key, DType value) { append_key(key, int64_t(value)); }
 void append_key(std::string &key, InputKind value) { append_key(key, int64_t(value)); }
+void append_key(std::string &key, Fill value) { append_key(key, int64_t(value)); }
 void append_key(std::string &key, const std::string &value) {
     append_key(key, int64_t(value.size()));
     key += value;
@@ -26,13 +27,14 @@ void append_key(std::string &key, const Ints &values) {
     append_key(key, int64_t(values.size()));
     for (int64_t value : values) append_key(key, value);
 }
+void append_key(std::string &key, double value) {
+    int64_t bits;  // 0 and -0 differ, equal NaNs do not
+    std::memcpy(&bits, &value, sizeof bits);
+    append_key(key, bits);
+}
 void append_key(std::string &key, const std::vector<double> &values) {
     append_key(key, int64_t(values.size()));
-    for (double value : values) {
-        int64_t bits;  // 0 and -0 differ, equal NaNs do not
-        std::memcpy(&bits, &value, sizeof bits);
-        append_key(key, bits);
-    }
+    for (double value : values) append_key(key, value);
 }
 
 std::string key_of(const Node &node) {

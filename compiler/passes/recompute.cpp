@@ -71,6 +71,7 @@ int cost_of(Op op) {
         case Op::max_pool2d_index:
         case Op::max_pool2d_gradient:
         case Op::window_sum2d:
+        case Op::warp:
         case Op::gather_rows:
         case Op::scatter_add_rows:
         case Op::set_rows:
@@ -99,6 +100,7 @@ bool wants_stored_operands(const Graph &graph, const Node &node) {
         case Op::conv2d_input_gradient:
         case Op::conv2d_weight_gradient:
         case Op::max_pool2d_gradient:
+        case Op::warp:
         case Op::gather_rows:
         case Op::scatter_add_rows:
         case Op::set_rows:

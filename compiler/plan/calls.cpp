@@ -44,7 +44,7 @@ std::string label_of(const Node &node) { return node.scope.empty() ? info(node.o
 
 BufferId ProgramPlanner::add_buffer(Buffer buffer) {
     BufferId id{int32_t(parts_.plan.buffers.size())};
-    if (buffer.arena == "work") work_buffers_.push_back(id);
+    if (is_work_arena(buffer.arena)) work_buffers_.push_back(id);
     parts_.plan.buffers.push_back(std::move(buffer));
     return id;
 }
@@ -81,13 +81,13 @@ BufferId ProgramPlanner::buffer_of(NodeId id) {
         if (const std::optional<ByteRange> &range = input_range(id))
             buffer = shared_buffer(range->arena, range->begin, node.type, input.name);
         else
-            buffer = shared_buffer("data:" + input.name, 0, node.type, input.name);
+            buffer = shared_buffer((augments(graph_.name) ? "raw:" : "data:") + input.name, 0, node.type, input.name);
     } else {
         KILN_CHECK(is_alias(id), "%{} of graph `{}` is read before it is computed", id.index, graph_.name);
         Buffer alias = parts_.plan[buffer_of(root(id))];
         if (alias.type == node.type) return buffers_[id] = buffer_of(root(id));
         alias.type = node.type;
-        buffer = alias.arena == "work" ? add_buffer(alias) : shared_buffer(alias.arena, alias.offset, alias.type, alias.label);
+        buffer = is_work_arena(alias.arena) ? add_buffer(alias) : shared_buffer(alias.arena, alias.offset, alias.type, alias.label);
     }
     return buffers_[id] = buffer;
 }
@@ -150,11 +150,11 @@ void ProgramPlanner::make_calls() {
             int overwritten = -1;
             if (output.target) {
                 output.buffer = shared_buffer(output.target->arena, output.target->begin, node.type, label_of(node));
-                if (output.target->arena != "gradient") program_.commit = std::min(program_.commit, index);
+                if (!is_transient(*output.target)) program_.commit = std::min(program_.commit, index);
                 for (size_t i = 0; i < body.arguments.size(); ++i)
                     if (range_of(root(body.arguments[i])) == output.target) overwritten = int(i);
             } else {
-                Buffer buffer{.arena = "work", .type = node.type, .label = label_of(node)};
+                Buffer buffer{.arena = work_arena(), .type = node.type, .label = label_of(node)};
                 buffer.allocation = int(allocations_.size());
                 allocations_.push_back({node.type.bytes(), index, index, 0});
                 output.buffer = add_buffer(buffer);
@@ -180,6 +180,10 @@ void ProgramPlanner::finish_results() {
     for (size_t i = 0; i < graph_.results.size(); ++i) {
         const Result &result = graph_.results[i];
         if (result.kind == ResultKind::store) continue;
+        if (const std::optional<ByteRange> range = target_of(result)) {
+            program_.outputs[result.name] = shared_buffer(range->arena, 0, graph_[result.value].type, result.name);
+            continue;
+        }
         const bool scalar = result.kind == ResultKind::loss || result.kind == ResultKind::scalar;
         if (scalar && host_[size_t(result.value.index)]) {
             program_.scalar_results.push_back({result.kind, result.name, {}, scalar_node(result.value)});
@@ -208,7 +212,8 @@ void ProgramPlanner::finish_results() {
 }
 
 void ProgramPlanner::assign_work_arena() {
-    Arena &work = parts_.plan.arenas.front();
+    Arena &work = parts_.plan.arenas[augments(graph_.name) ? 1 : 0];
+    KILN_CHECK(work.name == work_arena(), "arena `{}` where `{}` should be", work.name, work_arena());
     work.bytes = std::max(work.bytes, assign_offsets(allocations_));
     for (BufferId id : work_buffers_) {
         Buffer &buffer = parts_.plan.buffers[size_t(id.index)];

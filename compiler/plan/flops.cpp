@@ -83,6 +83,8 @@ int64_t flops_of(const Graph &graph, const Node &node) {
             const Shape &w = node.type.shape;
             return 2 * operand(1).elements() * w[0] * w[1] * w[2];
         }
+        case Op::warp:  // three interpolations of two operations, and the coordinates
+            return 10 * elements;
         case Op::max_pool2d:
         case Op::max_pool2d_index:
         case Op::window_sum2d:

@@ -2,6 +2,7 @@
 #include "compiler/plan/program_planner.h"
 #include "compiler/support/check.h"
 
+#include <algorithm>
 #include <set>
 
 namespace kiln {
@@ -21,6 +22,7 @@ int64_t flops_of_program(const Plan &plan, std::string_view name) {
 Plan make_plan(const Module &module) {
     Plan plan;
     plan.arenas.push_back({"work", 0});
+    if (std::any_of(module.graphs.begin(), module.graphs.end(), [](const auto &graph) { return augments(graph.first); })) plan.arenas.push_back({"augment", 0});
     std::set<std::string> arenas;
     for (const Storage &storage : module.storages) arenas.insert(storage.arena);
     auto add_arena = [&](const std::string &name) {

@@ -2,8 +2,9 @@
 //
 // A kernel is a small Graph of its own (its "body"): `argument` inputs, `value` results, scalar arguments being rank-0
 // inputs. Bodies with the same text are one kernel; the text (without locations) keys the object cache.
-// A buffer is a range of one arena. The work arena is shared by all programs (train, update, evaluate, ...) of the plan;
-// within a program buffers whose lifetimes do not meet share bytes.
+// A buffer is a range of one arena. The work arena is shared by all programs (train, update, evaluate, ...) of the plan but those
+// that augment, which run beside the others and have an arena of their own; within a program buffers whose lifetimes do not meet
+// share bytes.
 #pragma once
 
 #include "compiler/ir/module.h"
@@ -27,7 +28,8 @@ struct Kernel {
 };
 
 struct Buffer {
-    std::string arena;      ///< "work", "param", "gradient", "buffer", "state.m", "constant", or "data:<column>"
+    std::string arena;      ///< "work", "param", "gradient", "buffer", "state.m", "constant", or a column of the batch:
+                            ///< "data:<column>", and for what augments it "raw:<column>" and "augmented:<column>"
     int64_t offset = 0;     ///< bytes
     Type type;
     int first_use = 0, last_use = 0;  ///< calls of its program, both included; work arena only. Results live to the end
@@ -72,7 +74,7 @@ struct Arena {
 struct Plan {
     std::vector<Kernel> kernels;
     std::vector<Buffer> buffers;
-    std::vector<Arena> arenas;       ///< "work" first
+    std::vector<Arena> arenas;       ///< "work" first, "augment" second if there are programs that augment
     std::vector<uint8_t> constants;  ///< bytes of the "constant" arena
     std::vector<Program> programs;   ///< kernels-bearing graphs
     std::map<std::string, Graph> rules;  ///< scalar-only graphs: rules.step, ...
@@ -83,6 +85,13 @@ struct Plan {
     const Kernel &operator[](KernelId id) const { return kernels[size_t(id.index)]; }
     const Buffer &operator[](BufferId id) const { return buffers[size_t(id.index)]; }
 };
+
+/// Memory of intermediate values, in which buffers have lifetimes.
+inline bool is_work_arena(std::string_view arena) { return arena == "work" || arena == "augment"; }
+/// A column of the current batch; its address comes with each call.
+inline bool is_batch_arena(std::string_view arena) { return arena.starts_with("data:") || arena.starts_with("raw:") || arena.starts_with("augmented:"); }
+/// "augment", "augment.<phase>": from the columns of a batch to those that the training step reads.
+inline bool augments(std::string_view program) { return program == "augment" || program.starts_with("augment."); }
 
 /// Plans a module whose graphs went through optimize().
 Plan make_plan(const Module &module);

@@ -75,7 +75,7 @@ std::string print(const Plan &plan) {
     out += fmt::format("{} buffers\n", plan.buffers.size());
     for (const Buffer &buffer : plan.buffers) {
         out += fmt::format("  {:12} {:>10} {:>10}  {:24}", buffer.arena, buffer.offset, buffer.type.bytes(), to_string(buffer.type));
-        if (buffer.arena == "work") out += fmt::format(" calls {}..{}", buffer.first_use, buffer.last_use);
+        if (is_work_arena(buffer.arena)) out += fmt::format(" calls {}..{}", buffer.first_use, buffer.last_use);
         out += "  " + buffer.label + "\n";
     }
     out += "\narenas\n";

@@ -21,6 +21,9 @@ struct PlanParts {
     std::map<std::pair<std::string, std::string>, BufferId> shared_buffers;  ///< storage, data, constants: (place, type)
 };
 
+/// What does not outlive the step (gradients, augmented columns) may be written before the loss was checked.
+inline bool is_transient(const ByteRange &range) { return range.arena == "gradient" || range.arena.starts_with("augmented:"); }
+
 class ProgramPlanner {
 public:
     ProgramPlanner(PlanParts &parts, const Graph &graph);
@@ -65,6 +68,9 @@ private:
     std::vector<NodeId> results_of(const Unit &unit) const;
     /// Where a value lies when it is read: as an input of the program, or stored by an earlier unit for set_rows.
     std::optional<ByteRange> range_of(NodeId id) const;
+    const char *work_arena() const { return augments(graph_.name) ? "augment" : "work"; }
+    /// Where a result is to be stored: a storage, or a column that the training step reads.
+    std::optional<ByteRange> target_of(const Result &result) const;
     const std::optional<ByteRange> &input_range(NodeId id) const { return input_ranges_[size_t(id.index)]; }
     int add_copy(NodeId source, int source_unit, std::optional<ByteRange> target, bool late);
     void demote(int unit);

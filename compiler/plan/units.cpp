@@ -11,9 +11,6 @@ namespace kiln {
 
 namespace {
 
-/// Gradients do not outlive the step, so they may be written before the loss was checked.
-bool is_transient(const ByteRange &range) { return range.arena == "gradient"; }
-
 bool is_early(const Result &result) { return result.kind != ResultKind::store || result.name.starts_with("gradient"); }
 
 }  // namespace
@@ -106,18 +103,26 @@ int ProgramPlanner::add_copy(NodeId source, int source_unit, std::optional<ByteR
     return int(units_.size()) - 1;
 }
 
+std::optional<ByteRange> ProgramPlanner::target_of(const Result &result) const {
+    const Type &type = graph_[result.value].type;
+    if (result.kind == ResultKind::store) return storage_range(parts_.module, result.name, type);
+    if (result.kind == ResultKind::output && augments(graph_.name)) return ByteRange{"augmented:" + result.name, 0, type.bytes()};
+    return std::nullopt;
+}
+
 void ProgramPlanner::make_copies_and_targets() {
     std::vector<ByteRange> written;
     for (size_t i = 0; i < graph_.results.size(); ++i) {
         const Result &result = graph_.results[i];
         const NodeId source = root(result.value);
         const int unit = unit_of_[size_t(source.index)];
-        if (result.kind != ResultKind::store) {
+        const std::optional<ByteRange> target = target_of(result);
+        if (!target) {
             const bool scalar = result.kind == ResultKind::loss || result.kind == ResultKind::scalar;
             if (unit < 0 && !(scalar && host_[size_t(result.value.index)])) result_copies_[int(i)] = add_copy(source, -1, std::nullopt, false);
             continue;
         }
-        const ByteRange range = storage_range(parts_.module, result.name, graph_[result.value].type);
+        const ByteRange &range = *target;
         for (const ByteRange &other : written) KILN_CHECK(!other.overlaps(range), "graph `{}` stores \"{}\" twice", graph_.name, result.name);
         written.push_back(range);
         if (input_range(source) == range) continue;  // keeps its value

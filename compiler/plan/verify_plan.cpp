@@ -34,11 +34,11 @@ private:
     }
 
     void check_bounds(const Buffer &buffer) {
-        if (buffer.arena.starts_with("data:")) return;
+        if (is_batch_arena(buffer.arena)) return;
         for (const Arena &arena : plan_.arenas)
             if (arena.name == buffer.arena) {
                 if (buffer.offset < 0 || buffer.offset + buffer.type.bytes() > arena.bytes) fail("buffer `{}` leaves arena {}", buffer.label, arena.name);
-                if (buffer.arena == "work" && buffer.offset % 64 != 0) fail("buffer `{}` is not aligned", buffer.label);
+                if (is_work_arena(buffer.arena) && buffer.offset % 64 != 0) fail("buffer `{}` is not aligned", buffer.label);
                 return;
             }
         fail("buffer `{}` is in arena {}, which does not exist", buffer.label, buffer.arena);
@@ -58,17 +58,17 @@ private:
                 const Buffer &buffer = plan_[id];
                 if (buffer.allocation >= 0 && !written.count(buffer.allocation))
                     fail("{} call {} reads `{}` before it is written", program.name, index, buffer.label);
-                if (buffer.arena == "work" && (index < buffer.first_use || index > buffer.last_use))
+                if (is_work_arena(buffer.arena) && (index < buffer.first_use || index > buffer.last_use))
                     fail("{} call {} uses `{}` outside its lifetime", program.name, index, buffer.label);
             }
             for (size_t i = 0; i < call.outputs.size(); ++i) {
                 const Buffer &output = plan_[call.outputs[i]];
                 used.insert(call.outputs[i]);
-                if (output.arena == "constant" || output.arena.starts_with("data:")) fail("{} call {} writes {}", program.name, index, output.arena);
+                if (output.arena == "constant" || output.arena.starts_with("data:") || output.arena.starts_with("raw:")) fail("{} call {} writes {}", program.name, index, output.arena);
                 if (output.allocation >= 0) {
                     written.insert(output.allocation);
                 } else {
-                    if (index < program.commit && output.arena != "gradient")
+                    if (index < program.commit && output.arena != "gradient" && !output.arena.starts_with("augmented:"))
                         fail("{} call {} writes `{}` before the commit", program.name, index, output.label);
                     const bool again = kernel.family == "set_rows" && kernel.in_place[i] >= 0;  // on what the table's kernel stored
                     for (BufferId other : stored)
@@ -89,7 +89,7 @@ private:
         for (auto a = used.begin(); a != used.end(); ++a)
             for (auto b = std::next(a); b != used.end(); ++b) {
                 const Buffer &x = plan_[*a], &y = plan_[*b];
-                if (x.arena == "work" && x.allocation != y.allocation && overlap(x, y) && x.first_use <= y.last_use && y.first_use <= x.last_use)
+                if (is_work_arena(x.arena) && x.allocation != y.allocation && overlap(x, y) && x.first_use <= y.last_use && y.first_use <= x.last_use)
                     fail("{}: `{}` and `{}` are live together and overlap", program.name, x.label, y.label);
             }
     }

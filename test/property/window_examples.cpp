@@ -33,6 +33,18 @@ void add_window_and_row_examples(ExampleList &list) {
         list.add(Op::window_sum2d, each.label, {list.uniform(each.image)}, a);
     }
 
+    struct Image { const char *label; Shape shape; double turn, offset; };
+    const std::vector<Image> images{{"a little", {2, 5, 6, 3}, 0.2, 0.8}, {"far outside", {2, 4, 3, 2}, 1.5, 9}, {"one pixel", {1, 1, 1, 1}, 2, 3},
+                                    {"a row", {1, 1, 9, 1}, 1, 4}, {"many channels", {1, 3, 4, 17}, 1, 2}, {"wide", {1, 4, 35, 3}, 0.5, 5}};
+    for (const Image &each : images)
+        for (Fill fill : {Fill::nearest, Fill::constant, Fill::reflect}) {
+            const Shape samples{each.shape[0]};
+            const ExampleInput straight = list.uniform(samples, 1 - each.turn, 1 + each.turn), across = list.uniform(samples, -each.turn, each.turn);
+            const ExampleInput offset = list.uniform(samples, -each.offset, each.offset);
+            list.add(Op::warp, std::string(each.label) + (fill == Fill::nearest ? ", nearest" : fill == Fill::constant ? ", constant" : ", reflect"),
+                     {list.uniform(each.shape, 1, 3), straight, across, offset, across, straight, offset}, WarpAttrs{fill, fill == Fill::constant ? 0.75 : 0});
+        }
+
     struct Rows { const char *label; Shape table, index; };
     const std::vector<Rows> rows{{"one row", {1, 1}, {1}}, {"vectors", {5, 3}, {7}}, {"wide", {6, 33}, {4}}, {"scalars", {9}, {2, 3}},
                                  {"one index", {5, 3}, {}}, {"a matrix of indices", {4, 5}, {3, 2}}, {"rows of matrices", {3, 2, 5}, {4}}};

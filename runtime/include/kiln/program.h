@@ -14,7 +14,7 @@
 extern "C" {
 #endif
 
-enum { KILN_ABI_VERSION = 1 };
+enum { KILN_ABI_VERSION = 2 };
 
 /* What the generated functions work on; owned by the runtime. The four tables stay where they are for the life of the
  * program, and so do the arenas; entries of `columns` change from step to step. */
@@ -23,6 +23,7 @@ typedef struct KilnContext {
     const void **columns;  /* the current batch, by index in metadata.columns: [batch, ..], 64-byte aligned */
     double *scalars;       /* by index in metadata.scalars; integers (seed, step) are exact below 2^53 */
     double *sums;          /* by index in metadata.samples: sums over samples, added to by train_step and eval_step */
+    void **augmented;      /* where `augment` writes, by index in metadata.columns: as `columns`; read by `augment` alone */
 } KilnContext;
 
 enum { KILN_STEP_OK = 0, KILN_STEP_NOT_FINITE = 1 };
@@ -52,6 +53,10 @@ typedef struct KilnProgram {
     void (*predict_step)(KilnContext *);
     /* means[i] -> reported[i], both by index in metadata.samples (a square root for rmse, else the same value). Null: the same. */
     void (*report)(const double *means, double *reported);
+    /* Reads the current batch and writes the columns of metadata.phases[phase].augmented, which train_step is given instead. May run on
+     * another thread beside the other functions, with a context of its own: it uses `columns`, `augmented` and `scalars` (seed, step, epoch,
+     * progress, .. of the step that the batch is for, and hypers), and the arena "augment". Null if no phase augments. */
+    void (*augment)(KilnContext *, int32_t phase);
 } KilnProgram;
 /* A program without training has null train_step, step_rule and epoch_end, and no phases; one without loss and metrics a null
  * eval_step. init may be null if there is no storage. */
@@ -69,7 +74,9 @@ typedef struct KilnProgram {
  *   "storages": [{"path": "Digits/conv/W", "kind": "param" | "buffer" | "state", "dtype": "f32", "shape": [..],
  *                 "arena": 1, "offset": 0}],                                                      offset in bytes
  *   "splits":   [{"name": "train", "reader": "idx", "arguments": {"images": {"path": "train-images-idx3-ubyte"}, ...}}],
- *   "phases":   [{"name": "main", "epochs": 4}],
+ *   "phases":   [{"name": "main", "epochs": 4, "augmented": ["image"]}],
+ *   "augmented": [{"column": "image", "dtype": "f32", "shape": [64, 28, 28, 1]}],   as train_step reads them: a label that is mixed
+ *                                                                 is f32[batch, classes], shares of the classes
  *   "samples":  ["loss", "accuracy"],
  *   "train_samples": ["loss"],                                    those that train_step adds to sums; absent: all of them
  *   "metrics":  [{"name": "accuracy", "higher_is_better": true}], "best_metric": "accuracy",

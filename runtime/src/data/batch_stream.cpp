@@ -21,21 +21,29 @@ size_t slot_count(const std::vector<Column> &columns, int64_t batch) {
 }  // namespace
 
 BatchStream::BatchStream(const Dataset &dataset, const std::vector<Column> &columns, int64_t batch, std::vector<int64_t> order,
-                         Range range)
+                         Range range, BatchTransform transform)
     : dataset_(dataset),
       columns_(columns),
       batch_(batch),
       order_(std::move(order)),
       range_(range),
       threads_(team_size()),
+      transform_(std::move(transform)),
       slots_(slot_count(columns, batch)),
       filled_(range.first),
       taken_(range.first),
       released_(range.first) {
+    transform_.bytes.resize(columns.size());
+    for (size_t c = 0; c < columns.size(); ++c)
+        untransformed_.emplace_back(size_t(transform_.bytes[c] ? batch * columns[c].bytes() : 0));
     for (Slot &slot : slots_)
-        for (const Column &column : columns) {
-            slot.memory.emplace_back(size_t(batch * column.bytes()));
-            slot.batch.columns.push_back(slot.memory.back().data());
+        for (size_t c = 0; c < columns.size(); ++c) {
+            const int64_t made = transform_.bytes[c];
+            slot.memory.emplace_back(size_t(made ? made : batch * columns[c].bytes()));
+            uint8_t *memory = slot.memory.back().data();
+            slot.batch.columns.push_back(memory);
+            slot.raw.push_back(made ? untransformed_[c].data() : memory);
+            slot.made.push_back(made ? memory : nullptr);
         }
     sigset_t all, before;
     sigfillset(&all);
@@ -68,6 +76,7 @@ const Batch *BatchStream::next() {
 }
 
 void BatchStream::produce() {
+    flush_denormals();
     for (int64_t number = range_.first; number < range_.end; ++number) {
         {
             std::unique_lock lock(mutex_);
@@ -94,7 +103,7 @@ void BatchStream::fill(Slot &slot, int64_t number) const {
     slot.batch.valid = std::min(batch_, dataset_.records - first);
     auto read = [&](size_t row) {
         std::vector<uint8_t *> rows(columns_.size());
-        for (size_t c = 0; c < columns_.size(); ++c) rows[c] = slot.memory[c].data() + int64_t(row) * columns_[c].bytes();
+        for (size_t c = 0; c < columns_.size(); ++c) rows[c] = slot.raw[c] + int64_t(row) * columns_[c].bytes();
         int64_t record = first + int64_t(row);
         dataset_.read(order_.empty() ? record : order_[size_t(record)], rows.data());
     };
@@ -104,8 +113,9 @@ void BatchStream::fill(Slot &slot, int64_t number) const {
     for (int64_t row = slot.batch.valid; row < batch_; ++row)
         for (size_t c = 0; c < columns_.size(); ++c) {
             int64_t bytes = columns_[c].bytes();
-            std::memcpy(slot.memory[c].data() + row * bytes, slot.memory[c].data(), size_t(bytes));
+            std::memcpy(slot.raw[c] + row * bytes, slot.raw[c], size_t(bytes));
         }
+    if (transform_.run) transform_.run(number, {slot.raw.begin(), slot.raw.end()}, slot.made);
 }
 
 }  // namespace kiln::runtime

@@ -11,6 +11,7 @@
 
 #include <condition_variable>
 #include <exception>
+#include <functional>
 #include <mutex>
 #include <optional>
 #include <thread>
@@ -23,14 +24,20 @@ struct Batch {
     int64_t valid = 0;
 };
 
+/// What the background thread does to a batch after reading it: it makes some columns anew.
+struct BatchTransform {
+    std::vector<int64_t> bytes;  ///< by column: of a batch of the column it makes; 0: the column stays as it was read
+    std::function<void(int64_t batch, const std::vector<const void *> &raw, const std::vector<void *> &made)> run;
+};
+
 class BatchStream {
 public:
     struct Range {
         int64_t first = 0, end = 0;  ///< batches
     };
-    /// `order` empty: file order. Refers to dataset and columns, which must outlive it.
+    /// `order` empty: file order. Refers to dataset and columns, which must outlive it. `transform.run` null: batches as they are read.
     BatchStream(const Dataset &dataset, const std::vector<Column> &columns, int64_t batch, std::vector<int64_t> order,
-                Range range);
+                Range range, BatchTransform transform = {});
     ~BatchStream();
 
     /// The next batch, null at the end. It stays valid until the following call.
@@ -39,6 +46,8 @@ public:
 private:
     struct Slot {
         std::vector<Memory> memory;
+        std::vector<uint8_t *> raw;  ///< by column: where it is read to
+        std::vector<void *> made;    ///< by column: where the transform writes, or null
         Batch batch;
         std::exception_ptr error;
     };
@@ -51,6 +60,8 @@ private:
     std::vector<int64_t> order_;
     Range range_;
     int threads_;  ///< that read a batch of a concurrent dataset
+    BatchTransform transform_;
+    std::vector<Memory> untransformed_;  ///< what the transform reads and nobody else
     std::vector<Slot> slots_;
     std::mutex mutex_;
     std::condition_variable can_fill_, can_take_;

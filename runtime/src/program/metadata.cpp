@@ -142,7 +142,23 @@ Metadata read(const Json &root) {
             split.arguments = arguments_from(*arguments);
         m.splits.push_back(std::move(split));
     });
-    each(root, "phases", [&](const Json &j) { m.phases.push_back({j.at("name"), j.at("epochs")}); });
+    auto column_named = [&](const std::string &name) {
+        for (size_t i = 0; i < m.columns.size(); ++i)
+            if (m.columns[i].name == name) return i;
+        fail(ExitCode::internal, "metadata: %s is augmented and is no column", name.c_str());
+    };
+    m.augmented.resize(m.columns.size());
+    each(root, "augmented", [&](const Json &j) {
+        m.augmented[column_named(j.at("column"))] = Augmented{dtype_from(j.at("dtype")), j.at("shape")};
+    });
+    each(root, "phases", [&](const Json &j) {
+        Phase phase{j.at("name"), j.at("epochs"), {}};
+        each(j, "augmented", [&](const Json &name) {
+            phase.augmented.push_back(column_named(name));
+            if (!m.augmented[phase.augmented.back()]) fail(ExitCode::internal, "metadata: an augmented column has no type");
+        });
+        m.phases.push_back(std::move(phase));
+    });
     each(root, "samples", [&](const Json &j) { m.samples.push_back(j); });
     m.in_training.assign(m.samples.size(), !root.contains("train_samples"));
     each(root, "train_samples", [&](const Json &j) {

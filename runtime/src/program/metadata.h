@@ -90,6 +90,14 @@ struct Split {
 struct Phase {
     std::string name;
     int64_t epochs = 1;
+    std::vector<size_t> augmented;  ///< columns that `augment` makes anew in this phase
+};
+
+/// A column as the training step reads it after `augment`.
+struct Augmented {
+    DType dtype = DType::f32;
+    std::vector<int64_t> shape;  ///< [batch, ..]
+    int64_t bytes() const { return element_count(shape) * size_of(dtype); }
 };
 
 struct Metric {
@@ -122,6 +130,7 @@ struct Metadata {
     std::vector<Storage> storages;
     std::vector<Split> splits;
     std::vector<Phase> phases;
+    std::vector<std::optional<Augmented>> augmented;  ///< by column; none: no phase augments it
     std::vector<std::string> samples;
     std::vector<bool> in_training;  ///< by index in samples: train_step adds to it
     std::vector<Metric> metrics;

@@ -5,6 +5,7 @@
 #include "data/shuffle.h"
 #include "support/file.h"
 #include "support/text.h"
+#include "train/augmenter.h"
 #include "train/evaluate.h"
 #include "train/metrics_log.h"
 #include "train/progress.h"
@@ -39,7 +40,8 @@ private:
     enum class Outcome { done, stopped };
     Outcome run_epoch();
     Outcome run_steps();
-    void set_step_scalars();
+    StepClock clock() const;
+    BatchTransform augmentation(Augmenter &augmenter) const;
     void step(const Batch &batch);
     void close_epoch();
     void note_best(const std::vector<double> &values, int64_t epoch);
@@ -168,7 +170,8 @@ Trainer::Outcome Trainer::run_epoch() {
 Trainer::Outcome Trainer::run_steps() {
     auto order = metadata_.shuffle ? shuffled_order(training_.records, manifest_.seed, uint64_t(position().epoch))
                                    : std::vector<int64_t>{};
-    BatchStream stream(training_, metadata_.columns, metadata_.batch, std::move(order), {position().batch, batches_});
+    Augmenter augmenter(state_, position().phase);
+    BatchStream stream(training_, metadata_.columns, metadata_.batch, std::move(order), {position().batch, batches_}, augmentation(augmenter));
     while (const Batch *batch = stream.next()) {
         step(*batch);
         if (stop_signal()) return Outcome::stopped;
@@ -178,21 +181,34 @@ Trainer::Outcome Trainer::run_steps() {
     return Outcome::done;
 }
 
-void Trainer::set_step_scalars() {
-    int64_t phase_steps = manifest_.epochs[size_t(position().phase)] * batches_;
-    int64_t phase_step = position().epoch_in_phase * batches_ + position().batch;
-    state_.set("seed", double(manifest_.seed));
-    state_.set("step", double(position().step + 1));
-    state_.set("epoch", double(position().epoch));
-    state_.set("progress", double(phase_step) / double(phase_steps));
-    state_.set("steps_per_epoch", double(batches_));
-    state_.set("phase_step", double(phase_step));
-    state_.set("phase_steps", double(phase_steps));
-    state_.set("phase", double(position().phase));
+StepClock Trainer::clock() const {
+    return {.seed = int64_t(manifest_.seed),
+            .step = position().step + 1,
+            .epoch = position().epoch,
+            .phase = position().phase,
+            .steps_per_epoch = batches_,
+            .phase_step = position().epoch_in_phase * batches_ + position().batch,
+            .phase_steps = manifest_.epochs[size_t(position().phase)] * batches_};
+}
+
+/// Runs on the background thread, so it knows the position that the epoch, or the rest of it, began at.
+BatchTransform Trainer::augmentation(Augmenter &augmenter) const {
+    if (augmenter.columns().empty()) return {};
+    BatchTransform transform;
+    transform.bytes.resize(metadata_.columns.size());
+    for (size_t column : augmenter.columns()) transform.bytes[column] = augmenter.bytes(column);
+    transform.run = [&augmenter, first = position().batch, start = clock()](
+                        int64_t batch, const std::vector<const void *> &raw, const std::vector<void *> &made) {
+        StepClock now = start;
+        now.step += batch - first;
+        now.phase_step += batch - first;
+        augmenter.run(now, raw, made);
+    };
+    return transform;
 }
 
 void Trainer::step(const Batch &batch) {
-    set_step_scalars();
+    clock().write(metadata_, state_.scalars());
     state_.set_columns(batch.columns);
     if (int32_t result = state_.program.train_step(state_.context(), int32_t(position().phase)); result != KILN_STEP_OK) {
         std::string where =

@@ -52,9 +52,11 @@ TEST(ShapeRules, AnswerForAnyAttributesAndOperands) {
         if constexpr (std::is_same_v<Member, Ints>) member = list(5);
         else if constexpr (std::is_same_v<Member, std::vector<double>>) member = {double(number()), 0.5};
         else if constexpr (std::is_same_v<Member, int64_t>) member = number();
+        else if constexpr (std::is_same_v<Member, double>) member = double(number());
         else if constexpr (std::is_same_v<Member, bool>) member = number() % 2 == 0;
         else if constexpr (std::is_same_v<Member, DType>) member = dtype();
         else if constexpr (std::is_same_v<Member, InputKind>) member = InputKind::scalar;
+        else if constexpr (std::is_same_v<Member, Fill>) member = Fill(pick({0, 1, 2}));
         else static_assert(std::is_same_v<Member, std::string>);
     };
     int accepted = 0;
@@ -155,6 +157,10 @@ TEST(ShapeRules, WindowsAndRows) {
     EXPECT_EQ(refusal(Op::window_sum2d, {f32({1, 4, 4, 1})}, WindowAttrs{{5, 2}, {1, 1}, {0, 0, 0, 0}}), "the window [5, 2] does not fit into the image [1, 4, 4, 1]");
     EXPECT_EQ(refusal(Op::max_pool2d_gradient, {f32({1, 2, 2, 1}), i32({1, 2, 3, 1})}, WindowGradAttrs{{2, 2}, {2, 2}, {0, 0, 0, 0}, {4, 4}}),
               "the index of f32[1, 2, 2, 1] must be i32[1, 2, 2, 1], not i32[1, 2, 3, 1]");
+    EXPECT_EQ(accepted(Op::warp, std::vector<Type>{f32({2, 5, 6, 3}), f32({2}), f32({2}), f32({2}), f32({2}), f32({2}), f32({2})}, WarpAttrs{}), "f32[2, 5, 6, 3]");
+    EXPECT_EQ(refusal(Op::warp, std::vector<Type>{f32({2, 5, 6, 3}), f32({2}), f32({3}), f32({2}), f32({2}), f32({2}), f32({2})}, WarpAttrs{}),
+              "`b` of the map of f32[2, 5, 6, 3] is f32[2], not f32[3]");
+    EXPECT_EQ(refusal(Op::warp, std::vector<Type>(7, f32({2, 5, 6})), WarpAttrs{}), "takes images [N,H,W,C], not f32[2, 5, 6]");
     EXPECT_EQ(accepted(Op::gather_rows, {f32({9, 4}), i32({2, 3})}), "f32[2, 3, 4]");
     EXPECT_EQ(refusal(Op::gather_rows, {f32({9, 4}), f32({2, 3})}), "the index must be i32, not f32[2, 3]");
     EXPECT_EQ(accepted(Op::scatter_add_rows, {f32({2, 3, 4}), i32({2, 3})}, RowsAttrs{9}), "f32[9, 4]");

@@ -171,7 +171,7 @@ KilnProgram fake_program(const std::string &metadata) {
     size_t at = metadata.find("\"classes\": ", metadata.find("\"label\""));
     constants[0] = uint8_t(std::stoi(metadata.substr(at + 11)));
     return {KILN_ABI_VERSION, metadata.c_str(), constants, nullptr, init,  train_step,
-            step_rule,        epoch_end,        eval_step, forward, report};
+            step_rule,        epoch_end,        eval_step, forward, report,     nullptr};
 }
 
 }  // namespace kiln::runtime::testing

@@ -1,0 +1,138 @@
+// Augmentations: `augment = ..` of the `train` block or of a phase becomes a graph from the columns of a batch to those that
+// the training step reads instead. It runs ahead of the step and is walked before the model, because an augmentation that mixes
+// labels makes them soft: the model is then trained on f32[batch, classes] where inference has i32[batch].
+#include "compiler/elaborate/elaborator.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace kiln {
+
+namespace {
+
+using Kind = ast::DefinitionDecl::Kind;
+
+/// The label as a row of shares: 1 for its class.
+NodeId one_hot(Builder &builder, NodeId label, int64_t classes) {
+    Type whole{DType::i32, {builder.type(label).shape[0], classes}};
+    NodeId own = builder.append(Op::broadcast, {label}, BroadcastAttrs{whole.shape, {0}});
+    return builder.cast(builder.append(Op::equal, {builder.iota(1, whole), own}), DType::f32);
+}
+
+}  // namespace
+
+bool is_augmentation(const Value &value) {
+    const FunctionValue *function = value.get<FunctionValue>();
+    return function && function->kind() == Kind::augment;
+}
+
+/// Calls the augmentation with the model's inputs of its tensors' names; what it returns for each, in order.
+std::optional<std::vector<std::pair<std::string, Value>>> Elaborator::augmented_inputs(const FunctionValue &augmentation, SourceRange range) {
+    const auto &inputs = std::get<ast::DefinitionDecl>(model_->node).params;
+    std::vector<CallArgument> arguments;
+    std::vector<std::string> names;
+    for (const ast::Param &param : augmentation.params()) {
+        if (!param.type || !param.type->has_dims || augmentation.bound->count(param.name.text)) continue;
+        auto input = std::find_if(inputs.begin(), inputs.end(), [&](const ast::Param &p) { return p.name.text == param.name.text; });
+        if (input == inputs.end()) {
+            std::vector<std::string> known;
+            for (const ast::Param &p : inputs) known.push_back(p.name.text);
+            Diagnostic &diagnostic = report(DiagnosticCode::augment_without_input, range, {augmentation.name(), param.name.text, module_.name});
+            diagnostic.labels.push_back({param.name.range, "the tensors it augments are inputs of the model, by name"});
+            suggest(diagnostic, param.name.text, known);
+            return {};
+        }
+        names.push_back(param.name.text);
+        arguments.push_back({ast::Name{param.name.text, range}, model_input(*input, *context_), range});
+    }
+    Value result = call(augmentation, std::move(arguments), range, true);
+    if (result.poison()) return {};
+    std::vector<Value> values{result};
+    if (const TupleValue *tuple = result.get<TupleValue>()) values = *tuple->items;
+    if (values.size() != names.size() || names.empty()) {
+        report(DiagnosticCode::augment_result, range, {augmentation.name(), fmt::format("a value for each of its {} tensors", names.size()), fmt::format("{}", values.size())});
+        return {};
+    }
+    std::vector<std::pair<std::string, Value>> augmented;
+    for (size_t i = 0; i < names.size(); ++i) augmented.push_back({names[i], values[i]});
+    return augmented;
+}
+
+/// The results of the graph: what the augmentation changed. Labels that became shares of the classes are noted.
+void Elaborator::add_augmented(const std::string &name, const Value &value, SourceRange range) {
+    GraphContext &context = *context_;
+    const Column &column = *std::find_if(module_.columns.begin(), module_.columns.end(), [&](const Column &c) { return c.name == name; });
+    Type expected{column.type.dtype, {module_.batch}};
+    expected.shape.insert(expected.shape.end(), column.type.shape.begin(), column.type.shape.end());
+    const TensorValue *tensor = value.get<TensorValue>();
+    const Type soft{module_.float_type, {module_.batch, column.classes}};
+    bool fits = tensor && tensor->context == &context && type_of(*tensor).shape == expected.shape && is_float(type_of(*tensor).dtype) == is_float(expected.dtype);
+    if (column.classes && tensor && type_of(*tensor) == soft) {
+        soft_labels_[name] = column.classes;
+        expected = Type{DType::f32, soft.shape};
+    } else if (!fits) {
+        report(DiagnosticCode::augment_result, range, {name, "a tensor " + to_string(expected), describe(value)});
+        return;
+    }
+    Value stored = build({value}, range, [&](GraphContext &c) { return c.builder.cast(tensor->node, expected.dtype); });
+    NodeId node = stored.get<TensorValue>()->node;
+    if (context.graph[node].op != Op::input) context.graph.results.push_back({ResultKind::output, name, node});
+}
+
+void Elaborator::elaborate_augmentations() {
+    TrainSettings train = collect_quietly(std::get<ast::TrainDecl>(train_->node).body, false);
+    std::vector<const ast::BindStmt *> settings;
+    auto setting_of = [](const TrainSettings &of) { return of.settings.count("augment") ? of.settings.at("augment") : nullptr; };
+    for (const ast::HookStmt *phase : train.phases) {
+        const ast::BindStmt *own = setting_of(collect_quietly(phase->body, true));
+        settings.push_back(own ? own : setting_of(train));
+    }
+    if (train.phases.empty()) settings.push_back(setting_of(train));
+
+    std::map<const ast::BindStmt *, std::unique_ptr<GraphContext>> contexts;
+    for (const ast::BindStmt *setting : settings) {
+        if (!setting || contexts.count(setting)) continue;
+        const ast::Expr &expr = *setting->value;
+        GraphContext &context = *(contexts[setting] = std::make_unique<GraphContext>("augment"));
+        context.training = true;
+        stream_path_ = "augment";
+        in_context(context, [&] {
+            Value value = evaluate(expr);
+            if (value.poison() || value.is<None>()) return;
+            if (is_augmentation(value) && !value.get<FunctionValue>()->bound) value = partial(*value.get<FunctionValue>(), std::vector<std::optional<Value>>(value.get<FunctionValue>()->params().size()));
+            if (!is_augmentation(value)) {
+                report(DiagnosticCode::wrong_type, expr.range, {"`augment`", "an augmentation or none", describe(value)});
+                return;
+            }
+            if (auto augmented = augmented_inputs(*value.get<FunctionValue>(), expr.range))
+                for (const auto &[name, result] : *augmented) add_augmented(name, result, expr.range);
+        });
+        stream_path_.clear();
+        module_.columns.clear();
+    }
+    if (diagnostics_->has_errors()) return;
+
+    const bool same = std::all_of(settings.begin(), settings.end(), [&](const ast::BindStmt *s) { return s == settings[0]; });
+    for (size_t phase = 0; phase < settings.size() && (phase == 0 || !same); ++phase) {
+        std::string name = same ? "augment" : fmt::format("augment.{}", phase);
+        GraphContext plain(name);
+        GraphContext &context = settings[phase] ? *contexts.at(settings[phase]) : plain;
+        Graph graph = context.finish();
+        graph.name = name;
+        for (const auto &[label, classes] : soft_labels_) {
+            const std::string &name_of_label = label;
+            auto known = std::find_if(graph.results.begin(), graph.results.end(), [&](const Result &r) { return r.name == name_of_label; });
+            if (known != graph.results.end() && is_float(graph[known->value].type.dtype)) continue;
+            // The step reads shares in every phase.
+            Builder builder(graph);
+            NodeId hard = known != graph.results.end() ? known->value : builder.input(InputKind::data, label, Type{DType::i32, {module_.batch}});
+            NodeId shares = one_hot(builder, hard, classes);
+            if (known != graph.results.end()) known->value = shares;
+            else graph.results.push_back({ResultKind::output, label, shares});
+        }
+        if (!graph.results.empty()) module_.graphs[name] = prune(graph);
+    }
+}
+
+}  // namespace kiln
