@@ -45,7 +45,9 @@ public:
             scalars_["phase_step"] = double(step);
             scalars_["progress"] = double(step) / double(steps_);
             execute("rules.step");
+            execute("augment");
             execute("train");
+            augmented_.clear();
             epoch_loss += scalars_["loss"] / double(steps_);
             execute("update");
         }
@@ -107,6 +109,7 @@ private:
         for (size_t i = 0; i < results.size(); ++i) {
             const Result &result = graph.results[i];
             if (result.kind == ResultKind::scalar || result.kind == ResultKind::loss) scalars_[result.name] = results[i].values[0];
+            if (result.kind == ResultKind::output && name == "augment") augmented_[result.name] = results[i].values;
             if (result.kind == ResultKind::store) std::copy(results[i].values.begin(), results[i].values.end(), place(result.name));
         }
     }
@@ -115,7 +118,9 @@ private:
         const size_t count = size_t(node.type.elements());
         switch (kind) {
         case InputKind::scalar: return {node.type, {scalars_.at(name)}};
-        case InputKind::data: return {node.type, slice(data_.at(name).begin() + batch_ * int64_t(count), count)};
+        case InputKind::data:
+            if (auto made = augmented_.find(name); made != augmented_.end()) return {node.type, made->second};
+            return {node.type, slice(data_.at(name).begin() + batch_ * int64_t(count), count)};
         case InputKind::storage:
         case InputKind::arena:
             if (name.starts_with("touched")) return {node.type, touched(name, count)};
@@ -175,6 +180,7 @@ private:
     int64_t steps_, batch_ = 0;
     std::map<std::string, double> scalars_;
     std::map<std::string, std::vector<double>> arenas_, data_;
+    std::map<std::string, std::vector<double>> augmented_;  ///< columns of this step that `augment` made
 };
 
 }  // namespace
