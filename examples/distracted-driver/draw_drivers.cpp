@@ -1,5 +1,6 @@
-// draw-drivers: photograph-like pictures of drivers who drive, telephone, drink, .. in the layout of the State Farm set, so that the example
-// needs no download: train/c0 .. c9, validation/c0 .. c9 with other drivers, unlabelled/ with still others, and drivers.csv.
+// draw-drivers: photograph-like pictures of drivers who drive, telephone, drink, .. in the layout of the State Farm set, so that
+// the example needs no download: train/c0 .. c9, validation/c0 .. c9 with other drivers, unlabelled/ with still others, and
+// drivers.csv.
 #include "scene.h"
 
 #include <CLI/CLI.hpp>
@@ -56,7 +57,8 @@ void write_set(const std::filesystem::path &folder, const Set &set, uint64_t see
     for (int i = 0; i < set.pictures; ++i) {
         int action = i % kClasses, number = set.first_driver + i / kClasses % set.drivers;
         uint64_t index = uint64_t(set.first_driver) << 32 | uint64_t(i);
-        Photograph photograph = draw(action, Driver(Random(seed, 0, uint64_t(number))), Random(seed, 1, index), size.width, size.height);
+        Photograph photograph =
+            draw(action, Driver(Random(seed, 0, uint64_t(number))), Random(seed, 1, index), size.width, size.height);
         std::string class_name = "c" + std::to_string(action);
         char name[32];
         std::snprintf(name, sizeof name, "img_%03d%05d.jpg", set.first_driver, i);
@@ -82,8 +84,12 @@ int main(int argc, char **argv) {
     Size size;
     app.add_option("folder", folder, "write train/, validation/, unlabelled/ and drivers.csv here")->required();
     app.add_option("--train", train, "pictures to train on, of 17 drivers")->check(CLI::NonNegativeNumber)->capture_default_str();
-    app.add_option("--validation", validation, "pictures of 4 others to validate on")->check(CLI::NonNegativeNumber)->capture_default_str();
-    app.add_option("--unlabelled", unlabelled, "pictures of 5 others, without classes")->check(CLI::NonNegativeNumber)->capture_default_str();
+    app.add_option("--validation", validation, "pictures of 4 others to validate on")
+        ->check(CLI::NonNegativeNumber)
+        ->capture_default_str();
+    app.add_option("--unlabelled", unlabelled, "pictures of 5 others, without classes")
+        ->check(CLI::NonNegativeNumber)
+        ->capture_default_str();
     app.add_option("--width", size.width, "pixels")->check(CLI::Range(8, 4096))->capture_default_str();
     app.add_option("--height", size.height, "pixels")->check(CLI::Range(8, 4096))->capture_default_str();
     app.add_option("--seed", seed, "every picture is a function of it")->capture_default_str();
@@ -92,7 +98,8 @@ int main(int argc, char **argv) {
         std::filesystem::create_directories(folder);
         std::ofstream drivers(std::filesystem::path(folder) / "drivers.csv");
         drivers << "split,subject,class,image\n";
-        for (const Set &set : {Set{"train", true, 0, 17, train}, Set{"validation", true, 20, 4, validation}, Set{"unlabelled", false, 30, 5, unlabelled}})
+        for (const Set &set : {Set{"train", true, 0, 17, train}, Set{"validation", true, 20, 4, validation},
+                               Set{"unlabelled", false, 30, 5, unlabelled}})
             write_set(folder, set, seed, size, drivers);
         if (!drivers.flush()) throw std::runtime_error("cannot write drivers.csv in " + folder);
     } catch (const std::exception &error) {

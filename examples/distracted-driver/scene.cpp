@@ -26,8 +26,8 @@ public:
           shift_{random.normal(.03), random.normal(.025)},
           softness_(random.uniform(.004, .009)) {}
 
-    /// `inside` tells how far a point is inside the shape, in picture heights; `paint` is asked for the colour where it is. The shape lies within
-    /// `radius` of `centre`.
+    /// `inside` tells how far a point is inside the shape, in picture heights; `paint` is asked for the colour where it is. The
+    /// shape lies within `radius` of `centre`.
     template <typename Inside, typename Paint>
     void shape(Point centre, double radius, Inside inside, Paint paint) {
         Point middle = pixel(centre);
@@ -52,7 +52,9 @@ public:
                 return (1 - std::hypot(u / a, v / b)) * std::min(a, b);
             },
             // Light comes from the window on the left, and from above.
-            [=](Point p) { return darker(colour, std::clamp(.18 + .35 * (p.x - centre.x) / a + .2 * (p.y - centre.y) / b, 0., .6)); });
+            [=](Point p) {
+                return darker(colour, std::clamp(.18 + .35 * (p.x - centre.x) / a + .2 * (p.y - centre.y) / b, 0., .6));
+            });
     }
     /// A line from `from` to `to`, `from_radius` thick at one end and `to_radius` at the other.
     void limb(Point from, Point to, double from_radius, double to_radius, Colour colour) {
@@ -70,9 +72,12 @@ public:
             });
     }
     void box(Point low, Point high, Colour top, Colour bottom) {
-        shape({(low.x + high.x) / 2, (low.y + high.y) / 2}, std::hypot(high.x - low.x, high.y - low.y) / 2,
-              [=](Point p) { return std::min({p.x - low.x, high.x - p.x, p.y - low.y, high.y - p.y}); },
-              [=](Point p) { return mix(top, bottom, std::clamp((p.y - low.y) / (high.y - low.y), 0., 1.)); });
+        shape(
+            {(low.x + high.x) / 2, (low.y + high.y) / 2}, std::hypot(high.x - low.x, high.y - low.y) / 2,
+            [=](Point p) {
+                return std::min({p.x - low.x, high.x - p.x, p.y - low.y, high.y - p.y});
+            },
+            [=](Point p) { return mix(top, bottom, std::clamp((p.y - low.y) / (high.y - low.y), 0., 1.)); });
     }
 
     Photograph develop(Random &random) const {
@@ -129,7 +134,9 @@ void draw_car(Canvas &canvas, const Driver &driver, Random &random) {
 
 void draw_wheel(Canvas &canvas) {
     Colour black{.1, .1, .11};
-    canvas.shape({.42, .6}, .25, [](Point p) { return .022 - std::abs(std::hypot((p.x - .42) / .62, p.y - .6) - .22); }, [=](Point) { return black; });
+    canvas.shape(
+        {.42, .6}, .25, [](Point p) { return .022 - std::abs(std::hypot((p.x - .42) / .62, p.y - .6) - .22); },
+        [=](Point) { return black; });
     canvas.limb({.42, .6}, {.42, .8}, .02, .015, black);
     canvas.ellipse({.42, .6}, .04, .06, 0, black);
 }
@@ -151,7 +158,8 @@ void draw_arm(Canvas &canvas, const Driver &driver, Side side, Point shoulder, P
 void draw_head(Canvas &canvas, const Driver &driver, Point head, bool towards_camera) {
     double size = .115;
     canvas.limb({head.x + .03, head.y + .05}, {head.x + .05, head.y + .2}, .05, .055, darker(driver.skin, .2));
-    canvas.ellipse({head.x + .015, head.y + .06 * driver.hair_length - .01}, size + .014, size + .02 + .06 * driver.hair_length, .1, driver.hair);
+    canvas.ellipse({head.x + .015, head.y + .06 * driver.hair_length - .01}, size + .014, size + .02 + .06 * driver.hair_length,
+                   .1, driver.hair);
     double face = towards_camera ? head.x : head.x - .035;
     canvas.ellipse({face, head.y + .025}, towards_camera ? .085 : .078, .105, .1, driver.skin);
     Colour eye = driver.sunglasses ? Colour{.04, .04, .05} : Colour{.15, .1, .08};
@@ -222,9 +230,12 @@ Photograph draw(int action, const Driver &driver, Random random, int width, int 
     canvas.limb({.78 + lean, 1.02}, {.5, 1.0}, .1, .08, darker({.15, .2, .35}, .2));
     if (action == 4) canvas.limb({far_hand.x + .02, far_hand.y - .05}, {far_hand.x + .01, far_hand.y + .05}, .02, .02, phone);
     draw_head(canvas, driver, head, towards_camera);
-    if (action == 6) canvas.limb({near_hand.x - .02, near_hand.y - .06}, {near_hand.x - .005, near_hand.y + .04}, .036, .03, {.9, .9, .88});
+    if (action == 6)
+        canvas.limb({near_hand.x - .02, near_hand.y - .06}, {near_hand.x - .005, near_hand.y + .04}, .036, .03, {.9, .9, .88});
     draw_arm(canvas, driver, Side::near, near_shoulder, near_hand, random);
-    if (action == 1) canvas.limb({near_hand.x - .02, near_hand.y - .06}, {near_hand.x - .03, near_hand.y + .01}, .032, .032, screen);
-    if (action == 2) canvas.limb({near_hand.x - .02, near_hand.y - .05}, {near_hand.x - .03, near_hand.y + .05}, .022, .022, phone);
+    if (action == 1)
+        canvas.limb({near_hand.x - .02, near_hand.y - .06}, {near_hand.x - .03, near_hand.y + .01}, .032, .032, screen);
+    if (action == 2)
+        canvas.limb({near_hand.x - .02, near_hand.y - .05}, {near_hand.x - .03, near_hand.y + .05}, .022, .022, phone);
     return canvas.develop(random);
 }

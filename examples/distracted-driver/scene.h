@@ -26,7 +26,8 @@ struct Photograph {
 
 /// One of the ten things a driver may be doing; kClassNames says which.
 constexpr int kClasses = 10;
-constexpr const char *kClassNames[kClasses] = {"safe driving",   "texting, near hand", "phone, near hand", "texting, far hand", "phone, far hand",
-                                               "the radio",      "drinking",           "reaching behind",  "hair and makeup",   "talking"};
+constexpr const char *kClassNames[kClasses] = {
+    "safe driving", "texting, near hand", "phone, near hand", "texting, far hand", "phone, far hand",
+    "the radio",    "drinking",           "reaching behind",  "hair and makeup",   "talking"};
 
 Photograph draw(int action, const Driver &driver, Random random, int width, int height);

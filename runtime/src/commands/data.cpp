@@ -15,14 +15,18 @@
 namespace kiln::runtime {
 namespace {
 
-/// Sums over the records of an input that is no label. The last extent of a picture is its channels; other inputs are taken as a whole.
+/// Sums over the records of an input that is no label. The last extent of a picture is its channels; other inputs are taken as a
+/// whole.
 struct Statistics {
     int64_t channels = 1;
     std::vector<double> sums, squares;
     double count = 0;  ///< values of a channel
     double least = std::numeric_limits<double>::infinity(), greatest = -least;
 
-    explicit Statistics(const Column &column) : channels(column.shape.size() == 3 && column.shape[2] <= 4 ? column.shape[2] : 1), sums(size_t(channels)), squares(size_t(channels)) {}
+    explicit Statistics(const Column &column)
+        : channels(column.shape.size() == 3 && column.shape[2] <= 4 ? column.shape[2] : 1),
+          sums(size_t(channels)),
+          squares(size_t(channels)) {}
 
     void add(const std::vector<double> &values) {
         for (size_t i = 0; i < values.size(); ++i) {
@@ -70,7 +74,8 @@ public:
     const std::vector<std::vector<double>> &read(const Dataset &dataset, int64_t record) {
         dataset.read(record, rows_.data());
         for (size_t c = 0; c < columns_.size(); ++c)
-            convert_elements(columns_[c].dtype, raw_[c].data(), DType::f64, reinterpret_cast<uint8_t *>(values_[c].data()), columns_[c].elements());
+            convert_elements(columns_[c].dtype, raw_[c].data(), DType::f64, reinterpret_cast<uint8_t *>(values_[c].data()),
+                             columns_[c].elements());
         return values_;
     }
 
@@ -114,7 +119,8 @@ void print_numbers(const std::vector<SplitReport> &reports, const std::vector<Co
                 if (!report.dataset.no_labels.empty()) row.push_back("none");
             } else {
                 const Statistics &s = report.statistics[c];
-                for (std::string text : {type_text(column.dtype, column.shape), s.means(), s.deviations(), short_number(s.least), short_number(s.greatest)})
+                for (std::string text : {type_text(column.dtype, column.shape), s.means(), s.deviations(), short_number(s.least),
+                                         short_number(s.greatest)})
                     row.push_back(std::move(text));
             }
             row.resize(rows[0].size());
@@ -124,7 +130,8 @@ void print_numbers(const std::vector<SplitReport> &reports, const std::vector<Co
 }
 
 // A line for each class, a column for each split; of many classes those with the fewest and the most records of the first split.
-void print_classes(const std::vector<SplitReport> &reports, const std::vector<Column> &columns, size_t c, const Vocabularies &vocabularies) {
+void print_classes(const std::vector<SplitReport> &reports, const std::vector<Column> &columns, size_t c,
+                   const Vocabularies &vocabularies) {
     constexpr size_t kMostLines = 40;
     std::vector<std::vector<std::string>> rows{{columns[c].name}};
     std::vector<size_t> right;
@@ -154,7 +161,8 @@ std::vector<std::vector<int64_t>> sheet_rows(const SplitReport &report, const Co
             if (auto k = size_t(report.classes[label_column][i]); k < groups.size()) groups[k].push_back(int64_t(i));
         for (auto &group : groups) {
             std::vector<int64_t> some;
-            for (size_t i = 0; i < std::min(across, group.size()); ++i) some.push_back(group[i * group.size() / std::min(across, group.size())]);
+            for (size_t i = 0; i < std::min(across, group.size()); ++i)
+                some.push_back(group[i * group.size() / std::min(across, group.size())]);
             group = std::move(some);
         }
         return groups;
@@ -204,7 +212,8 @@ void data_command(ProgramState &state, const DataOptions &options) {
             for (size_t x = 0; x < rows[y].size(); ++x) sheet.put(y, x, reader.read(report.dataset, rows[y][x])[picture_column]);
         std::string path = options.sheets + "/" + report.name + ".png";
         replace_file(path, encode_png(sheet.image()));
-        std::printf("%s: %zu rows%s\n", path.c_str(), rows.size(), label && report.dataset.no_labels.empty() ? ", one for each class in this order" : "");
+        std::printf("%s: %zu rows%s\n", path.c_str(), rows.size(),
+                    label && report.dataset.no_labels.empty() ? ", one for each class in this order" : "");
     }
 }
 

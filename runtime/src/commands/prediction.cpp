@@ -63,7 +63,8 @@ std::string describe_row(const Output &output, const Vocabulary *names, const st
 
 PredictionTable::PredictionTable(const Output &output, const Vocabulary *names, double clip) : clip_(clip) {
     int64_t width = element_count(output.shape) / output.shape[0];
-    if (clip > 0 && width < 2) fail(ExitCode::usage, "--clip is for probabilities of classes; `%s` is one value a sample", output.name.c_str());
+    if (clip > 0 && width < 2)
+        fail(ExitCode::usage, "--clip is for probabilities of classes; `%s` is one value a sample", output.name.c_str());
     text_ = "img";
     for (int64_t i = 0; i < width; ++i)
         text_ += "," + csv_field(width == 1 ? output.name : names && i < names->rows() ? names->name(i) : std::to_string(i));
@@ -85,7 +86,8 @@ void predict_split(ProgramState &state, const PredictOptions &options) {
     const Metadata &metadata = state.metadata;
     const Output &output = predicted_output(state);
     Manifest manifest = load_checkpoint(options.run, options.checkpoint, state, false);
-    Dataset dataset = open_split(options.data.empty() ? manifest.data : options.data, metadata, options.split, state.vocabularies);
+    Dataset dataset =
+        open_split(options.data.empty() ? manifest.data : options.data, metadata, options.split, state.vocabularies);
     const Vocabulary *names = names_of(state, output);
     std::optional<PredictionTable> csv;
     if (!options.csv.empty()) csv.emplace(output, names, options.clip);
@@ -97,8 +99,10 @@ void predict_split(ProgramState &state, const PredictOptions &options) {
         for (int64_t row = 0; row < next->valid; ++row, ++record) {
             std::string name = dataset.name ? dataset.name(record) : std::to_string(record);
             std::vector<double> entries = output_row(state, output, row);
-            if (csv) csv->add(name, std::move(entries));
-            else std::printf("%s: %s\n", name.c_str(), describe_row(output, names, entries).c_str());
+            if (csv)
+                csv->add(name, std::move(entries));
+            else
+                std::printf("%s: %s\n", name.c_str(), describe_row(output, names, entries).c_str());
         }
     }
     if (!csv) return;

@@ -1,4 +1,5 @@
-// What the ways to predict have in common: the output that is shown, what its entries are called, and the lines and CSV files they go to.
+// What the ways to predict have in common: the output that is shown, what its entries are called, and the lines and CSV files
+// they go to.
 #pragma once
 
 #include "commands/command_line.h"
@@ -16,17 +17,19 @@ const Output &predicted_output(const ProgramState &state);
 /// Entries of the output for one sample of the current batch.
 std::vector<double> output_row(const ProgramState &state, const Output &output, int64_t row);
 
-/// The vocabulary that names the entries of an output's row: that of the one `class[n]` of as many classes that the outputs do not depend on, the
-/// label. Null if the entries have numbers only.
+/// The vocabulary that names the entries of an output's row: that of the one `class[n]` of as many classes that the outputs do
+/// not depend on, the label. Null if the entries have numbers only.
 const Vocabulary *names_of(const ProgramState &state, const Output &output);
 
-/// "class 7, probability 0.998", or "class cat, probability 0.998": the largest entry of the row; a row of one entry is printed as it is.
+/// "class 7, probability 0.998", or "class cat, probability 0.998": the largest entry of the row; a row of one entry is printed
+/// as it is.
 std::string describe_row(const Output &output, const Vocabulary *names, const std::vector<double> &entries);
 
 /// Predictions as CSV: a line for each sample, its name and then every entry of the output, under the names of the classes.
 class PredictionTable {
 public:
-    /// `clip` > 0 keeps each of n probabilities between clip / (n - 1) and 1 - clip: a certain mistake costs any measure of the logarithm dearly.
+    /// `clip` > 0 keeps each of n probabilities between clip / (n - 1) and 1 - clip: a certain mistake costs any measure of the
+    /// logarithm dearly.
     PredictionTable(const Output &output, const Vocabulary *names, double clip);
     void add(const std::string &name, std::vector<double> entries);
     /// Throws Failure (disk).

@@ -1,5 +1,5 @@
-// ArrayFile: an array whose first extent counts records, such as an IDX or a NumPy file; and the split made of one for each input of
-// the model.
+// ArrayFile: an array whose first extent counts records, such as an IDX or a NumPy file; and the split made of one for each input
+// of the model.
 #pragma once
 
 #include "data/dataset.h"

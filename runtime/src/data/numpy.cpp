@@ -100,7 +100,8 @@ Header read_header(ByteSource &source) {
     char start[12] = {};
     if (source.size() < 10) fail(ExitCode::data, "%s is no NumPy file: it has %lld bytes", path, (long long)source.size());
     source.read(0, 10, reinterpret_cast<uint8_t *>(start));
-    if (std::string_view(start, 6) != kMagic) fail(ExitCode::data, "%s is no NumPy file: it does not begin with \\x93NUMPY", path);
+    if (std::string_view(start, 6) != kMagic)
+        fail(ExitCode::data, "%s is no NumPy file: it does not begin with \\x93NUMPY", path);
     int version = start[6];
     if (version < 1 || version > 3) fail(ExitCode::data, "%s: version %d of the format is not known", path, version);
     int64_t begin = version == 1 ? 10 : 12;
@@ -119,7 +120,8 @@ Header read_header(ByteSource &source) {
     auto shape = dictionary.tuple("shape");
     if (text.find("'descr': [") != std::string::npos)
         fail(ExitCode::data, "%s holds records with fields; an array of booleans or numbers is needed", path);
-    if (!descr || descr->empty() || !fortran || !shape) fail(ExitCode::data, "%s is damaged: its header is `%.80s`", path, text.c_str());
+    if (!descr || descr->empty() || !fortran || !shape)
+        fail(ExitCode::data, "%s is damaged: its header is `%.80s`", path, text.c_str());
     Header header{nullptr, false, *fortran, *shape, begin + length};
     char order = (*descr)[0];
     bool has_order = std::string_view("<>|=").find(order) != std::string_view::npos;
@@ -127,7 +129,8 @@ Header read_header(ByteSource &source) {
     header.swapped = order == (std::endian::native == std::endian::little ? '>' : '<');
     for (const ElementType &type : kTypes)
         if (code == type.code) header.type = &type;
-    if (!header.type) fail(ExitCode::data, "%s holds elements of type `%s`; booleans, integers and floats can be read", path, descr->c_str());
+    if (!header.type)
+        fail(ExitCode::data, "%s holds elements of type `%s`; booleans, integers and floats can be read", path, descr->c_str());
     if (header.shape.empty()) fail(ExitCode::data, "%s holds a single value, not an array of records", path);
     return header;
 }
@@ -151,16 +154,24 @@ void widen(const ElementType &type, const uint8_t *from, uint8_t *to, int64_t co
     };
     auto same = [](auto value) { return value; };
     std::string_view code = type.code;
-    if (code == "i1") each(int8_t(), int32_t(), same);
-    else if (code == "u2") each(uint16_t(), int32_t(), same);
-    else if (code == "i2") each(int16_t(), int32_t(), same);
-    else if (code == "u4") each(uint32_t(), int64_t(), same);
-    else if (code == "u8") each(uint64_t(), int64_t(), [](uint64_t value) {
-        if (value > INT64_MAX) fail(ExitCode::data, "a value of a NumPy array is %llu; at most 2^63 - 1 can be read", (unsigned long long)value);
-        return int64_t(value);
-    });
-    else if (code == "f2") each(uint16_t(), float(), from_half);
-    else std::memcpy(to, from, size_t(count * type.bytes));
+    if (code == "i1")
+        each(int8_t(), int32_t(), same);
+    else if (code == "u2")
+        each(uint16_t(), int32_t(), same);
+    else if (code == "i2")
+        each(int16_t(), int32_t(), same);
+    else if (code == "u4")
+        each(uint32_t(), int64_t(), same);
+    else if (code == "u8")
+        each(uint64_t(), int64_t(), [](uint64_t value) {
+            if (value > INT64_MAX)
+                fail(ExitCode::data, "a value of a NumPy array is %llu; at most 2^63 - 1 can be read", (unsigned long long)value);
+            return int64_t(value);
+        });
+    else if (code == "f2")
+        each(uint16_t(), float(), from_half);
+    else
+        std::memcpy(to, from, size_t(count * type.bytes));
 }
 
 struct Array {
@@ -212,21 +223,24 @@ ArrayFile open_numpy(std::shared_ptr<ByteSource> source) {
     __int128 bytes = header.type->bytes;
     for (int64_t extent : record_shape) {
         bytes *= extent;
-        if (extent == 0 || bytes > (int64_t(1) << 40)) fail(ExitCode::data, "%s: a record would have shape %s", path, shape_text(record_shape).c_str());
+        if (extent == 0 || bytes > (int64_t(1) << 40))
+            fail(ExitCode::data, "%s: a record would have shape %s", path, shape_text(record_shape).c_str());
     }
     array->per_record = element_count(record_shape);
     int64_t records = header.shape[0];
     if (records == 0) fail(ExitCode::data, "%s holds no records", path);
     bytes *= records;
-    if (bytes > (int64_t(1) << 60)) fail(ExitCode::data, "%s: an array of shape %s cannot be", path, shape_text(header.shape).c_str());
+    if (bytes > (int64_t(1) << 60))
+        fail(ExitCode::data, "%s: an array of shape %s cannot be", path, shape_text(header.shape).c_str());
     int64_t expected = header.bytes + int64_t(bytes);
     source->expect(expected);
     if (source->size() != expected)
-        fail(ExitCode::data, "%s is %s: an array of shape %s needs %lld bytes, it has %s", path, source->size() < expected ? "truncated" : "oversized",
-             shape_text(header.shape).c_str(), (long long)expected,
+        fail(ExitCode::data, "%s is %s: an array of shape %s needs %lld bytes, it has %s", path,
+             source->size() < expected ? "truncated" : "oversized", shape_text(header.shape).c_str(), (long long)expected,
              source->compressed() && source->size() > expected ? "more" : std::to_string(source->size()).c_str());
     char kind = header.type->code[0];
-    return {source->path(), records, record_shape, kind != 'f', [array](int64_t record, DType dtype, uint8_t *to) { array->read(record, dtype, to); }};
+    return {source->path(), records, record_shape, kind != 'f',
+            [array](int64_t record, DType dtype, uint8_t *to) { array->read(record, dtype, to); }};
 }
 
 }  // namespace kiln::runtime

@@ -45,7 +45,8 @@ Json source_of(const Picture &picture) { return Json::array({picture.name, pictu
 std::string difference(const Json &table, const std::string &settings, const std::vector<Picture> &pictures) {
     if (table.at("settings") != settings) return "was made with other settings";
     const Json &sources = table.at("sources");
-    if (sources.size() != pictures.size()) return format("is stale: it holds %zu pictures, now there are %zu", sources.size(), pictures.size());
+    if (sources.size() != pictures.size())
+        return format("is stale: it holds %zu pictures, now there are %zu", sources.size(), pictures.size());
     for (size_t i = 0; i < pictures.size(); ++i)
         if (sources[i] != source_of(pictures[i])) return "is stale: " + pictures[i].name + " is new or has changed";
     return "";
@@ -67,8 +68,8 @@ std::unique_ptr<PictureCache> PictureCache::open(const std::string &path, const 
         int64_t size = size_of(cache->file_, path, ExitCode::data);
         read_at(cache->file_, path, &header, sizeof header, 0, ExitCode::data);
         reason = "is damaged";
-        if (std::memcmp(header.magic, kMagic, sizeof kMagic) != 0 || header.table_offset < kHeaderBytes || header.table_offset > size ||
-            header.table_bytes != size - header.table_offset)
+        if (std::memcmp(header.magic, kMagic, sizeof kMagic) != 0 || header.table_offset < kHeaderBytes ||
+            header.table_offset > size || header.table_bytes != size - header.table_offset)
             return nullptr;
         std::string text(size_t(header.table_bytes), '\0');
         read_at(cache->file_, path, text.data(), text.size(), header.table_offset, ExitCode::data);
@@ -100,7 +101,11 @@ std::unique_ptr<PictureCache> PictureCache::open(const std::string &path, const 
 }
 
 PictureCache::PictureCache(const std::string &path, const std::string &settings, int64_t record_bytes, size_t records)
-    : path_(path), temporary_(path + format(".%d.new", int(::getpid()))), settings_(settings), record_bytes_(record_bytes), checksums_(records) {
+    : path_(path),
+      temporary_(path + format(".%d.new", int(::getpid()))),
+      settings_(settings),
+      record_bytes_(record_bytes),
+      checksums_(records) {
     file_ = FileDescriptor(::open(temporary_.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
     if (!file_.valid()) fail(ExitCode::disk, "cannot create %s: %s", temporary_.c_str(), std::strerror(errno));
     if (int error = ::posix_fallocate(file_.number(), 0, kHeaderBytes + int64_t(records) * record_bytes)) {
@@ -137,7 +142,8 @@ void PictureCache::finish(const std::vector<Picture> &pictures, const std::vecto
 }
 
 void PictureCache::read(size_t record, uint8_t *to) const {
-    if (read_at(file_, path_, to, size_t(record_bytes_), kHeaderBytes + int64_t(record) * record_bytes_, ExitCode::data) != size_t(record_bytes_))
+    if (read_at(file_, path_, to, size_t(record_bytes_), kHeaderBytes + int64_t(record) * record_bytes_, ExitCode::data) !=
+        size_t(record_bytes_))
         fail(ExitCode::data, "%s ends early: it was changed while it was used", path_.c_str());
 }
 

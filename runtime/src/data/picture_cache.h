@@ -1,8 +1,8 @@
 // PictureCache: decoded pictures in a file, for a split that is opened again and again.
 //
 // 64 bytes of header, one record of `record_bytes` for each picture, then a table in JSON: the settings the pictures were decoded
-// with; name, size and modification time of each source; what was wrong with the bad ones; and an XXH64 of every record. A cache that
-// differs from its sources in any of it, or is damaged, is not used.
+// with; name, size and modification time of each source; what was wrong with the bad ones; and an XXH64 of every record. A cache
+// that differs from its sources in any of it, or is damaged, is not used.
 #pragma once
 
 #include "data/picture_set.h"
@@ -14,10 +14,11 @@ namespace kiln::runtime {
 
 class PictureCache {
 public:
-    /// The cache in `path` if it was made of these pictures with these settings and is whole; `errors` receives what is wrong with
-    /// each picture, "" for a good one. Else null, and `reason` says why, "" if there is no such file.
-    static std::unique_ptr<PictureCache> open(const std::string &path, const std::string &settings, const std::vector<Picture> &pictures,
-                                              int64_t record_bytes, std::vector<std::string> &errors, std::string &reason);
+    /// The cache in `path` if it was made of these pictures with these settings and is whole; `errors` receives what is wrong
+    /// with each picture, "" for a good one. Else null, and `reason` says why, "" if there is no such file.
+    static std::unique_ptr<PictureCache> open(const std::string &path, const std::string &settings,
+                                              const std::vector<Picture> &pictures, int64_t record_bytes,
+                                              std::vector<std::string> &errors, std::string &reason);
 
     /// Begins a new cache beside `path`, with its space reserved. Throws Failure (disk).
     PictureCache(const std::string &path, const std::string &settings, int64_t record_bytes, size_t records);

@@ -35,10 +35,15 @@ Targets targets_of(const ReaderRequest &request) {
         const Column &column = request.columns[i];
         if (!request.wants(i)) continue;
         bool is_label = column.classes > 0 && column.shape.empty(), is_picture = column.classes == 0 && picture_frame(column);
-        inputs.push_back(column.name + ": " + (column.classes > 0 ? format("class[%lld]", (long long)column.classes) : type_text(column.dtype, column.shape)));
-        if (is_label) labels.push_back(i);
-        else if (is_picture) pictures.push_back(i);
-        else others = true;
+        inputs.push_back(
+            column.name + ": " +
+            (column.classes > 0 ? format("class[%lld]", (long long)column.classes) : type_text(column.dtype, column.shape)));
+        if (is_label)
+            labels.push_back(i);
+        else if (is_picture)
+            pictures.push_back(i);
+        else
+            others = true;
     }
     if (request.partial && labels.size() > 1) labels.clear();
     if (pictures.size() != 1 || labels.size() > 1 || (others && !request.partial))
@@ -54,8 +59,8 @@ Targets targets_of(const ReaderRequest &request) {
 struct PictureSet {
     PictureSource source;
     Frame frame;
-    std::vector<size_t> records;    ///< the good pictures
-    std::optional<Memory> kept;     ///< of all pictures, bad ones too
+    std::vector<size_t> records;  ///< the good pictures
+    std::optional<Memory> kept;   ///< of all pictures, bad ones too
     std::unique_ptr<PictureCache> cache;
 
     std::string path(size_t picture) const { return source.place + source.pictures[picture].name; }
@@ -66,15 +71,18 @@ struct PictureSet {
     void read(size_t picture, DType dtype, uint8_t *to) const {
         if (kept) return convert_elements(DType::u8, kept->data() + int64_t(picture) * frame.bytes(), dtype, to, frame.bytes());
         std::vector<uint8_t> pixels(size_t(frame.bytes()));
-        if (cache) cache->read(picture, pixels.data());
-        else decode(picture, pixels.data());
+        if (cache)
+            cache->read(picture, pixels.data());
+        else
+            decode(picture, pixels.data());
         convert_elements(DType::u8, pixels.data(), dtype, to, frame.bytes());
     }
 };
 
 // What the pixels in a cache depend on besides the files; the number is raised when decoding changes.
 std::string settings_of(const Frame &frame) {
-    return format("decoder 1, %s to %lldx%lldx%lld", name_of(frame.fit), (long long)frame.height, (long long)frame.width, (long long)frame.channels);
+    return format("decoder 1, %s to %lldx%lldx%lld", name_of(frame.fit), (long long)frame.height, (long long)frame.width,
+                  (long long)frame.channels);
 }
 
 // Decodes every picture once, keeping the pixels if there is a place for them; returns what is wrong with each, "" for nothing.
@@ -96,7 +104,8 @@ std::vector<std::string> decode_all(PictureSet &set, const std::string &split) {
         if (set.cache) set.cache->write(i, pixels.data());
     };
     parallel_for(pictures.size(), team_size(), decode, 2.0, [&] {
-        std::fprintf(stderr, "%s: decoding %s pictures of %s\n", split.c_str(), grouped(int64_t(pictures.size())).c_str(), set.source.place.c_str());
+        std::fprintf(stderr, "%s: decoding %s pictures of %s\n", split.c_str(), grouped(int64_t(pictures.size())).c_str(),
+                     set.source.place.c_str());
     });
     return errors;
 }
@@ -107,7 +116,8 @@ std::vector<std::string> fill_cache(PictureSet &set, const std::string &split, c
     std::vector<std::string> errors;
     set.cache = PictureCache::open(path, settings, pictures, set.frame.bytes(), errors, reason);
     if (set.cache) return errors;
-    if (!reason.empty()) std::fprintf(stderr, "%s: the cache %s %s; it is made again\n", split.c_str(), path.c_str(), reason.c_str());
+    if (!reason.empty())
+        std::fprintf(stderr, "%s: the cache %s %s; it is made again\n", split.c_str(), path.c_str(), reason.c_str());
     set.cache = std::make_unique<PictureCache>(path, settings, set.frame.bytes(), pictures.size());
     errors = decode_all(set, split);
     set.cache->finish(pictures, errors);
@@ -119,8 +129,10 @@ void leave_out(PictureSet &set, const std::vector<std::string> &errors, double s
     std::vector<std::string> shown;
     size_t total = errors.size(), bad = 0;
     for (size_t i = 0; i < total; ++i) {
-        if (errors[i].empty()) set.records.push_back(i);
-        else if (++bad; shown.size() < kShown) shown.push_back(errors[i]);
+        if (errors[i].empty())
+            set.records.push_back(i);
+        else if (++bad; shown.size() < kShown)
+            shown.push_back(errors[i]);
     }
     if (bad == 0) return;
     std::string list = join(shown, "\n  ") + (bad > shown.size() ? format("\n  and %zu more", bad - shown.size()) : "");
@@ -141,9 +153,11 @@ TextColumn classes_of(const PictureSet &set, const std::string &input) {
 void check_training_classes(const PictureSet &set, const TextColumn &classes, const Column &column) {
     const char *place = set.source.place.c_str();
     if (classes.values.size() == 1)
-        fail(ExitCode::data, "%s: all pictures are of one class, %s: there is nothing to tell apart", place, classes.values[0].c_str());
+        fail(ExitCode::data, "%s: all pictures are of one class, %s: there is nothing to tell apart", place,
+             classes.values[0].c_str());
     if (auto found = int64_t(classes.values.size()); found < column.classes)
-        std::fprintf(stderr, "warning: %s has pictures of %lld classes, but `%s` is class[%lld]\n", place, (long long)found, column.name.c_str(), (long long)column.classes);
+        std::fprintf(stderr, "warning: %s has pictures of %lld classes, but `%s` is class[%lld]\n", place, (long long)found,
+                     column.name.c_str(), (long long)column.classes);
 }
 
 }  // namespace
@@ -156,13 +170,14 @@ PictureOptions picture_options(const ReaderRequest &request) {
     if (const Value *share = request.argument("bad_files")) {
         options.bad_files = share->number;
         if (share->kind != Value::Kind::number || !(share->number >= 0 && share->number < 1))
-            fail(ExitCode::data, "split %s: `bad_files` of %s is %s; it is a share of the pictures: from 0 to below 1", split, reader,
-                 number_text(share->number).c_str());
+            fail(ExitCode::data, "split %s: `bad_files` of %s is %s; it is a share of the pictures: from 0 to below 1", split,
+                 reader, number_text(share->number).c_str());
     }
     if (const Value *keep = request.argument("keep")) options.keep = keep->boolean;
     if (const Value *most = request.argument("most_kept")) {
         if (most->kind != Value::Kind::number || !(most->number >= 0 && most->number <= 1e9))
-            fail(ExitCode::data, "split %s: `most_kept` of %s is %s; it is a number of MiB", split, reader, number_text(most->number).c_str());
+            fail(ExitCode::data, "split %s: `most_kept` of %s is %s; it is a number of MiB", split, reader,
+                 number_text(most->number).c_str());
         options.most_kept = int64_t(most->number * double(1 << 20));
     }
     if (const Value *cache = request.argument("cache")) {

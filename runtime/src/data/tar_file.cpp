@@ -15,7 +15,9 @@ constexpr int64_t kMostMemberBytes = int64_t(1) << 30, kMostUnpacked = int64_t(4
 
 // A compression that is not linked in is told by its first bytes, to say what to do.
 const char *unpacker_for(const std::string &start) {
-    if (start.starts_with(std::string_view("\xfd" "7zXZ"))) return "xz -d";
+    if (start.starts_with(std::string_view("\xfd"
+                                           "7zXZ")))
+        return "xz -d";
     if (start.starts_with("\x28\xb5\x2f\xfd")) return "zstd -d";
     if (start.starts_with("BZh")) return "bzip2 -d";
     return nullptr;
@@ -41,7 +43,8 @@ TarFile::TarFile(const std::string &path) : path_(path), file_(open_for_reading(
     archive_read_set_options(reader.get(), "hdrcharset=BINARY");  // names are bytes, whatever the locale
     auto damaged = [&] {
         const char *reason = archive_error_string(reader.get());
-        fail(ExitCode::data, "%s is no tar archive or damaged, after %zu files: %s", name, members_.size(), reason ? reason : "unknown");
+        fail(ExitCode::data, "%s is no tar archive or damaged, after %zu files: %s", name, members_.size(),
+             reason ? reason : "unknown");
     };
     if (archive_read_open_fd(reader.get(), file_.number(), 1 << 16) != ARCHIVE_OK) damaged();
     int64_t unpacked = 0;
@@ -62,7 +65,8 @@ TarFile::TarFile(const std::string &path) : path_(path), file_(open_for_reading(
         else if (!packed_)
             member.offset = archive_filter_bytes(reader.get(), 0);
         else if ((unpacked += member.bytes) > kMostUnpacked)
-            fail(ExitCode::data, "%s: its files take more than 4 GiB unpacked, which would have to be in memory; unpack it: gzip -d", name);
+            fail(ExitCode::data,
+                 "%s: its files take more than 4 GiB unpacked, which would have to be in memory; unpack it: gzip -d", name);
         if (member.error.empty() && packed_) {
             std::string content;
             while (int64_t(content.size()) < member.bytes) {  // memory is taken as content arrives

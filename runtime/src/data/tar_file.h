@@ -1,5 +1,6 @@
-// TarFile: the regular files in a tar archive (ustar, pax, GNU), by libarchive. Of a plain archive the members are read from where they
-// stand, so that its size does not matter; the members of a gzipped one are unpacked into memory, as their compressed bytes are no place to jump to.
+// TarFile: the regular files in a tar archive (ustar, pax, GNU), by libarchive. Of a plain archive the members are read from
+// where they stand, so that its size does not matter; the members of a gzipped one are unpacked into memory, as their compressed
+// bytes are no place to jump to.
 #pragma once
 
 #include "support/file.h"
@@ -15,8 +16,8 @@ public:
     struct Member {
         std::string name;  ///< without a leading ./
         int64_t bytes = 0;
-        std::string error;  ///< why it cannot be read, else empty
-        int64_t offset = 0;   ///< of the content: in the archive, or its index in memory
+        std::string error;   ///< why it cannot be read, else empty
+        int64_t offset = 0;  ///< of the content: in the archive, or its index in memory
     };
 
     /// Lists the archive. Throws Failure (data) where it is damaged, is no tar archive, or would need more than 4 GiB of memory.

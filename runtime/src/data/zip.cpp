@@ -1,4 +1,5 @@
-// After PKWARE's APPNOTE.TXT: 4.3.7 local header, 4.3.12 central directory, 4.3.14 to 4.3.16 its end records, 4.5.3 zip64's sizes.
+// After PKWARE's APPNOTE.TXT: 4.3.7 local header, 4.3.12 central directory, 4.3.14 to 4.3.16 its end records, 4.5.3 zip64's
+// sizes.
 #include "data/zip.h"
 
 #include "support/failure.h"
@@ -27,8 +28,11 @@ struct File {
     FileDescriptor file;
     int64_t size;
 
-    explicit File(const std::string &path) : path(path), file(open_for_reading(path, ExitCode::data)), size(size_of(file, path, ExitCode::data)) {}
-    [[noreturn]] void damaged(const char *what) const { fail(ExitCode::data, "%s is no zip archive or damaged: %s", path.c_str(), what); }
+    explicit File(const std::string &path)
+        : path(path), file(open_for_reading(path, ExitCode::data)), size(size_of(file, path, ExitCode::data)) {}
+    [[noreturn]] void damaged(const char *what) const {
+        fail(ExitCode::data, "%s is no zip archive or damaged: %s", path.c_str(), what);
+    }
     std::string read(int64_t offset, int64_t count) const {
         if (offset < 0 || count < 0 || offset > size || count > size - offset) damaged("it ends early");
         std::string bytes(size_t(count), '\0');
@@ -46,7 +50,8 @@ Directory find_directory(const File &file) {
     std::string bytes = file.read(file.size - tail, tail);
     for (int64_t at = tail - kEndBytes; at >= 0; --at) {
         if (number(bytes, size_t(at), 4) != kEnd) continue;
-        Directory directory{number(bytes, size_t(at + 10), 2), number(bytes, size_t(at + 12), 4), number(bytes, size_t(at + 16), 4)};
+        Directory directory{number(bytes, size_t(at + 10), 2), number(bytes, size_t(at + 12), 4),
+                            number(bytes, size_t(at + 16), 4)};
         int64_t locator = file.size - tail + at - kLocator64Bytes;
         if ((directory.entries == 0xffff || directory.bytes == 0xffffffff || directory.offset == 0xffffffff) && locator >= 0) {
             std::string where = file.read(locator, kLocator64Bytes);
@@ -88,10 +93,16 @@ std::vector<ZipEntry> list_zip(const std::string &path) {
     size_t at = 0;
     for (int64_t i = 0; i < directory.entries; ++i) {
         if (at + kCentralBytes > bytes.size() || number(bytes, at, 4) != kCentral) file.damaged("its directory is damaged");
-        auto name = size_t(number(bytes, at + 28, 2)), extra = size_t(number(bytes, at + 30, 2)), comment = size_t(number(bytes, at + 32, 2));
+        auto name = size_t(number(bytes, at + 28, 2)), extra = size_t(number(bytes, at + 30, 2)),
+             comment = size_t(number(bytes, at + 32, 2));
         if (at + kCentralBytes + name + extra + comment > bytes.size()) file.damaged("its directory ends early");
-        ZipEntry entry{bytes.substr(at + kCentralBytes, name), int(number(bytes, at + 10, 2)), int(number(bytes, at + 8, 2)), uint32_t(number(bytes, at + 16, 4)),
-                       number(bytes, at + 20, 4), number(bytes, at + 24, 4), number(bytes, at + 42, 4)};
+        ZipEntry entry{bytes.substr(at + kCentralBytes, name),
+                       int(number(bytes, at + 10, 2)),
+                       int(number(bytes, at + 8, 2)),
+                       uint32_t(number(bytes, at + 16, 4)),
+                       number(bytes, at + 20, 4),
+                       number(bytes, at + 24, 4),
+                       number(bytes, at + 42, 4)};
         read_zip64(bytes.substr(at + kCentralBytes + name, extra), entry);
         entries.push_back(std::move(entry));
         at += kCentralBytes + name + extra + comment;
@@ -104,7 +115,8 @@ std::shared_ptr<ByteSource> read_zip(const std::string &path, const ZipEntry &en
     std::string label = path + ": " + entry.name;
     constexpr int kEncrypted = 1, kStored = 0, kDeflated = 8;
     if (entry.flags & kEncrypted) fail(ExitCode::data, "%s is encrypted", label.c_str());
-    if (entry.method != kStored && entry.method != kDeflated) fail(ExitCode::data, "%s is packed by method %d; 0 (stored) and 8 (deflate) can be read", label.c_str(), entry.method);
+    if (entry.method != kStored && entry.method != kDeflated)
+        fail(ExitCode::data, "%s is packed by method %d; 0 (stored) and 8 (deflate) can be read", label.c_str(), entry.method);
     std::string local = file.read(entry.header, kLocalBytes);
     if (number(local, 0, 4) != kLocal) file.damaged("an entry is not where the directory says");
     int64_t begin = entry.header + kLocalBytes + number(local, 26, 2) + number(local, 28, 2);
@@ -123,7 +135,9 @@ std::shared_ptr<ByteSource> read_zip(const std::string &path, const ZipEntry &en
         check(uint32_t(crc));
         return std::make_shared<ByteSource>(path, begin, entry.size, label);
     }
-    if (entry.size / kMostDeflation > entry.packed) fail(ExitCode::data, "%s is damaged: %lld bytes cannot be in %lld", label.c_str(), (long long)entry.size, (long long)entry.packed);
+    if (entry.size / kMostDeflation > entry.packed)
+        fail(ExitCode::data, "%s is damaged: %lld bytes cannot be in %lld", label.c_str(), (long long)entry.size,
+             (long long)entry.packed);
     std::vector<uint8_t> content(static_cast<size_t>(entry.size));
     z_stream stream{};
     if (::inflateInit2(&stream, -MAX_WBITS) != Z_OK) fail(ExitCode::memory, "%s: cannot start decompression", label.c_str());

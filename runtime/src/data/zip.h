@@ -1,4 +1,5 @@
-// The files in a zip archive, as NumPy writes them (.npz): stored or deflated, with zip64's sizes, neither encrypted nor in several parts.
+// The files in a zip archive, as NumPy writes them (.npz): stored or deflated, with zip64's sizes, neither encrypted nor in
+// several parts.
 #pragma once
 
 #include "data/byte_source.h"
@@ -21,8 +22,8 @@ struct ZipEntry {
 /// The entries, from the archive's central directory. Throws Failure (data).
 std::vector<ZipEntry> list_zip(const std::string &path);
 
-/// The content of an entry, its checksum verified. Stored content above 16 MiB stays on the disk; deflated content is unpacked into memory, of which no
-/// more is taken than deflate can make of the bytes that are there. Throws Failure (data).
+/// The content of an entry, its checksum verified. Stored content above 16 MiB stays on the disk; deflated content is unpacked
+/// into memory, of which no more is taken than deflate can make of the bytes that are there. Throws Failure (data).
 std::shared_ptr<ByteSource> read_zip(const std::string &path, const ZipEntry &entry);
 
 }  // namespace kiln::runtime

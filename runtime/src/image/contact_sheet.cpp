@@ -27,7 +27,8 @@ void ContactSheet::put(size_t row, size_t column, const std::vector<double> &val
     for (int64_t y = 0; y < frame_.height; ++y)
         for (int64_t i = 0; i < frame_.width * frame_.channels; ++i) {
             double value = (values[size_t(y * frame_.width * frame_.channels + i)] - offset_) * scale_;
-            image_.values[size_t(((top + y) * image_.width + left) * frame_.channels + i)] = uint8_t(std::lround(std::clamp(value, 0.0, 255.0)));
+            image_.values[size_t(((top + y) * image_.width + left) * frame_.channels + i)] =
+                uint8_t(std::lround(std::clamp(value, 0.0, 255.0)));
         }
 }
 

@@ -10,7 +10,8 @@ namespace kiln::runtime {
 
 class ContactSheet {
 public:
-    /// Values from 0 to 255 are shown as they are; others (`greatest` at most 1, or a negative `least`) are stretched over the range.
+    /// Values from 0 to 255 are shown as they are; others (`greatest` at most 1, or a negative `least`) are stretched over the
+    /// range.
     ContactSheet(const Frame &frame, size_t rows, size_t columns, double least, double greatest);
 
     /// Puts a picture, [height, width, channels] of the frame, in its place; places without one stay dark.

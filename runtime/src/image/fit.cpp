@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 
 namespace kiln::runtime {
 namespace {
@@ -38,38 +39,44 @@ std::vector<Tap> taps(const Span &span) {
     return out;
 }
 
+// sums += weight * row. The compiler makes vectors of this and of the next: see the build's options for this file.
+void accumulate(float weight, const uint8_t *row, int64_t count, float *sums) {
+    for (int64_t i = 0; i < count; ++i) sums[i] += weight * float(row[i]);
+}
+
+/// Four floats. A pixel of three channels is computed with one lane too many, which is not stored.
+using Lanes = float __attribute__((vector_size(16)));
+
 template <int Channels>
-void resample_row(const uint8_t *row, const std::vector<Tap> &across, float *to) {
+void resample_row(const float *row, const std::vector<Tap> &across, int64_t first, uint8_t *to) {
     for (const Tap &tap : across) {
-        float sums[Channels] = {};
-        const uint8_t *from = row + tap.first * Channels;
-        for (float weight : tap.weights)
-            for (int c = 0; c < Channels; ++c) sums[c] += weight * float(*from++);
-        for (float sum : sums) *to++ = sum;
+        Lanes sums = {0.5f, 0.5f, 0.5f, 0.5f};  // rounds to the nearest
+        const float *from = row + (tap.first - first) * Channels;
+        for (float weight : tap.weights) {
+            Lanes pixel;
+            std::memcpy(&pixel, from, sizeof pixel);
+            sums += weight * pixel;
+            from += Channels;
+        }
+        for (int c = 0; c < Channels; ++c) *to++ = uint8_t(std::clamp(sums[c], 0.0f, 255.0f));
     }
 }
 
+// Down first, which shortens a picture in whole rows, then across. Only the columns that some output looks at are read.
 Image resample(const Image &image, const Span &vertical, const Span &horizontal) {
     std::vector<Tap> down = taps(vertical), across = taps(horizontal);
-    int64_t row = horizontal.to * image.channels;
-    // Only rows that some output row looks at are resampled.
-    int64_t first = down.front().first, last = down.back().first + int64_t(down.back().weights.size());
-    std::vector<float> narrow(size_t((last - first) * row));
-    for (int64_t y = first; y < last; ++y) {
-        const uint8_t *from = image.values.data() + y * image.width * image.channels;
-        float *to = narrow.data() + (y - first) * row;
-        image.channels == 1 ? resample_row<1>(from, across, to) : resample_row<3>(from, across, to);
-    }
-    Image out{vertical.to, horizontal.to, image.channels, std::vector<uint8_t>(size_t(vertical.to * row))};
-    std::vector<float> sums(static_cast<size_t>(row));
+    int64_t first = across.front().first, last = across.back().first + int64_t(across.back().weights.size());
+    int64_t channels = image.channels, count = (last - first) * channels;
+    std::vector<float> row(size_t(count) + 4);  // the last pixel is read as four floats
+    Image out{vertical.to, horizontal.to, channels, std::vector<uint8_t>(size_t(vertical.to * horizontal.to * channels))};
     for (int64_t y = 0; y < vertical.to; ++y) {
         const Tap &tap = down[size_t(y)];
-        std::fill(sums.begin(), sums.end(), 0.5f);  // rounds to the nearest
-        for (size_t k = 0; k < tap.weights.size(); ++k) {
-            const float *from = narrow.data() + (tap.first - first + int64_t(k)) * row;
-            for (int64_t i = 0; i < row; ++i) sums[size_t(i)] += tap.weights[k] * from[i];
-        }
-        for (int64_t i = 0; i < row; ++i) out.values[size_t(y * row + i)] = uint8_t(std::clamp(sums[size_t(i)], 0.0f, 255.0f));
+        std::fill(row.begin(), row.end(), 0.0f);
+        for (size_t k = 0; k < tap.weights.size(); ++k)
+            accumulate(tap.weights[k], &image.values[size_t(((tap.first + int64_t(k)) * image.width + first) * channels)], count,
+                       row.data());
+        uint8_t *to = &out.values[size_t(y * horizontal.to * channels)];
+        channels == 1 ? resample_row<1>(row.data(), across, first, to) : resample_row<3>(row.data(), across, first, to);
     }
     return out;
 }
@@ -78,7 +85,8 @@ Image letterbox(const Image &image, const Frame &frame) {
     double scale = std::max(double(image.height) / double(frame.height), double(image.width) / double(frame.width));
     auto inner = [scale](int64_t from, int64_t most) { return std::clamp<int64_t>(std::llround(double(from) / scale), 1, most); };
     int64_t height = inner(image.height, frame.height), width = inner(image.width, frame.width);
-    Image picture = resample(image, {0, double(image.height), image.height, height}, {0, double(image.width), image.width, width});
+    Image picture =
+        resample(image, {0, double(image.height), image.height, height}, {0, double(image.width), image.width, width});
     Image out{frame.height, frame.width, image.channels, std::vector<uint8_t>(size_t(frame.bytes()))};
     int64_t top = (frame.height - height) / 2, left = (frame.width - width) / 2, row = width * image.channels;
     for (int64_t y = 0; y < height; ++y)

@@ -26,8 +26,8 @@ const char *name_of(Fit fit);
 /// Pixels of the picture for one pixel of the frame, along the axis with fewer of them. Below 1 the picture is enlarged.
 double shrinkage(const Frame &frame, int64_t height, int64_t width);
 
-/// Bilinear with antialiasing: a triangle filter as wide as the scale when shrinking, two pixels wide when enlarging; rounded to whole
-/// values. A picture that has the frame's size is not touched.
+/// Bilinear with antialiasing: a triangle filter as wide as the scale when shrinking, two pixels wide when enlarging; rounded to
+/// whole values. A picture that has the frame's size is not touched.
 Image fit_image(Image image, const Frame &frame);
 
 }  // namespace kiln::runtime

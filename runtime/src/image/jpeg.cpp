@@ -1,4 +1,5 @@
-// JPEG files through libjpeg-turbo. Its errors leave by longjmp: between setjmp and the library's calls lie no C++ objects to destroy.
+// JPEG files through libjpeg-turbo. Its errors leave by longjmp: between setjmp and the library's calls lie no C++ objects to
+// destroy.
 #include "image/image.h"
 #include "support/failure.h"
 
@@ -42,7 +43,8 @@ void leave_with_message(j_common_ptr info) {
     std::longjmp(decoder.escape, 1);
 }
 
-// Level -1 is a warning: the data are damaged or end early, and the library would go on with grey. A damaged file is not repaired.
+// Level -1 is a warning: the data are damaged or end early, and the library would go on with grey. A damaged file is not
+// repaired.
 void leave_on_warning(j_common_ptr info, int level) {
     if (level < 0) leave_with_message(info);
 }
@@ -119,8 +121,8 @@ Image decode_jpeg(std::string_view bytes, const std::string &name, const Frame *
     int64_t height = info.image_height, width = info.image_width;
     check_pixels(height, width, name);
     if (!info.arith_code && height * width / kMostPixelsPerByte > int64_t(bytes.size()))
-        fail(ExitCode::data, "%s is damaged: %lld x %lld pixels cannot be in %zu bytes", name.c_str(), (long long)width, (long long)height,
-             bytes.size());
+        fail(ExitCode::data, "%s is damaged: %lld x %lld pixels cannot be in %zu bytes", name.c_str(), (long long)width,
+             (long long)height, bytes.size());
     decoder.orientation = orientation_of(info);
     bool ink = info.jpeg_color_space == JCS_CMYK || info.jpeg_color_space == JCS_YCCK;
     bool grey = info.jpeg_color_space == JCS_GRAYSCALE || (frame && frame->channels == 1 && info.jpeg_color_space == JCS_YCbCr);

@@ -14,7 +14,8 @@
 
 namespace kiln::runtime {
 
-void parallel_for(size_t count, int threads, const std::function<void(size_t)> &body, double patience, const std::function<void()> &slow) {
+void parallel_for(size_t count, int threads, const std::function<void(size_t)> &body, double patience,
+                  const std::function<void()> &slow) {
     std::atomic<size_t> next{0};
     std::mutex mutex;
     std::condition_variable ended;

@@ -27,12 +27,15 @@ std::string little(uint64_t value, int bytes) {
 }
 
 // As numpy.save writes it: the header is padded with spaces to a multiple of 64 and ends in a line feed.
-std::string npy(const std::string &descr, const std::string &shape, const std::string &elements, bool fortran = false, int version = 1) {
-    std::string header = "{'descr': '" + descr + "', 'fortran_order': " + (fortran ? "True" : "False") + ", 'shape': " + shape + ", }";
+std::string npy(const std::string &descr, const std::string &shape, const std::string &elements, bool fortran = false,
+                int version = 1) {
+    std::string header =
+        "{'descr': '" + descr + "', 'fortran_order': " + (fortran ? "True" : "False") + ", 'shape': " + shape + ", }";
     size_t before = version == 1 ? 10 : 12;
     while ((before + header.size() + 1) % 64 != 0) header += ' ';
     header += '\n';
-    return "\x93NUMPY" + little(uint64_t(version), 1) + little(0, 1) + little(header.size(), version == 1 ? 2 : 4) + header + elements;
+    return "\x93NUMPY" + little(uint64_t(version), 1) + little(0, 1) + little(header.size(), version == 1 ? 2 : 4) + header +
+           elements;
 }
 
 struct Entry {
@@ -60,14 +63,19 @@ std::string zip(const std::vector<Entry> &entries) {
         std::string packed = entry.deflated ? deflate(entry.content) : entry.content;
         uint64_t crc = ::crc32(0, reinterpret_cast<const Bytef *>(entry.content.data()), uInt(entry.content.size()));
         std::string common = little(entry.deflated ? 8 : 0, 2) + little(0, 4) + little(crc, 4);
-        std::string extra = entry.zip64 ? little(1, 2) + little(24, 2) + little(entry.content.size(), 8) + little(packed.size(), 8) + little(file.size(), 8) : "";
-        std::string sizes = entry.zip64 ? little(0xffffffff, 4) + little(0xffffffff, 4) : little(packed.size(), 4) + little(entry.content.size(), 4);
-        directory += little(0x02014b50, 4) + little(45, 2) + little(45, 2) + little(0, 2) + common + sizes + little(entry.name.size(), 2) +
-                     little(extra.size(), 2) + std::string(10, '\0') + little(entry.zip64 ? 0xffffffff : file.size(), 4) + entry.name + extra;
-        file += little(0x04034b50, 4) + little(45, 2) + little(0, 2) + common + sizes + little(entry.name.size(), 2) + little(extra.size(), 2) + entry.name + extra + packed;
+        std::string extra = entry.zip64 ? little(1, 2) + little(24, 2) + little(entry.content.size(), 8) +
+                                              little(packed.size(), 8) + little(file.size(), 8)
+                                        : "";
+        std::string sizes = entry.zip64 ? little(0xffffffff, 4) + little(0xffffffff, 4)
+                                        : little(packed.size(), 4) + little(entry.content.size(), 4);
+        directory += little(0x02014b50, 4) + little(45, 2) + little(45, 2) + little(0, 2) + common + sizes +
+                     little(entry.name.size(), 2) + little(extra.size(), 2) + std::string(10, '\0') +
+                     little(entry.zip64 ? 0xffffffff : file.size(), 4) + entry.name + extra;
+        file += little(0x04034b50, 4) + little(45, 2) + little(0, 2) + common + sizes + little(entry.name.size(), 2) +
+                little(extra.size(), 2) + entry.name + extra + packed;
     }
-    return file + directory + little(0x06054b50, 4) + little(0, 4) + little(entries.size(), 2) + little(entries.size(), 2) + little(directory.size(), 4) +
-           little(file.size(), 4) + little(0, 2);
+    return file + directory + little(0x06054b50, 4) + little(0, 4) + little(entries.size(), 2) + little(entries.size(), 2) +
+           little(directory.size(), 4) + little(file.size(), 4) + little(0, 2);
 }
 
 struct Arrays : ::testing::Test {
@@ -120,7 +128,8 @@ TEST_F(Arrays, every_element_type) {
     EXPECT_EQ(values(npy("<i8", "(1, 2)", little(uint64_t(-5), 8) + little(7, 8))), (Values{-5, 7}));
     EXPECT_EQ(values(npy("<u8", "(1, 2)", little(5, 8) + little(7, 8))), (Values{5, 7}));
     // Half: 1, -2, the smallest denormal, the largest; float 1.5, double -0.1.
-    EXPECT_EQ(values(npy("<f2", "(2, 2)", little(0x3c00, 2) + little(0xc000, 2) + little(1, 2) + little(0x7bff, 2))), (Values{1, -2, 0x1p-24, 65504}));
+    EXPECT_EQ(values(npy("<f2", "(2, 2)", little(0x3c00, 2) + little(0xc000, 2) + little(1, 2) + little(0x7bff, 2))),
+              (Values{1, -2, 0x1p-24, 65504}));
     EXPECT_EQ(values(npy("<f4", "(1, 2)", little(0x3fc00000, 4) + little(0, 4))), (Values{1.5, 0}));
     EXPECT_EQ(values(npy(">f4", "(1, 2)", std::string("\x3f\xc0\0\0\0\0\0\0", 8))), (Values{1.5, 0}));
     EXPECT_EQ(values(npy("<f8", "(1, 2)", little(0xbfb999999999999a, 8) + little(0, 8))), (Values{-0.1, 0}));
@@ -148,7 +157,8 @@ TEST_F(Arrays, wrong_npy_files_are_named) {
     EXPECT_CONTAINS(error(npy("|u1", "(0, 2)", "")), "holds no records");
     EXPECT_CONTAINS(error(npy("|u1", "(2, 0)", "")), "a record would have shape [0]");
     EXPECT_CONTAINS(error(npy("|u1", "(2, 3)", "abcdef")), "a record has shape [3], but the model's input `input` is f64[2]");
-    EXPECT_CONTAINS(error(npy("|u1", "(4000000000, 2)", "abcdef")), "is truncated: an array of shape [4000000000, 2] needs 8000000128 bytes, it has 134");
+    EXPECT_CONTAINS(error(npy("|u1", "(4000000000, 2)", "abcdef")),
+                    "is truncated: an array of shape [4000000000, 2] needs 8000000128 bytes, it has 134");
     EXPECT_CONTAINS(error(npy("|u1", "(4000000000, 4000000000, 4000000000, 4000000000)", "abcdef")), "a record would have shape");
     EXPECT_CONTAINS(error(npy("|u1", "(99999999999999999999, 2)", "abcdef")), "is damaged: its header is");
     EXPECT_CONTAINS(error(npy("|u1", "(1, 2)", "abc")), "is oversized");
@@ -163,7 +173,8 @@ TEST_F(Arrays, wrong_npy_files_are_named) {
 }
 
 TEST_F(Arrays, npz_stored_deflated_and_zip64) {
-    std::string inputs = npy("<i4", "(2, 2)", little(1, 4) + little(2, 4) + little(3, 4) + little(4, 4)), other = npy("|u1", "(1,)", "\1");
+    std::string inputs = npy("<i4", "(2, 2)", little(1, 4) + little(2, 4) + little(3, 4) + little(4, 4)),
+                other = npy("|u1", "(1,)", "\1");
     for (bool deflated : {false, true})
         for (bool zip64 : {false, true}) {
             write_text(folder / "a.npz", zip({{"other.npy", other, deflated, zip64}, {"inputs.npy", inputs, deflated, zip64}}));
@@ -233,7 +244,8 @@ TEST_F(Arrays, cifar_10_and_100) {
     EXPECT_EQ(label, 4);
 
     split.arguments[1].second.text = "cifar-100 fine";
-    EXPECT_CONTAINS(error(split), "one.bin is no file of cifar-100 fine: its 6146 bytes are not a number of records of 3074 bytes");
+    EXPECT_CONTAINS(error(split),
+                    "one.bin is no file of cifar-100 fine: its 6146 bytes are not a number of records of 3074 bytes");
     write_text(folder / "one.bin", record("\3\7", 1));
     write_text(folder / "two.bin", record("\3\x63", 1));
     EXPECT_CONTAINS(error(split), "record 1 (counted from 0) has label 99, but `label` is class[10]: 0 to 9");

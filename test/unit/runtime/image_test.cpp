@@ -66,7 +66,8 @@ TEST(Exif, every_orientation_ends_upright) {
     for (int orientation = 1; orientation <= 8; ++orientation)
         for (bool big_endian : {false, true}) {
             bool turned = orientation >= 5;
-            Image file{turned ? image.width : image.height, turned ? image.height : image.width, 3, std::vector<uint8_t>(image.values.size())};
+            Image file{turned ? image.width : image.height, turned ? image.height : image.width, 3,
+                       std::vector<uint8_t>(image.values.size())};
             for (int64_t y = 0; y < image.height; ++y)
                 for (int64_t x = 0; x < image.width; ++x) {
                     auto [row, column] = stored(orientation, y, x, image.height, image.width);
@@ -88,29 +89,34 @@ TEST(Png, every_kind) {
     EXPECT_EQ(decode_image(png(1, 3, alpha, {.colour_type = 4}), "a").values, (std::vector<uint8_t>{100, 50, 0}));
     EXPECT_EQ(decode_image(png(1, 1, "\x64\xc8\x0a\x80", {.colour_type = 6}), "a").values, (std::vector<uint8_t>{50, 100, 5}));
     // 16 bits to 8, one bit to 8, a palette with a transparent entry.
-    EXPECT_EQ(decode_image(png(1, 2, std::string("\xff\xff\x80\x00", 4), {.colour_type = 0, .depth = 16}), "a").values, (std::vector<uint8_t>{255, 128}));
-    EXPECT_EQ(decode_image(png(1, 8, "\xa5", {.colour_type = 0, .depth = 1}), "a").values, (std::vector<uint8_t>{255, 0, 255, 0, 0, 255, 0, 255}));
+    EXPECT_EQ(decode_image(png(1, 2, std::string("\xff\xff\x80\x00", 4), {.colour_type = 0, .depth = 16}), "a").values,
+              (std::vector<uint8_t>{255, 128}));
+    EXPECT_EQ(decode_image(png(1, 8, "\xa5", {.colour_type = 0, .depth = 1}), "a").values,
+              (std::vector<uint8_t>{255, 0, 255, 0, 0, 255, 0, 255}));
     PngOptions palette{.colour_type = 3, .palette = "abcdef", .transparency = std::string("\xff\x00", 2)};
-    EXPECT_EQ(decode_image(png(1, 2, std::string("\0\1", 2), palette), "a").values, (std::vector<uint8_t>{'a', 'b', 'c', 0, 0, 0}));
+    EXPECT_EQ(decode_image(png(1, 2, std::string("\0\1", 2), palette), "a").values,
+              (std::vector<uint8_t>{'a', 'b', 'c', 0, 0, 0}));
     Image image = gradient(9, 13);
     std::string values(image.values.begin(), image.values.end());
     EXPECT_EQ(decode_image(png(9, 13, values, {.interlaced = true}), "a").values, image.values);
     EXPECT_EQ(decode_image(encode_png(image), "a").values, image.values);
-    Image turned = decode_image(png(9, 13, values, {.exif = std::string("MM\0*\0\0\0\x08\0\1\1\x12\0\3\0\0\0\1\0\6\0\0", 22)}), "a");
+    Image turned =
+        decode_image(png(9, 13, values, {.exif = std::string("MM\0*\0\0\0\x08\0\1\1\x12\0\3\0\0\0\1\0\6\0\0", 22)}), "a");
     EXPECT_EQ(turned.height, 13);
     EXPECT_EQ(turned.at(0, 8, 0), image.at(0, 0, 0));
 }
 
 TEST(Damaged, every_truncation_is_named) {
-    for (const std::string &file : {jpeg(gradient(20, 30)), jpeg(gradient(20, 30), {.progressive = true}), encode_png(gradient(20, 30)),
-                                    std::string("P5 3 2 255\nabcdef"), std::string("P3 2 1 9 1 2 3 4 5 6")})
+    for (const std::string &file :
+         {jpeg(gradient(20, 30)), jpeg(gradient(20, 30), {.progressive = true}), encode_png(gradient(20, 30)),
+          std::string("P5 3 2 255\nabcdef"), std::string("P3 2 1 9 1 2 3 4 5 6")})
         for (size_t keep = 0; keep < file.size(); ++keep) EXPECT_CONTAINS(error(file.substr(0, keep)), "the file");
 }
 
 TEST(Damaged, any_byte_changed_is_refused_or_decoded) {
     std::mt19937 random(5);
-    for (const std::string &file : {jpeg(gradient(40, 40)), jpeg(gradient(40, 40), {.progressive = true, .orientation = 6}), cmyk_jpeg(gradient(16, 16), true),
-                                    encode_png(gradient(20, 30))})
+    for (const std::string &file : {jpeg(gradient(40, 40)), jpeg(gradient(40, 40), {.progressive = true, .orientation = 6}),
+                                    cmyk_jpeg(gradient(16, 16), true), encode_png(gradient(20, 30))})
         for (int i = 0; i < 2000; ++i) {
             std::string bad = file;
             for (unsigned changes = 1 + random() % 3; changes > 0; --changes) bad[random() % bad.size()] = char(random());
@@ -171,7 +177,8 @@ TEST(FitImage, keeps_means_and_sizes) {
     for (size_t i = 0; i < 64; ++i) image.values[i] = i % 2 ? 255 : 0;
     for (uint8_t value : fit_image(image, {2, 2, 1}).values) EXPECT_NEAR(value, 127.5, 20);
     Image two{1, 2, 1, {0, 100}};
-    EXPECT_EQ(fit_image(two, {1, 4, 1}).values, (std::vector<uint8_t>{0, 25, 75, 100}));  // sample positions -0.25, 0.25, 0.75, 1.25
+    EXPECT_EQ(fit_image(two, {1, 4, 1}).values,
+              (std::vector<uint8_t>{0, 25, 75, 100}));  // sample positions -0.25, 0.25, 0.75, 1.25
     Image noise{3, 3, 1, {9, 1, 200, 7, 5, 3, 255, 0, 4}};
     EXPECT_EQ(fit_image(noise, {3, 3, 1, Fit::crop}).values, noise.values);
 }
@@ -181,13 +188,12 @@ TEST(FitImage, crop_and_letterbox_keep_the_aspect_ratio) {
     for (int y = 0; y < 2; ++y)
         for (uint8_t value : {10, 10, 80, 90, 200, 200}) wide.values.push_back(value);
     EXPECT_EQ(fit_image(wide, {2, 2, 1, Fit::crop}).values, (std::vector<uint8_t>{80, 90, 80, 90}));
-    EXPECT_EQ(fit_image(wide, {6, 6, 1, Fit::letterbox}).values,
-              [] {
-                  std::vector<uint8_t> values;
-                  for (int y = 0; y < 6; ++y)
-                      for (uint8_t value : {10, 10, 80, 90, 200, 200}) values.push_back(y == 2 || y == 3 ? value : 0);
-                  return values;
-              }());
+    EXPECT_EQ(fit_image(wide, {6, 6, 1, Fit::letterbox}).values, [] {
+        std::vector<uint8_t> values;
+        for (int y = 0; y < 6; ++y)
+            for (uint8_t value : {10, 10, 80, 90, 200, 200}) values.push_back(y == 2 || y == 3 ? value : 0);
+        return values;
+    }());
     Image tall = upright(wide, 6);
     EXPECT_EQ(fit_image(tall, {2, 2, 1, Fit::crop}).values, (std::vector<uint8_t>{80, 80, 90, 90}));
     // A sliver still has one pixel.

@@ -6,8 +6,8 @@
 #include "data/vocabulary.h"
 #include "support/failure.h"
 
-#include <gtest/gtest.h>
 #include <fcntl.h>
+#include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <cstring>
@@ -46,7 +46,9 @@ struct PictureFolder : ::testing::Test {
     // Three classes of four pictures; the shade tells the class and the picture.
     void SetUp() override {
         for (int c = 0; c < 3; ++c)
-            for (int i = 0; i < 4; ++i) write("train/c" + std::to_string(c) + "/" + std::to_string(i) + (i % 2 ? ".png" : ".jpg"), shade(60 * c + 10 * i, i % 2));
+            for (int i = 0; i < 4; ++i)
+                write("train/c" + std::to_string(c) + "/" + std::to_string(i) + (i % 2 ? ".png" : ".jpg"),
+                      shade(60 * c + 10 * i, i % 2));
     }
     static std::string shade(int value, bool as_png) {
         Image image{12, 16, 3, std::vector<uint8_t>(12 * 16 * 3, uint8_t(value))};
@@ -171,7 +173,8 @@ TEST_F(PictureFolder, a_stale_or_damaged_cache_is_made_again) {
 
 TEST_F(PictureFolder, a_cache_remembers_bad_files) {
     write("train/c0/0.jpg", "no picture");
-    std::vector<std::pair<std::string, Value>> arguments{{"cache", text_value("train.cache", Value::Kind::path)}, {"bad_files", number_value(0.1)}};
+    std::vector<std::pair<std::string, Value>> arguments{{"cache", text_value("train.cache", Value::Kind::path)},
+                                                         {"bad_files", number_value(0.1)}};
     for (int i = 0; i < 2; ++i) {
         EXPECT_CONTAINS(said(arguments), "train/c0/0.jpg is no picture");
         EXPECT_EQ(open(arguments).records, 11);
@@ -190,7 +193,8 @@ TEST_F(PictureFolder, bad_files_are_named_counted_and_limited) {
     EXPECT_CONTAINS(message, "c1/1.png is no picture");
     EXPECT_CONTAINS(message, "c2/3.png: No such file");
     EXPECT_CONTAINS(error(), "bad_files = 0 allows 0");
-    EXPECT_CONTAINS(said({{"bad_files", number_value(0.25)}}), "warning: " + (folder / "train/") + ": 3 of 12 pictures are bad and left out:");
+    EXPECT_CONTAINS(said({{"bad_files", number_value(0.25)}}),
+                    "warning: " + (folder / "train/") + ": 3 of 12 pictures are bad and left out:");
     Dataset dataset = open({{"bad_files", number_value(0.25)}});
     ASSERT_EQ(dataset.records, 9);
     EXPECT_EQ(dataset.name(0), "c0/1.png");
@@ -294,7 +298,8 @@ struct Tar : PictureFolder {
 };
 
 TEST_F(Tar, classes_from_folders_plain_and_gzipped) {
-    std::string content = tar({{"./train/cat/1.jpg", shade(10, false)}, {"train/dog/1.png", shade(20, true)}, {"train/cat/2.JPG", shade(30, false)}});
+    std::string content = tar(
+        {{"./train/cat/1.jpg", shade(10, false)}, {"train/dog/1.png", shade(20, true)}, {"train/cat/2.JPG", shade(30, false)}});
     write_text(folder / "a.tar", content);
     write_gz(folder / "b.tar.gz", content);
     for (const char *name : {"a.tar", "b.tar.gz"}) {
@@ -309,8 +314,10 @@ TEST_F(Tar, classes_from_folders_plain_and_gzipped) {
 }
 
 TEST_F(Tar, classes_from_files_beside_the_pictures_and_shards) {
-    write_text(folder / "s-08.tar", tar({{"1.jpg", shade(10, false)}, {"1.cls", "dog\n"}, {"2.left.jpg", shade(20, false)}, {"2.txt", "cat"}}));
-    write_text(folder / "s-09.tar", tar({{"1.txt", "a caption that is no class, but .cls is there"}, {"1.cls", "cat"}, {"1.jpg", shade(30, false)}}));
+    write_text(folder / "s-08.tar",
+               tar({{"1.jpg", shade(10, false)}, {"1.cls", "dog\n"}, {"2.left.jpg", shade(20, false)}, {"2.txt", "cat"}}));
+    write_text(folder / "s-09.tar",
+               tar({{"1.txt", "a caption that is no class, but .cls is there"}, {"1.cls", "cat"}, {"1.jpg", shade(30, false)}}));
     write_text(folder / "s-10.tar", tar({{"x/1.cls", "dog"}, {"x/1.jpg", shade(40, false)}}));
     Dataset dataset = open_tar(text_value("s-{08..10}.tar", Value::Kind::path));
     ASSERT_EQ(dataset.records, 4);
@@ -327,16 +334,22 @@ TEST_F(Tar, classes_from_files_beside_the_pictures_and_shards) {
 
 TEST_F(Tar, pictures_without_a_class_or_with_two) {
     EXPECT_CONTAINS(tar_error(tar({{"1.jpg", shade(10, false)}, {"1.cls", "dog"}, {"2.jpg", shade(20, false)}})),
-                    "1 of 2 pictures is bad; bad_files = 0 allows 0:\n  " + (folder / "a.tar") + ": 2.jpg has no class: there is no 2.cls or .txt with one");
-    EXPECT_CONTAINS(tar_error(tar({{"c/1.jpg", shade(10, false)}, {"2.jpg", shade(20, false)}})), "a.tar: 2.jpg has no class: it is in no folder");
-    EXPECT_CONTAINS(tar_error(tar({{"c/1.jpg", shade(10, false)}, {"c/1.jpg", shade(20, false)}})), "c/1.jpg is in the archive twice");
+                    "1 of 2 pictures is bad; bad_files = 0 allows 0:\n  " + (folder / "a.tar") +
+                        ": 2.jpg has no class: there is no 2.cls or .txt with one");
+    EXPECT_CONTAINS(tar_error(tar({{"c/1.jpg", shade(10, false)}, {"2.jpg", shade(20, false)}})),
+                    "a.tar: 2.jpg has no class: it is in no folder");
+    EXPECT_CONTAINS(tar_error(tar({{"c/1.jpg", shade(10, false)}, {"c/1.jpg", shade(20, false)}})),
+                    "c/1.jpg is in the archive twice");
     write_text(folder / "a.tar", tar({{"1.jpg", shade(10, false)}, {"2.jpg", shade(20, false)}}));
     EXPECT_THROW(require_labels(open_tar(), "train"), Failure);
 }
 
 TEST_F(Tar, damaged_archives_are_named) {
     EXPECT_CONTAINS(tar_error(""), "a.tar is empty");
-    EXPECT_CONTAINS(tar_error(std::string("\xfd" "7zXZ\0 whatever", 15)), "unpack it: xz -d");
+    EXPECT_CONTAINS(tar_error(std::string("\xfd"
+                                          "7zXZ\0 whatever",
+                                          15)),
+                    "unpack it: xz -d");
     EXPECT_CONTAINS(tar_error(std::string(3000, 'x')), "a.tar is no tar archive or damaged, after 0 files");
     EXPECT_CONTAINS(tar_error(tar({})), "holds no pictures");
     EXPECT_CONTAINS(tar_error(tar({{"c/1.jpg", "no picture"}})), "c/1.jpg is no picture");
@@ -366,12 +379,15 @@ TEST_F(PictureFolder, the_same_picture_in_two_splits_is_an_error) {
         check_overlap(training, validation, "validation");
         FAIL();
     } catch (const Failure &failure) {
-        EXPECT_EQ(std::string(failure.what()), "1 of 2 records of split validation is also in split train, so that what was trained on would be measured:\n  c1/2.jpg and c1/2.jpg");
+        EXPECT_EQ(std::string(failure.what()),
+                  "1 of 2 records of split validation is also in split train, so that what was trained on would be measured:\n  "
+                  "c1/2.jpg and c1/2.jpg");
     }
     write("validation/c1/2.jpg", shade(77, false));
     ::testing::internal::CaptureStderr();
     check_overlap(training, open({}, "validation"), "validation");
-    EXPECT_CONTAINS(::testing::internal::GetCapturedStderr(), "warning: 1 of 2 records of split validation is named like records of split train, with another content:");
+    EXPECT_CONTAINS(::testing::internal::GetCapturedStderr(),
+                    "warning: 1 of 2 records of split validation is named like records of split train, with another content:");
 }
 
 }  // namespace

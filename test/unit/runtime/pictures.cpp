@@ -17,14 +17,15 @@ std::string exif(int orientation, bool big_endian) {
         return out;
     };
     std::string tiff = (big_endian ? "MM" : "II") + number(42, 2) + number(8, 4);
-    tiff += number(2, 2);                                                                  // entries
+    tiff += number(2, 2);                                                                    // entries
     tiff += number(0x0100, 2) + number(3, 2) + number(1, 4) + number(77, 2) + number(0, 2);  // a width, not looked at
     tiff += number(0x0112, 2) + number(3, 2) + number(1, 4) + number(uint32_t(orientation), 2) + number(0, 2);
     return std::string("Exif\0\0", 6) + tiff + number(0, 4);
 }
 
 template <typename SetUp>
-std::string compress(int64_t height, int64_t width, int channels, const std::vector<uint8_t> &values, J_COLOR_SPACE space, SetUp set_up) {
+std::string compress(int64_t height, int64_t width, int channels, const std::vector<uint8_t> &values, J_COLOR_SPACE space,
+                     SetUp set_up) {
     jpeg_compress_struct info;
     jpeg_error_mgr errors;
     info.err = jpeg_std_error(&errors);
@@ -32,11 +33,13 @@ std::string compress(int64_t height, int64_t width, int channels, const std::vec
     unsigned char *buffer = nullptr;
     unsigned long size = 0;
     jpeg_mem_dest(&info, &buffer, &size);
-    info.image_width = JDIMENSION(width), info.image_height = JDIMENSION(height), info.input_components = channels, info.in_color_space = space;
+    info.image_width = JDIMENSION(width), info.image_height = JDIMENSION(height), info.input_components = channels,
+    info.in_color_space = space;
     jpeg_set_defaults(&info);
     std::string marker = set_up(info);
     jpeg_start_compress(&info, TRUE);
-    if (!marker.empty()) jpeg_write_marker(&info, JPEG_APP0 + 1, reinterpret_cast<const JOCTET *>(marker.data()), unsigned(marker.size()));
+    if (!marker.empty())
+        jpeg_write_marker(&info, JPEG_APP0 + 1, reinterpret_cast<const JOCTET *>(marker.data()), unsigned(marker.size()));
     while (info.next_scanline < info.image_height) {
         auto *row = const_cast<uint8_t *>(values.data()) + int64_t(info.next_scanline) * width * channels;
         jpeg_write_scanlines(&info, &row, 1);
@@ -94,14 +97,17 @@ std::string png(uint32_t height, uint32_t width, const std::string &values, cons
         static_cast<std::string *>(png_get_io_ptr(png))->append(reinterpret_cast<const char *>(bytes), count);
     };
     png_set_write_fn(writer, &file, append, [](png_structp) {});
-    png_set_IHDR(writer, info, width, height, options.depth, options.colour_type, options.interlaced ? PNG_INTERLACE_ADAM7 : PNG_INTERLACE_NONE,
-                 PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
+    png_set_IHDR(writer, info, width, height, options.depth, options.colour_type,
+                 options.interlaced ? PNG_INTERLACE_ADAM7 : PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT,
+                 PNG_FILTER_TYPE_DEFAULT);
     if (!options.palette.empty())
         png_set_PLTE(writer, info, reinterpret_cast<png_const_colorp>(options.palette.data()), int(options.palette.size() / 3));
     if (!options.transparency.empty())
-        png_set_tRNS(writer, info, reinterpret_cast<png_const_bytep>(options.transparency.data()), int(options.transparency.size()), nullptr);
+        png_set_tRNS(writer, info, reinterpret_cast<png_const_bytep>(options.transparency.data()),
+                     int(options.transparency.size()), nullptr);
     if (!options.exif.empty())
-        png_set_eXIf_1(writer, info, png_uint_32(options.exif.size()), reinterpret_cast<png_bytep>(const_cast<char *>(options.exif.data())));
+        png_set_eXIf_1(writer, info, png_uint_32(options.exif.size()),
+                       reinterpret_cast<png_bytep>(const_cast<char *>(options.exif.data())));
     std::vector<png_bytep> rows;
     for (uint32_t y = 0; y < height; ++y)
         rows.push_back(reinterpret_cast<png_bytep>(const_cast<char *>(values.data())) + values.size() / height * y);

@@ -1,5 +1,5 @@
-// cifar(files, ..): the binary files of CIFAR-10 and CIFAR-100 (A. Krizhevsky 2009): records of one label byte (CIFAR-100: two, coarse and
-// fine), then 32x32 values of red, of green, and of blue.
+// cifar(files, ..): the binary files of CIFAR-10 and CIFAR-100 (A. Krizhevsky 2009): records of one label byte (CIFAR-100: two,
+// coarse and fine), then 32x32 values of red, of green, and of blue.
 #include "data/byte_source.h"
 #include "data/dataset.h"
 #include "support/failure.h"
@@ -26,8 +26,8 @@ Layout layout_of(const ReaderRequest &request) {
         if (kind && kind->text == layout.kind) return layout;
         kinds.push_back(layout.kind);
     }
-    fail(ExitCode::data, "split %s: cifar has no kind `%s`; it has: %s", request.split.name.c_str(), kind ? kind->text.c_str() : "",
-         join(kinds, ", ").c_str());
+    fail(ExitCode::data, "split %s: cifar has no kind `%s`; it has: %s", request.split.name.c_str(),
+         kind ? kind->text.c_str() : "", join(kinds, ", ").c_str());
 }
 
 struct Batches {
@@ -52,7 +52,9 @@ Dataset open_cifar(const ReaderRequest &request) {
     auto batches = std::make_shared<Batches>();
     batches->layout = layout_of(request);
     const Value *given = request.argument("files");
-    std::vector<Value> files = given && given->kind == Value::Kind::list ? given->list : given ? std::vector{*given} : std::vector<Value>();
+    std::vector<Value> files = given && given->kind == Value::Kind::list ? given->list
+                               : given                                   ? std::vector{*given}
+                                                                         : std::vector<Value>();
     const Column *image = nullptr, *label = nullptr;
     size_t image_column = 0, label_column = 0;
     for (size_t c = 0; c < request.columns.size(); ++c) {
@@ -61,17 +63,20 @@ Dataset open_cifar(const ReaderRequest &request) {
         (column.classes > 0 ? label_column : image_column) = c;
     }
     if (!image || !label || request.columns.size() != 2)
-        fail(ExitCode::data, "split %s: cifar feeds one picture, f32[32, 32, 3], and one label, class[n]; the model has %zu inputs", split, request.columns.size());
+        fail(ExitCode::data,
+             "split %s: cifar feeds one picture, f32[32, 32, 3], and one label, class[n]; the model has %zu inputs", split,
+             request.columns.size());
     std::vector<std::string> paths;
     batches->first.push_back(0);
     for (const Value &file : files) {
-        if (file.kind != Value::Kind::path && file.kind != Value::Kind::string) fail(ExitCode::data, "split %s: the `files` of cifar are no paths", split);
+        if (file.kind != Value::Kind::path && file.kind != Value::Kind::string)
+            fail(ExitCode::data, "split %s: the `files` of cifar are no paths", split);
         const ByteSource &source = batches->files.emplace_back(request.path(file));
         const char *path = source.path().c_str();
         if (source.compressed()) fail(ExitCode::data, "%s is compressed: `gunzip` it", path);
         if (source.size() == 0 || source.size() % batches->record_bytes() != 0)
-            fail(ExitCode::data, "%s is no file of %s: its %lld bytes are not a number of records of %lld bytes", path, batches->layout.kind,
-                 (long long)source.size(), (long long)batches->record_bytes());
+            fail(ExitCode::data, "%s is no file of %s: its %lld bytes are not a number of records of %lld bytes", path,
+                 batches->layout.kind, (long long)source.size(), (long long)batches->record_bytes());
         batches->first.push_back(batches->first.back() + source.size() / batches->record_bytes());
         paths.push_back(source.path());
     }
@@ -80,12 +85,14 @@ Dataset open_cifar(const ReaderRequest &request) {
     int64_t records = batches->first.back();
     for (int64_t i = 0; i < records; ++i)
         if (int64_t value = batches->record(i)[batches->layout.label]; value >= label->classes)
-            fail(ExitCode::data, "%s: record %lld (counted from 0) has label %lld, but `%s` is class[%lld]: 0 to %lld", join(paths, ", ").c_str(),
-                 (long long)i, (long long)value, label->name.c_str(), (long long)label->classes, (long long)(label->classes - 1));
+            fail(ExitCode::data, "%s: record %lld (counted from 0) has label %lld, but `%s` is class[%lld]: 0 to %lld",
+                 join(paths, ", ").c_str(), (long long)i, (long long)value, label->name.c_str(), (long long)label->classes,
+                 (long long)(label->classes - 1));
 
     auto pixels = std::make_shared<std::vector<uint8_t>>(size_t(kPixels));
     return {records, join(paths, ", "),
-            [batches, pixels, image_column, label_column, image_dtype = image->dtype, label_dtype = label->dtype](int64_t index, uint8_t *const *rows) {
+            [batches, pixels, image_column, label_column, image_dtype = image->dtype, label_dtype = label->dtype](
+                int64_t index, uint8_t *const *rows) {
                 const uint8_t *record = batches->record(index), *planes = record + batches->layout.labels;
                 for (int64_t i = 0; i < kPlane; ++i)
                     for (int64_t c = 0; c < 3; ++c) (*pixels)[size_t(3 * i + c)] = planes[c * kPlane + i];

@@ -48,21 +48,27 @@ struct Listing {
         Picture picture{name, class_name, 0, 0, ""};
         struct stat status {};
         std::string path = root + name;
-        if (::stat(path.c_str(), &status) != 0) picture.error = format("cannot open %s: %s", path.c_str(), std::strerror(errno));
-        else if (!S_ISREG(status.st_mode)) picture.error = path + " is no file";
-        else if (status.st_size > kMostBytes) picture.error = format("%s has %lld bytes: too many for a picture", path.c_str(), (long long)status.st_size);
+        if (::stat(path.c_str(), &status) != 0)
+            picture.error = format("cannot open %s: %s", path.c_str(), std::strerror(errno));
+        else if (!S_ISREG(status.st_mode))
+            picture.error = path + " is no file";
+        else if (status.st_size > kMostBytes)
+            picture.error = format("%s has %lld bytes: too many for a picture", path.c_str(), (long long)status.st_size);
         picture.bytes = status.st_size;
         picture.modified = int64_t(status.st_mtim.tv_sec) * 1000000000 + status.st_mtim.tv_nsec;
         pictures.push_back(std::move(picture));
     }
-    // Pictures below a class's folder may lie in folders of their own. Links to folders are followed only at the top, where they cannot
-    // lead in a circle.
+    // Pictures below a class's folder may lie in folders of their own. Links to folders are followed only at the top, where they
+    // cannot lead in a circle.
     void add_class_folder(const std::string &below, const std::string &class_name) {
         for (const std::string &name : names_in(root + below)) {
             std::string path = below + "/" + name;
-            if (!is_folder(root + path)) add_file(path, class_name);
-            else if (!std::filesystem::is_symlink(root + path)) add_class_folder(path, class_name);
-            else ignored.push_back(path);
+            if (!is_folder(root + path))
+                add_file(path, class_name);
+            else if (!std::filesystem::is_symlink(root + path))
+                add_class_folder(path, class_name);
+            else
+                ignored.push_back(path);
         }
     }
 };
@@ -104,8 +110,11 @@ Dataset open_images(const ReaderRequest &request) {
         fail(ExitCode::data, "%s: no pictures are in the class folder%s %s", root, listing.empty.size() == 1 ? "" : "s",
              join(listing.empty, ", ").c_str());
     if (listing.loose > 0 && listing.loose < listing.pictures.size())
-        fail(ExitCode::data, "%s: %zu pictures are in class folders and %zu in none, such as %s", root, listing.pictures.size() - listing.loose,
-             listing.loose, std::find_if(listing.pictures.begin(), listing.pictures.end(), [](const Picture &picture) { return picture.class_name.empty(); })->name.c_str());
+        fail(ExitCode::data, "%s: %zu pictures are in class folders and %zu in none, such as %s", root,
+             listing.pictures.size() - listing.loose, listing.loose,
+             std::find_if(listing.pictures.begin(), listing.pictures.end(), [](const Picture &picture) {
+                 return picture.class_name.empty();
+             })->name.c_str());
     PictureSource source;
     source.place = listing.root;
     if (listing.loose > 0) source.no_labels = "its pictures are in no class folders";

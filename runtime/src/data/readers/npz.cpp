@@ -23,8 +23,8 @@ Dataset open_npz(const ReaderRequest &request) {
         if (found == entries.end()) {
             std::vector<std::string> names;
             for (const ZipEntry &entry : entries) names.push_back(entry.name.substr(0, entry.name.rfind(".npy")));
-            fail(ExitCode::data, "%s has no array `%s` (nor `%ss`) for the model's input; it has: %s", path.c_str(), column.name.c_str(),
-                 column.name.c_str(), names.empty() ? "none" : join(names, ", ").c_str());
+            fail(ExitCode::data, "%s has no array `%s` (nor `%ss`) for the model's input; it has: %s", path.c_str(),
+                 column.name.c_str(), column.name.c_str(), names.empty() ? "none" : join(names, ", ").c_str());
         }
         files.push_back(open_numpy(read_zip(path, *found)));
     }

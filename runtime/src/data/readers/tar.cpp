@@ -1,8 +1,8 @@
-// tar(shards, ..): pictures in tar archives, plain or gzipped. A picture's class is the text of the file beside it that has its name but
-// .cls or .txt (as WebDataset writes them: 0007.jpg, 0007.cls), or, where an archive has no such files, the folder it is in. Records are in
-// the order of the shards and of the files in them.
-#include "data/tar_file.h"
+// tar(shards, ..): pictures in tar archives, plain or gzipped. A picture's class is the text of the file beside it that has its
+// name but .cls or .txt (as WebDataset writes them: 0007.jpg, 0007.cls), or, where an archive has no such files, the folder it is
+// in. Records are in the order of the shards and of the files in them.
 #include "data/picture_set.h"
+#include "data/tar_file.h"
 #include "support/failure.h"
 #include "support/text.h"
 
@@ -24,10 +24,13 @@ std::vector<std::string> expand(const std::string &path, const std::string &spli
     if (open == std::string::npos || dots == std::string::npos || close == std::string::npos || dots > close) return {path};
     std::string first = path.substr(open + 1, dots - open - 1), last = path.substr(dots + 2, close - dots - 2);
     auto is_number = [](const std::string &text) {
-        return !text.empty() && text.size() < 10 && std::all_of(text.begin(), text.end(), [](char c) { return std::isdigit(uint8_t(c)); });
+        return !text.empty() && text.size() < 10 &&
+               std::all_of(text.begin(), text.end(), [](char c) { return std::isdigit(uint8_t(c)); });
     };
-    if (!is_number(first) || !is_number(last) || std::stol(last) < std::stol(first) || std::stol(last) - std::stol(first) >= long(kMostShards))
-        fail(ExitCode::data, "split %s: `%s` names no range of shards; an example: train-{000..009}.tar", split.c_str(), path.c_str());
+    if (!is_number(first) || !is_number(last) || std::stol(last) < std::stol(first) ||
+        std::stol(last) - std::stol(first) >= long(kMostShards))
+        fail(ExitCode::data, "split %s: `%s` names no range of shards; an example: train-{000..009}.tar", split.c_str(),
+             path.c_str());
     std::vector<std::string> paths;
     for (long i = std::stol(first); i <= std::stol(last); ++i)
         paths.push_back(path.substr(0, open) + format("%0*ld", int(first.size()), i) + path.substr(close + 1));
@@ -36,7 +39,9 @@ std::vector<std::string> expand(const std::string &path, const std::string &spli
 
 std::vector<std::string> shards_of(const ReaderRequest &request) {
     const Value *shards = request.argument("shards");
-    std::vector<Value> values = shards && shards->kind == Value::Kind::list ? shards->list : shards ? std::vector{*shards} : std::vector<Value>();
+    std::vector<Value> values = shards && shards->kind == Value::Kind::list ? shards->list
+                                : shards                                    ? std::vector{*shards}
+                                                                            : std::vector<Value>();
     std::vector<std::string> paths;
     for (const Value &value : values) {
         if (value.kind != Value::Kind::path && value.kind != Value::Kind::string)
@@ -136,15 +141,19 @@ Dataset open_tar(const ReaderRequest &request) {
             if (ignored.size() < kShown) ignored.push_back(base_name(path) + ": " + name);
     }
     if (ignored_count > 0)
-        std::fprintf(stderr, "warning: split %s: %zu files in the archives are not read, as they are neither pictures nor classes: %s%s\n",
-                     request.split.name.c_str(), ignored_count, join(ignored, ", ").c_str(), ignored_count > kShown ? ", .." : "");
-    size_t good = size_t(std::count_if(source.pictures.begin(), source.pictures.end(), [](const Picture &picture) { return picture.error.empty(); }));
+        std::fprintf(
+            stderr, "warning: split %s: %zu files in the archives are not read, as they are neither pictures nor classes: %s%s\n",
+            request.split.name.c_str(), ignored_count, join(ignored, ", ").c_str(), ignored_count > kShown ? ", .." : "");
+    size_t good = size_t(std::count_if(source.pictures.begin(), source.pictures.end(),
+                                       [](const Picture &picture) { return picture.error.empty(); }));
     if (loose > 0 && loose == good) source.no_labels = "its pictures are in no folders and have no .cls or .txt files";
     if (loose > 0 && loose < good)
         for (Picture &picture : source.pictures)
             if (picture.class_name.empty() && picture.error.empty())
                 picture.error = source.place + picture.name + " has no class: it is in no folder and has no .cls or .txt file";
-    source.read = [files, members](size_t picture) { return (*files)[(*members)[picture].shard].read((*members)[picture].member); };
+    source.read = [files, members](size_t picture) {
+        return (*files)[(*members)[picture].shard].read((*members)[picture].member);
+    };
     return open_pictures(request, std::move(source));
 }
 
