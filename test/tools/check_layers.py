@@ -17,7 +17,7 @@ THIRD_PARTIES = {
     "llvm": {"compiler/codegen"}, "llvm-c": {"compiler/codegen"},
     "CLI": {"compiler/driver", "runtime/src", "examples"},
     "nlohmann": {"compiler/codegen", "compiler/driver", "runtime/src"},
-    "png.h": {"runtime/src", "examples"}, "jpeglib.h": {"runtime/src"}, "zlib.h": {"runtime/src", "examples"},
+    "png.h": {"runtime/src", "examples"}, "jpeglib.h": {"runtime/src", "examples"}, "zlib.h": {"runtime/src", "examples"},
     "archive.h": {"runtime/src"}, "archive_entry.h": {"runtime/src"},
 }
 INCLUDE = re.compile(r'^\s*#\s*include\s*(["<])([^">]+)[">]')
