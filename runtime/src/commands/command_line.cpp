@@ -230,6 +230,13 @@ CommandLine parse_command_line(int argc, char **argv, const Metadata &metadata) 
     data->add_option("--split", contents.split, "one split only")->type_name("NAME");
     data->add_option("--sheets", contents.sheets, "folder to write the contact sheets to, a PNG for each split")->type_name("DIR")->capture_default_str();
     data->add_option("--across", contents.across, "pictures in a row of a sheet")->check(CLI::Range(1, 1000).description(""))->type_name("N")->capture_default_str();
+    auto *augmented = data->add_flag("--augmented", contents.augmented, "also sheets of training pictures, each followed by what augmentation makes of it");
+    data->add_option("--seed", contents.seed, "seed of the augmentation")
+        ->check(CLI::Range(uint64_t(0), uint64_t(kLargestInteger)).description(""))
+        ->type_name("N")
+        ->needs(augmented)
+        ->capture_default_str();
+    add_hypers(data);
 
     app.add_subcommand("summary", "layers, parameters and memory");
 
@@ -279,6 +286,7 @@ CommandLine parse_command_line(int argc, char **argv, const Metadata &metadata) 
         if (prediction.clip > 0 && prediction.csv.empty()) fail(ExitCode::usage, "--clip goes with --csv");
         result.command = std::move(prediction);
     } else if (data->parsed()) {
+        contents.hypers = std::move(hypers);
         result.command = std::move(contents);
     } else if (explain->parsed()) {
         if (!epochs.empty()) explanation.epochs = parse_epochs(epochs);

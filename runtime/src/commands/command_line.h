@@ -28,6 +28,9 @@ struct PredictOptions {
 struct DataOptions {
     std::string data, split, sheets;  ///< sheets: the folder that contact sheets are written to
     int64_t across = 16;              ///< pictures in a row of a sheet
+    bool augmented = false;           ///< also sheets of training pictures as augmentation changes them
+    uint64_t seed = 0;
+    std::map<std::string, double> hypers;
 };
 
 struct SummaryOptions {};

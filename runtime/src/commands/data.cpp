@@ -1,11 +1,14 @@
 // data: what the splits hold, in numbers and as contact sheets.
 #include "commands/commands.h"
+#include "data/batch_stream.h"
 #include "data/dataset.h"
 #include "data/picture_set.h"
+#include "data/shuffle.h"
 #include "image/contact_sheet.h"
 #include "support/failure.h"
 #include "support/file.h"
 #include "support/text.h"
+#include "train/augmenter.h"
 
 #include <algorithm>
 #include <cmath>
@@ -176,11 +179,57 @@ std::vector<std::vector<int64_t>> sheet_rows(const SplitReport &report, const Co
     return groups;
 }
 
+/// A PNG file of training pictures, a row for each: the picture, then what the augmentation of a phase makes of it in one epoch
+/// after the other.
+std::string augmented_sheet(ProgramState &state, const DataOptions &options, const SplitReport &training, size_t picture,
+                            size_t phase) {
+    constexpr size_t kMostRows = 10;
+    const Metadata &metadata = state.metadata;
+    Augmenter augmenter(state, int64_t(phase));
+    if (training.dataset.records < metadata.batch)
+        fail(ExitCode::data, "a batch of %lld is larger than the training data: %s has %lld records", (long long)metadata.batch,
+             training.dataset.description.c_str(), (long long)training.dataset.records);
+    BatchStream stream(training.dataset, metadata.columns, metadata.batch,
+                       shuffled_order(training.dataset.records, options.seed, 0), {0, 1});
+    const Batch &batch = *stream.next();
+    std::vector<Memory> memory;
+    std::vector<void *> made(metadata.columns.size());
+    for (size_t column : augmenter.columns()) {
+        memory.emplace_back(size_t(augmenter.bytes(column)));
+        made[column] = memory.back().data();
+    }
+    size_t rows = std::min(kMostRows, size_t(metadata.batch)), across = std::max<size_t>(2, size_t(options.across));
+    const Statistics &range = training.statistics[picture];
+    const Column &column = metadata.columns[picture];
+    ContactSheet sheet(*picture_frame(column), rows, across, range.least, range.greatest);
+    auto put = [&](size_t place, DType dtype, const void *values) {
+        std::vector<double> pixels(size_t(column.elements()));
+        for (size_t row = 0; row < rows; ++row) {
+            auto *from = static_cast<const uint8_t *>(values) + int64_t(row) * column.elements() * size_of(dtype);
+            convert_elements(dtype, from, DType::f64, reinterpret_cast<uint8_t *>(pixels.data()), column.elements());
+            sheet.put(row, place, pixels);
+        }
+    };
+    put(0, column.dtype, batch.columns[picture]);
+    int64_t steps = std::max<int64_t>(1, training.dataset.records / metadata.batch);
+    for (size_t epoch = 0; epoch + 1 < across; ++epoch) {
+        int64_t done = int64_t(epoch) * steps;
+        augmenter.run({int64_t(options.seed), done + 1, int64_t(epoch), int64_t(phase), steps, done,
+                       std::max(metadata.phases[phase].epochs * steps, done + 1)},
+                      batch.columns, made);
+        put(epoch + 1, metadata.augmented[picture]->dtype, made[picture]);
+    }
+    return encode_png(sheet.image());
+}
+
 }  // namespace
 
 void data_command(ProgramState &state, const DataOptions &options) {
     const Metadata &metadata = state.metadata;
     const std::vector<Column> &columns = metadata.columns;
+    for (const Hyper &hyper : metadata.hypers)
+        if (auto given = options.hypers.find(hyper.name); given != options.hypers.end())
+            state.scalars()[hyper.scalar] = given->second;
     if (!options.split.empty()) split_named(metadata, options.split);  // throws if there is none
     std::vector<SplitReport> reports;
     Dataset training = open_training_split(options.data, metadata, state.vocabularies);
@@ -200,6 +249,7 @@ void data_command(ProgramState &state, const DataOptions &options) {
             picture = &columns[c], picture_column = c;
         }
     }
+    if (!picture && options.augmented) fail(ExitCode::usage, "%s takes no pictures to show", metadata.model.c_str());
     if (!picture) return;
     make_folders(options.sheets);
     RecordReader reader(columns);
@@ -215,6 +265,24 @@ void data_command(ProgramState &state, const DataOptions &options) {
         std::printf("%s: %zu rows%s\n", path.c_str(), rows.size(),
                     label && report.dataset.no_labels.empty() ? ", one for each class in this order" : "");
     }
+    if (!options.augmented) return;
+    auto training_report =
+        std::find_if(reports.begin(), reports.end(), [](const SplitReport &report) { return report.name == "train"; });
+    if (training_report == reports.end())
+        fail(ExitCode::usage, "--augmented shows pictures of the split train, which --split leaves out");
+    std::vector<std::string> sheets;  // phases that augment alike have one
+    for (size_t phase = 0; phase < metadata.phases.size(); ++phase) {
+        const auto &augmented = metadata.phases[phase].augmented;
+        if (!state.program.augment || std::find(augmented.begin(), augmented.end(), picture_column) == augmented.end()) continue;
+        std::string sheet = augmented_sheet(state, options, *training_report, picture_column, phase);
+        if (std::find(sheets.begin(), sheets.end(), sheet) != sheets.end()) continue;
+        std::string path =
+            options.sheets + "/train-augmented" + (sheets.empty() ? "" : "-" + metadata.phases[phase].name) + ".png";
+        replace_file(path, sheet);
+        std::printf("%s: each row a picture, then augmentations of it\n", path.c_str());
+        sheets.push_back(std::move(sheet));
+    }
+    if (sheets.empty()) fail(ExitCode::usage, "%s augments no pictures", metadata.source.c_str());
 }
 
 }  // namespace kiln::runtime
