@@ -9,6 +9,7 @@
 #include <cmath>
 #include <map>
 #include <limits>
+#include <set>
 
 namespace kiln {
 
@@ -72,6 +73,17 @@ Json json_of(const ReaderValue &value) {
     KILN_UNREACHABLE("reader value {}", int(value.kind));
 }
 
+/// The scalars that a node is computed from.
+void collect_scalars(const Graph &graph, NodeId node, std::set<std::string> &names) {
+    if (graph[node].op == Op::input) names.insert(attrs<InputAttrs>(graph[node]).name);
+    for (NodeId operand : graph[node].operands) collect_scalars(graph, operand, names);
+}
+
+Json json_of(const Plan &plan, const ProgramLayout &layout, const std::string &name, BufferId id) {
+    const Buffer &buffer = plan[id];
+    return {{"name", name}, {"dtype", kiln::name_of(buffer.type.dtype)}, {"shape", buffer.type.shape}, {"arena", layout.arena(buffer.arena)}, {"offset", buffer.offset}};
+}
+
 bool predict_reads(const Module &module, const Column &column) {
     auto predict = module.graphs.find("predict");
     if (predict == module.graphs.end()) return false;
@@ -131,7 +143,8 @@ std::string program_metadata(const Module &module, const Plan &plan) {
                 names.push_back(name);
                 augmented[name] = &plan[id];
             }
-        phases.push_back({{"name", module.phases[i].name}, {"epochs", module.phases[i].epochs}, {"augmented", names}});
+        const Phase &phase = module.phases[i];
+        phases.push_back({{"name", phase.name}, {"epochs", phase.epochs}, {"patience", phase.patience}, {"restore_best", phase.restore_best}, {"augmented", names}});
     }
     Json &augmented_columns = json["augmented"] = Json::array();
     for (const auto &[name, buffer] : augmented)
@@ -147,11 +160,17 @@ std::string program_metadata(const Module &module, const Plan &plan) {
 
     Json &outputs = json["outputs"] = Json::array();
     if (const Program *predict = program_of_phase(plan, "predict", 0))
-        for (const auto &[name, id] : predict->outputs) {
-            const Buffer &buffer = plan[id];
-            outputs.push_back({{"name", name}, {"dtype", kiln::name_of(buffer.type.dtype)}, {"shape", buffer.type.shape},
-                               {"arena", layout.arena(buffer.arena)}, {"offset", buffer.offset}});
+        for (const auto &[name, id] : predict->outputs) outputs.push_back(json_of(plan, layout, name, id));
+    Json &requirements = json["requirements"] = Json::array();
+    if (const Graph *conditions = rule_of_phase(plan, "rules.require", 0))
+        for (const Result &result : conditions->results) {
+            std::set<std::string> names;
+            collect_scalars(*conditions, result.value, names);
+            requirements.push_back({{"message", result.name.substr(result.name.find(':') + 1)}, {"phase", std::stoi(result.name)}, {"scalars", names}});
         }
+    Json &traces = json["traces"] = Json::array();
+    if (const Program *trace = program_of_phase(plan, "trace", 0))
+        for (const Result &result : module.graphs.at("trace").results) traces.push_back(json_of(plan, layout, result.name, trace->outputs.at(result.name)));
     Json &layers = json["layers"] = Json::array();
     for (const LayerRow &row : layer_table(module))
         layers.push_back({{"path", row.path}, {"output", to_string(row.output)}, {"parameters", row.parameters}});

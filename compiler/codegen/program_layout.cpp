@@ -47,6 +47,7 @@ ProgramLayout layout_of(const Module &module, const Plan &plan) {
     for (const auto &[name, graph] : plan.rules) {
         if (name.starts_with("rules.report")) continue;  // its inputs and results are the arguments of report()
         collect_scalar_inputs(graph, further);
+        if (name == "rules.require") continue;  // its results are conditions, named by their messages
         for (const Result &result : graph.results) further.insert(result.name);
     }
     for (const std::string &name : further)

@@ -23,12 +23,14 @@ public:
         if (program_of_phase(m_.plan, "train", 0)) {
             functions.step_rule = per_phase_rule("kiln.step_rule", "rules.step");
             functions.epoch_end = per_phase_rule("kiln.epoch_end", "rules.epoch");
-            functions.train_step = train_step(functions.step_rule);
+            functions.train_step = train_step();
         }
         if (program_of_phase(m_.plan, "evaluate", 0)) functions.eval_step = eval_step();
         if (program_of_phase(m_.plan, "predict", 0)) functions.predict_step = whole_program("kiln.predict_step", "predict");
         functions.report = report();
         functions.augment = augment();
+        if (const Graph *graph = rule_of_phase(m_.plan, "rules.require", 0)) functions.check = check(*graph);
+        if (program_of_phase(m_.plan, "trace", 0)) functions.trace_step = whole_program("kiln.trace_step", "trace");
         return functions;
     }
 
@@ -245,7 +247,7 @@ private:
         return function;
     }
 
-    llvm::Function *train_step(llvm::Function *step_rule) {
+    llvm::Function *train_step() {
         std::map<const Program *, llvm::Function *> functions;
         auto program = [&](const char *name, int phase) { return program_of_phase(m_.plan, name, phase); };
         for (int phase = 0; phase < phases_; phase++) {
@@ -261,7 +263,6 @@ private:
         auto *function = m_.begin("kiln.train_step", ir_.getInt32Ty(), context_and_phase());
         auto *end = llvm::BasicBlock::Create(m_.context, "end", function);
         auto *stop = llvm::BasicBlock::Create(m_.context, "stop", function);
-        ir_.CreateCall(step_rule, {function->getArg(0), function->getArg(1)});
         switch_on_phase(
             function, end, [&](int phase) { return std::pair(program("train", phase), program("update", phase)); },
             [&](int phase) {
@@ -310,6 +311,21 @@ private:
                         [&](int phase) { if (const Program *program = program_of_phase(m_.plan, "augment", phase)) ir_.CreateCall(functions[program], {function->getArg(0)}); });
         ir_.SetInsertPoint(end);
         ir_.CreateRetVoid();
+        m_.end(function);
+        return function;
+    }
+
+    /// Whether the condition of this index holds.
+    llvm::Function *check(const Graph &graph) {
+        auto *function = m_.begin("kiln.check", ir_.getInt32Ty(), {{m_.context_pointer, "context"}, {ir_.getInt32Ty(), "index"}});
+        auto values = scalars_of(function->getArg(0), graph);
+        llvm::Value *holds = ir_.getTrue();
+        for (size_t i = 0; i < graph.results.size(); i++) {
+            NodeId id = graph.results[i].value;
+            KILN_CHECK(graph[id].type == (Type{DType::boolean, {}}), "a condition of type {}", to_string(graph[id].type));
+            holds = ir_.CreateSelect(ir_.CreateICmpEQ(function->getArg(1), ir_.getInt32(uint32_t(i))), values[size_t(id.index)], holds);
+        }
+        ir_.CreateRet(ir_.CreateZExt(holds, ir_.getInt32Ty()));
         m_.end(function);
         return function;
     }

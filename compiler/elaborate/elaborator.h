@@ -125,6 +125,7 @@ private:
     // primitives.cpp, intrinsics.cpp
     Value call_primitive(const ast::Decl &decl, std::vector<std::optional<Value>> values, SourceRange range);
     Value emit_primitive(Op op, const std::vector<ast::Param> &params, const std::vector<std::optional<Value>> &values, SourceRange range);
+    Value requirement(const Value &condition, const std::string &message, SourceRange range, bool must_be_known = true);
     std::optional<Value> call_intrinsic(const std::string &name, const std::vector<std::optional<Value>> &values, SourceRange range);
 
     // layers.cpp
@@ -145,6 +146,7 @@ private:
     std::optional<NodeId> per_sample(const Value &value, SourceRange range, const char *what);
     void finish_train(GraphContext &context);
     void finish_inference(GraphContext &context);
+    void elaborate_trace();
     void layout_storages();
 
     // augment.cpp
@@ -182,6 +184,11 @@ private:
     void elaborate_rules(const std::vector<PhaseSettings> &phases);
     Value rate_of(const PhaseSettings &phase);
     Value base_rate(const PhaseSettings &phase);
+    Value given_rate(const PhaseSettings &phase);
+    Value momentum_of(const PhaseSettings &phase);
+    Value by_phase(const std::vector<PhaseSettings> &phases, Value (Elaborator::*of)(const PhaseSettings &));
+    void anneal(const ScheduleValue &schedule, const Value &rate, std::optional<Value> active);
+    void only_if(const Value &active, const std::map<std::string, NodeId> &before, SourceRange range);
     Value apply_schedule(const ScheduleValue &schedule, const Value &rate);
     std::optional<Value> duration(const ScheduleValue &schedule);
     // hooks.cpp
@@ -234,9 +241,12 @@ private:
     struct MetricValue { std::string name; NodeId samples; };
     std::vector<MetricValue> metrics_;
     std::vector<Result> outputs_;
+    std::map<int32_t, std::string> named_values_;             ///< tensors that the model's own statements name
     bool in_metric_ = false;
     std::optional<NodeId> metric_mean_;
 
+    std::set<std::string> requirements_;                      ///< those in rules.require, message and condition
+    int phase_ = -1;                                          ///< whose rate is elaborated
     bool parameters_asked_ = false;                           ///< the model calls parameters()
     std::vector<Storage> known_params_;                       ///< what it gives: all of the model's, if it was asked
     std::string updating_;                                    ///< the path of the parameter that an optimizer updates alone; else empty

@@ -11,16 +11,6 @@ namespace {
 
 const ast::Block &body_of(const FunctionValue &definition) { return std::get<ast::DefinitionDecl>(definition.declaration->node).body; }
 
-void collect_leaves(const ScheduleValue &schedule, std::vector<FunctionValue> &leaves, bool &follows) {
-    if (schedule.kind == ScheduleValue::Kind::leaf) {
-        leaves.push_back(schedule.leaf);
-        return;
-    }
-    follows |= schedule.kind == ScheduleValue::Kind::then;
-    collect_leaves(*schedule.first, leaves, follows);
-    collect_leaves(*schedule.second, leaves, follows);
-}
-
 }  // namespace
 
 bool has_memory(const FunctionValue &definition) {
@@ -28,10 +18,8 @@ bool has_memory(const FunctionValue &definition) {
 }
 
 bool has_memory(const ScheduleValue &schedule) {
-    std::vector<FunctionValue> leaves;
-    bool follows = false;
-    collect_leaves(schedule, leaves, follows);
-    return std::any_of(leaves.begin(), leaves.end(), [](const FunctionValue &leaf) { return has_memory(leaf); });
+    if (schedule.kind == ScheduleValue::Kind::leaf) return has_memory(schedule.leaf);
+    return has_memory(*schedule.first) || has_memory(*schedule.second);
 }
 
 /// Binds the parameters of an optimizer or schedule, and its globals, in the current scope.
@@ -119,6 +107,51 @@ void Elaborator::run_epoch_end(const FunctionValue &definition, const Value &rat
     frames_.pop_back();
 }
 
+/// What was written since `before` keeps its value unless `active` holds.
+void Elaborator::only_if(const Value &active, const std::map<std::string, NodeId> &before, SourceRange range) {
+    for (auto &[key, node] : context_->current) {
+        auto old = before.find(key);
+        if (old != before.end() && old->second == node) continue;
+        NodeId unchanged = old != before.end() ? old->second : context_->input(InputKind::scalar, key.substr(key.find(':') + 1), Type{DType::f64, {}});
+        Value chosen = elementwise(Op::select, {active, TensorValue{node, context_}, TensorValue{unchanged, context_}}, range);
+        if (const TensorValue *tensor = chosen.get<TensorValue>()) node = tensor->node;
+    }
+}
+
+/// Runs `epoch_end` of the rules with memory in a schedule; of those beside `then` only in epochs that end in their part.
+void Elaborator::anneal(const ScheduleValue &schedule, const Value &rate, std::optional<Value> active) {
+    SourceRange range = schedule.range;
+    using B = ast::BinaryOp;
+    switch (schedule.kind) {
+    case ScheduleValue::Kind::leaf: {
+        if (!has_memory(schedule.leaf)) return;
+        std::map<std::string, NodeId> before = context_->current;
+        run_epoch_end(schedule.leaf, binary(B::multiply, rate, scalar("lr_factor"), range), range);
+        if (active) only_if(*active, before, range);
+        return;
+    }
+    case ScheduleValue::Kind::pipe:
+        anneal(*schedule.first, rate, active);
+        anneal(*schedule.second, rate, active);
+        return;
+    case ScheduleValue::Kind::then: {
+        std::optional<Value> steps = duration(*schedule.first);
+        if (!steps) return;  // said so by the rate
+        Value first = binary(B::less, lookup("phase_step", range), *steps, range), second = elementwise(Op::logical_not, {first}, range);
+        if (active) {
+            first = elementwise(Op::logical_and, {*active, first}, range);
+            second = elementwise(Op::logical_and, {*active, second}, range);
+        }
+        std::map<std::string, Value> outer = clock_;
+        anneal(*schedule.first, rate, first);
+        clock_["phase_step"] = binary(B::subtract, lookup("phase_step", range), *steps, range);
+        anneal(*schedule.second, rate, second);
+        clock_ = outer;
+        return;
+    }
+    }
+}
+
 void Elaborator::epoch_rules(const std::vector<PhaseSettings> &phases) {
     statistics_graph_ = std::make_unique<GraphContext>("statistics");
     GraphContext context("rules.epoch");
@@ -138,26 +171,12 @@ void Elaborator::epoch_rules(const std::vector<PhaseSettings> &phases) {
                 Value value = evaluate(*setting->second->value);
                 if (const FunctionValue *bare = value.get<FunctionValue>()) value = call(*bare, {}, range, false);
                 if (const ScheduleValue *schedule = value.get<ScheduleValue>(); schedule && has_memory(*schedule)) {
-                    std::vector<FunctionValue> leaves;
-                    bool follows = false;
-                    collect_leaves(*schedule, leaves, follows);
-                    if (follows) report(DiagnosticCode::not_supported, range, {"a schedule with memory beside `then`"});
-                    Value base = base_rate(phases[i]);
-                    Value rate = binary(ast::BinaryOp::multiply, base, scalar("lr_factor"), range);
-                    for (const FunctionValue &leaf : leaves)
-                        if (has_memory(leaf)) run_epoch_end(leaf, rate, range);
+                    anneal(*schedule, base_rate(phases[i]), {});
                 }
             }
             if (phases.size() == 1) continue;
             // Only the phase under way changes anything.
-            Value active = binary(ast::BinaryOp::equal, scalar("phase"), Value(double(i)), range);
-            for (auto &[key, node] : context.current) {
-                auto old = before.find(key);
-                if (old != before.end() && old->second == node) continue;
-                NodeId unchanged = old != before.end() ? old->second : context.input(InputKind::scalar, key.substr(key.find(':') + 1), Type{DType::f64, {}});
-                Value chosen = elementwise(Op::select, {active, TensorValue{node, &context}, TensorValue{unchanged, &context}}, range);
-                if (const TensorValue *tensor = chosen.get<TensorValue>()) node = tensor->node;
-            }
+            only_if(binary(ast::BinaryOp::equal, scalar("phase"), Value(double(i)), range), before, range);
         }
         for (const auto &[name, node] : statistics_) context.write(InputKind::scalar, name, context.builder.constant(0, Type{DType::f64, {}}));
     });

@@ -2,10 +2,97 @@
 #include "compiler/elaborate/elaborator.h"
 
 #include "compiler/ir/text_names.h"
+#include "compiler/ops/interpret.h"
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace kiln {
+
+namespace {
+
+/// What a scalar is computed from, as a graph of its own.
+struct Cone {
+    const std::vector<Hyper> &hypers;
+    bool in_phase;          ///< the length of a phase may enter
+    bool of_phase = false;  ///< it does
+    bool scheduled = false; ///< the rate or momentum of a step enters, whose source is checked instead
+    Graph graph = {};
+    std::map<int32_t, NodeId> copies = {};
+    std::string written = {};  ///< equal for equal cones
+
+    /// False if anything else enters.
+    bool copy(const Graph &from, NodeId node) {
+        if (auto known = copies.find(node.index); known != copies.end()) {
+            written += fmt::format(" %{}", known->second.index);
+            return true;
+        }
+        Node copied = from[node];
+        if (copied.op == Op::input) {
+            const auto &input = attrs<InputAttrs>(copied);
+            bool is_hyper = std::any_of(hypers.begin(), hypers.end(), [&](const Hyper &h) { return h.name == input.name; });
+            bool is_length = in_phase && (input.name == "phase_steps" || input.name == "steps_per_epoch");
+            scheduled |= input.kind == InputKind::scalar && (input.name == "rate" || input.name == "optimizer.momentum");
+            if (input.kind != InputKind::scalar || !(is_hyper || is_length)) return false;
+            of_phase |= is_length;
+            written += " " + input.name;
+        } else if (copied.op == Op::constant) {
+            for (double value : attrs<ConstantAttrs>(copied).values) written += fmt::format(" {}", value);
+        } else {
+            written += fmt::format(" {}", int(copied.op));
+        }
+        for (NodeId &operand : copied.operands) {
+            if (!copy(from, operand)) return false;
+            operand = copies.at(operand.index);
+        }
+        copies[node.index] = NodeId{graph.size()};
+        graph.nodes.push_back(std::move(copied));
+        return true;
+    }
+};
+
+}  // namespace
+
+/// A condition that is known is checked. One on hypers must hold for their defaults, and is left in rules.require for the flags of
+/// the executable. One on the length of the phase under way must not fail for short and long epochs alike; the data will tell.
+Value Elaborator::requirement(const Value &condition, const std::string &message, SourceRange range, bool must_be_known) {
+    if (condition.poison()) return {};
+    if (const bool *known = condition.get<bool>())
+        return *known ? Value(None{}, range) : fail(DiagnosticCode::requirement, range, {message});
+    const TensorValue *tensor = condition.get<TensorValue>();
+    Cone cone{module_.hypers, phase_ >= 0};
+    if (!tensor || type_of(*tensor) != Type{DType::boolean, {}} || !cone.copy(tensor->context->graph, tensor->node)) {
+        if (!must_be_known || cone.scheduled) return Value(None{}, range);
+        return fail(DiagnosticCode::wrong_type, range, {"the condition of `require`", "true or false, known at compile time or from hypers alone", describe(condition)});
+    }
+    NodeId last = cone.copies.at(tensor->node.index);
+    auto holds = [&](double steps_per_epoch) {
+        Graph graph = cone.graph;
+        graph.results.push_back({ResultKind::scalar, message, last});
+        return interpret(graph, [&](const Node &node) {
+            const std::string &name = attrs<InputAttrs>(node).name;
+            double value = name == "steps_per_epoch" ? steps_per_epoch : cone.of_phase && name == "phase_steps" ? steps_per_epoch * double(module_.phases[size_t(phase_)].epochs) : 0;
+            for (const Hyper &hyper : module_.hypers)
+                if (hyper.name == name) value = hyper.default_value;
+            return Tensor{node.type, {value}};
+        })[0].values[0] != 0;
+    };
+    if (!holds(1) && !holds(1e9)) return fail(DiagnosticCode::requirement, range, {message});
+    std::string kind = fmt::format("{}:{}", cone.of_phase ? phase_ : -1, message);
+    // A model is walked several times.
+    if (!requirements_.insert(kind + cone.written).second) return Value(None{}, range);
+    Graph &all = module_.graphs["rules.require"];
+    all.name = "rules.require";
+    int32_t first = all.size();
+    for (Node &node : cone.graph.nodes) {
+        for (NodeId &operand : node.operands) operand.index += first;
+        all.nodes.push_back(std::move(node));
+    }
+    std::string name = fmt::format("{}.{}:{}", cone.of_phase ? phase_ : -1, all.results.size(), message);
+    all.results.push_back({ResultKind::scalar, name, NodeId{last.index + first}});
+    return Value(None{}, range);
+}
 
 std::optional<Value> Elaborator::call_intrinsic(const std::string &name, const std::vector<std::optional<Value>> &values, SourceRange range) {
     const TensorValue *tensor = !values.empty() && values[0] ? values[0]->get<TensorValue>() : nullptr;
@@ -91,8 +178,7 @@ std::optional<Value> Elaborator::call_intrinsic(const std::string &name, const s
         return Value(all || path_matches(pattern, updating_), range);
     }
     if (name == "require") {
-        if (!*values[0]->get<bool>()) return fail(DiagnosticCode::requirement, range, {*values[1]->get<std::string>()});
-        return Value(None{}, range);
+        return requirement(*values[0], *values[1]->get<std::string>(), range);
     }
     if (name == "random_stream") return Value(next_stream(), range);
     return {};

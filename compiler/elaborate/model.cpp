@@ -94,6 +94,7 @@ void Elaborator::elaborate_model() {
     walk_model(train);
     finish_train(train);
 
+    elaborate_trace();
     // What both walks find wrong is said once.
     Diagnostics second;
     diagnostics_ = &second;
@@ -132,6 +133,9 @@ void Elaborator::walk_model(GraphContext &context) {
                 if (bind(param.name, value, false)) locals_[{param.name.range.file, param.name.range.begin}] = param.name;
             }
             if (execute(definition.body)) report(DiagnosticCode::return_in_model, model_->name.range);
+            named_values_.clear();
+            for (const auto &[name, binding] : scope->names)
+                if (const TensorValue *tensor = binding.value.get<TensorValue>()) named_values_.try_emplace(tensor->node.index, name);
             if (!outputs_.empty()) return;
             // Without `output`, the model's outputs are the named values that its loss compares.
             for (const ast::StmtPtr &stmt : definition.body) {

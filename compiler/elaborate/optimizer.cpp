@@ -51,6 +51,8 @@ std::optional<FunctionValue> Elaborator::optimizer_of(const PhaseSettings &phase
     if (rate) {
         auto bound = std::make_shared<std::map<std::string, Value>>(*result.bound);
         (*bound)["lr"] = *rate;
+        for (const char *name : {"momentum", "beta1"})
+            if (auto momentum = bound->find(name); momentum != bound->end() && is_scalar(momentum->second)) momentum->second = scalar("optimizer.momentum");
         result.bound = std::move(bound);
     }
     return result;

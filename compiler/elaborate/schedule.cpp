@@ -3,33 +3,100 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <limits>
+
 namespace kiln {
+
+namespace {
+
+/// The run-time numbers that a value is computed from.
+std::set<std::string> scalars_of(const Value &value) {
+    std::set<std::string> names;
+    const TensorValue *tensor = value.get<TensorValue>();
+    if (!tensor) return names;
+    const Graph &graph = tensor->context->graph;
+    std::vector<bool> enters(graph.nodes.size(), false);
+    enters[size_t(tensor->node.index)] = true;
+    for (size_t i = graph.nodes.size(); i-- > 0;) {
+        if (!enters[i]) continue;
+        if (graph.nodes[i].op == Op::input) names.insert(attrs<InputAttrs>(graph.nodes[i]).name);
+        for (NodeId operand : graph.nodes[i].operands) enters[size_t(operand.index)] = true;
+    }
+    return names;
+}
+
+}  // namespace
 
 void Elaborator::elaborate_rules(const std::vector<PhaseSettings> &phases) {
     GraphContext context("rules.step");
     context.training = context.scalar_only = true;
     in_context(context, [&] {
-        Value rate;
-        for (size_t i = phases.size(); i-- > 0;) {
-            Value own = rate_of(phases[i]);
-            if (own.poison()) continue;  // said so; the other phases may have mistakes of their own
-            if (i + 1 == phases.size()) {
-                rate = own;
-                continue;
-            }
-            SourceRange range = train_->name.range;
-            Value current = binary(ast::BinaryOp::equal, scalar("phase"), Value(double(i), range), range);
-            rate = elementwise(Op::select, {current, own, rate}, range);
-        }
-        Value result = build({rate}, train_->name.range, [&](GraphContext &built) {
-            return built.builder.cast(materialize(built, rate, DType::f64), DType::f64);
-        });
-        if (const TensorValue *tensor = result.get<TensorValue>()) context.graph.results.push_back({ResultKind::scalar, "rate", tensor->node});
+        auto add = [&](const char *name, const Value &value) {
+            Value result = build({value}, train_->name.range, [&](GraphContext &built) {
+                return built.builder.cast(materialize(built, value, DType::f64), DType::f64);
+            });
+            if (const TensorValue *tensor = result.get<TensorValue>()) context.graph.results.push_back({ResultKind::scalar, name, tensor->node});
+        };
+        add("rate", by_phase(phases, &Elaborator::rate_of));
+        if (Value momentum = by_phase(phases, &Elaborator::momentum_of); !momentum.is<None>()) add("optimizer.momentum", momentum);
     });
     if (!diagnostics_->has_errors()) module_.graphs["rules.step"] = context.finish();
 }
 
+/// The value of the phase under way; of a phase without one, NaN.
+Value Elaborator::by_phase(const std::vector<PhaseSettings> &phases, Value (Elaborator::*of)(const PhaseSettings &)) {
+    std::vector<Value> values;
+    bool any = false, poison = false;
+    for (size_t i = 0; i < phases.size(); ++i) {
+        phase_ = int(i);
+        values.push_back((this->*of)(phases[i]));
+        any |= !values.back().is<None>();
+        poison |= values.back().poison();
+    }
+    phase_ = -1;
+    if (poison) return {};
+    if (!any) return values[0];
+    SourceRange range = train_->name.range;
+    for (Value &value : values)
+        if (value.is<None>()) value = Value(std::numeric_limits<double>::quiet_NaN(), range);
+    Value result = values.back();
+    for (size_t i = phases.size() - 1; i-- > 0;) {
+        Value current = binary(ast::BinaryOp::equal, scalar("phase"), Value(double(i), range), range);
+        result = elementwise(Op::select, {current, values[i], result}, range);
+    }
+    return result;
+}
+
+/// The optimizer's `momentum` or `beta1`, for people to see; if it is computed at run time, also for the update to use.
+Value Elaborator::momentum_of(const PhaseSettings &phase) {
+    std::optional<FunctionValue> optimizer = optimizer_of(phase, nullptr);
+    if (!optimizer) return {};
+    for (const ast::Param &param : optimizer->params()) {
+        if (param.name.text != "momentum" && param.name.text != "beta1") continue;
+        auto bound = optimizer->bound->find(param.name.text);
+        Value value = bound != optimizer->bound->end() ? bound->second : param.default_value ? evaluate(*param.default_value) : Value(None{});
+        if (!value.number() && !is_scalar(value)) continue;
+        SourceRange range = phase.settings.at("optimizer")->value->range;
+        using B = ast::BinaryOp;
+        for (const Value &sound : {binary(B::greater_equal, value, Value(0.0, range), range), binary(B::less, value, Value(1.0, range), range)})
+            if (requirement(sound, fmt::format("`{}` is at least 0 and less than 1", param.name.text), range, false).poison()) return {};
+        return value;
+    }
+    return Value(None{});
+}
+
 Value Elaborator::base_rate(const PhaseSettings &phase) {
+    Value rate = given_rate(phase);
+    if (rate.poison()) return rate;
+    auto lr = phase.settings.find("lr");
+    SourceRange range = phase.settings.at(lr != phase.settings.end() ? "lr" : "optimizer")->value->range;
+    Value sound = binary(ast::BinaryOp::greater_equal, rate, Value(0.0, range), range);
+    if (requirement(sound, "the learning rate is not negative", range, false).poison()) return {};
+    return rate;
+}
+
+Value Elaborator::given_rate(const PhaseSettings &phase) {
     if (auto lr = phase.settings.find("lr"); lr != phase.settings.end()) {
         Value value = evaluate(*lr->second->value);
         if (!value.poison() && !value.number() && !is_scalar(value))
@@ -66,7 +133,12 @@ Value Elaborator::rate_of(const PhaseSettings &phase) {
         }
         return apply_schedule(*schedule, base);
     }
-    if (value.number() || is_scalar(value)) return value;
+    if (value.number() || is_scalar(value)) {
+        std::set<std::string> given = scalars_of(base), used = scalars_of(value);
+        bool together = given.empty() || std::any_of(given.begin(), given.end(), [&](const std::string &name) { return used.count(name) > 0; });
+        if (!together) return fail(DiagnosticCode::rate_without_effect, expr.range);
+        return value;
+    }
     return fail(DiagnosticCode::not_a_schedule, expr.range, {describe(value)});
 }
 
@@ -93,6 +165,8 @@ Value Elaborator::apply_schedule(const ScheduleValue &schedule, const Value &rat
         if (!steps) return fail(DiagnosticCode::schedule_without_end, schedule.first->range);
         using B = ast::BinaryOp;
         Value now = lookup("phase_step", range), end = lookup("phase_steps", range);
+        Value later_part = binary(B::less, *steps, end, range);
+        if (requirement(later_part, "what follows `then` never applies: what comes before lasts to the end of the training", schedule.second->range, false).poison()) return {};
         std::map<std::string, Value> outer = clock_;
         // The first sees an end at its own, the second a start there.
         clock_["phase_steps"] = *steps;

@@ -14,8 +14,8 @@ bool path_matches(std::string_view pattern, std::string_view path) {
 }
 
 TrainSettings Elaborator::collect_settings(const ast::Block &block, bool phase) {
-    static const std::vector<std::string> for_train = {"batch", "epochs", "optimizer", "schedule", "shuffle", "best", "augment"};
-    static const std::vector<std::string> for_phase = {"epochs", "optimizer", "schedule", "lr", "freeze", "augment"};
+    static const std::vector<std::string> for_train = {"batch", "epochs", "optimizer", "schedule", "shuffle", "best", "augment", "patience", "restore_best"};
+    static const std::vector<std::string> for_phase = {"epochs", "optimizer", "schedule", "lr", "freeze", "augment", "patience", "restore_best"};
     const std::vector<std::string> &known = phase ? for_phase : for_train;
     TrainSettings result;
     for (const ast::StmtPtr &stmt : block) {
@@ -94,11 +94,26 @@ std::vector<PhaseSettings> Elaborator::make_phases(const TrainSettings &train) {
         phase.frozen = settings.frozen;
         for (const char *needed : {"epochs", "optimizer"})
             if (!settings.settings.count(needed)) report(DiagnosticCode::missing_setting, place, {needed});
+        std::optional<int64_t> count;
         if (auto epochs = settings.settings.find("epochs"); epochs != settings.settings.end()) {
-            std::optional<int64_t> count = evaluate_int(*epochs->second->value, "`epochs`");
+            count = evaluate_int(*epochs->second->value, "`epochs`");
             if (count && (*count < 1 || *count > 1000000))
                 report(DiagnosticCode::setting_out_of_range, epochs->second->value->range, {"epochs", std::to_string(*count), "between 1 and 1000000"});
             phase.epochs = count.value_or(1);
+        }
+        if (auto patience = settings.settings.find("patience"); patience != settings.settings.end()) {
+            SourceRange range = patience->second->value->range;
+            std::optional<int64_t> wait = evaluate_int(*patience->second->value, "`patience`");
+            if (wait && *wait < 1) report(DiagnosticCode::setting_out_of_range, range, {"patience", std::to_string(*wait), "at least 1"});
+            else if (wait && count && *wait >= *count)
+                report(DiagnosticCode::patience_never_ends, range, {std::to_string(*wait), name, std::to_string(*count)})
+                    .labels.push_back({settings.settings.at("epochs")->value->range, "its epochs"});
+            phase.patience = wait.value_or(0);
+        }
+        if (auto restore = settings.settings.find("restore_best"); restore != settings.settings.end()) {
+            Value value = evaluate(*restore->second->value);
+            if (const bool *flag = value.get<bool>()) phase.restore_best = *flag;
+            else if (!value.poison()) report(DiagnosticCode::wrong_type, restore->second->value->range, {"`restore_best`", "true or false", describe(value)});
         }
         for (const Phase &other : module_.phases)
             if (other.name == name) report(DiagnosticCode::duplicate_name, place, {name});

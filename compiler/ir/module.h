@@ -9,8 +9,11 @@
 //   update        one optimizer step                          reads and stores arenas or single storages
 //   evaluate      forward in inference form on a batch        `sample` results "loss" and each metric
 //   predict       forward in inference form                   `output` results
+//   trace         likewise on one sample: its data are [1, ..]   `output` results, in order: what layers compute on the way
 //   rules.step    before each step: the rate, from step, epoch, progress, hypers   `scalar` results
 //   rules.epoch   after each epoch                            `scalar` results (globals, rate)
+//   rules.require what scalars must meet; results are conditions, named "<phase>.<index>:<message>": phase -1 if hypers
+//                 alone decide, else that whose length phase_steps and steps_per_epoch tell
 //   rules.report  means over the samples -> reported metrics  reads scalars "mean:<metric>"; `scalar` results "<metric>"
 //
 // Scalars are f64[], except `seed`, `step` (1-based, over the whole run) which are i64[]. Always there: seed, step, epoch
@@ -94,6 +97,8 @@ struct Phase {
     std::string name;
     int64_t epochs = 1;
     std::vector<std::string> frozen;  ///< parameter paths that keep their values
+    int64_t patience = 0;             ///< > 0: the phase is over after so many epochs without a better best_metric
+    bool restore_best = false;        ///< it ends with the state of the best epoch so far
 };
 
 struct Metric {

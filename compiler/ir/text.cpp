@@ -189,6 +189,8 @@ std::string print(const Module &module, const PrintOptions &options) {
                 for (size_t i = 0; i < phase.frozen.size(); ++i) out += (i ? ", " : "") + quoted(phase.frozen[i]);
                 out += "]";
             }
+            if (phase.patience) out += fmt::format(" patience {}", phase.patience);
+            if (phase.restore_best) out += " restore_best";
             out += "\n";
         }
         for (const Metric &metric : module.metrics)

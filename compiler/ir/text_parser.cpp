@@ -176,6 +176,8 @@ private:
                 if (!assign(phase.frozen.emplace_back(), in_.string())) return false;
             }
         }
+        if (in_.accept_word("patience") && !assign(phase.patience, in_.integer())) return false;
+        phase.restore_best = in_.accept_word("restore_best");
         module_.phases.push_back(phase);
         return true;
     }

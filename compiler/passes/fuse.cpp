@@ -9,7 +9,7 @@
 //    tensor is small these are one group, whatever their number.
 // 4. Two groups unite only if no path leads out of the union and back into it, and only if both run before, or both after, the
 //    loss is checked.
-// 5. Reshapes are no work: they stay outside groups and become aliases in the plan.
+// 5. Reshapes are no work: they stay outside groups and become aliases in the plan. A group does not read its own values through one.
 #include "compiler/passes/passes.h"
 #include "compiler/passes/recompute.h"
 #include "compiler/passes/rewrite.h"
@@ -34,6 +34,7 @@ enum class Access { pointwise, per_row, other };
 struct Edge {
     NodeId from;
     Access access;
+    bool through_memory = false;  ///< by way of an alias, which is there when a kernel has ended
 };
 
 struct Group {
@@ -72,7 +73,7 @@ private:
     Group &group_of(NodeId id) { return groups_[size_t(group_[size_t(id.index)])]; }
 
     // ---- who reads whom, through recomputed nodes and aliases ----
-    void add_edges(NodeId reader, NodeId from, Access access) {
+    void add_edges(NodeId reader, NodeId from, Access access, bool through_memory = false) {
         switch (roles_.role[size_t(from.index)]) {
             case Role::host: return;
             case Role::absent:
@@ -83,13 +84,14 @@ private:
                 for (Edge &edge : edges)
                     if (edge.from == from) {
                         if (edge.access != access) edge.access = std::max(edge.access, access);
+                        edge.through_memory |= through_memory;
                         return;
                     }
-                edges.push_back({from, access});
+                edges.push_back({from, access, through_memory});
                 readers_[size_t(from.index)].push_back(reader);
                 return;
             }
-            case Role::alias: return add_edges(reader, graph_[from].operands[0], Access::other);
+            case Role::alias: return add_edges(reader, graph_[from].operands[0], Access::other, true);
             case Role::recomputed: break;
         }
         const Node &node = graph_[from];
@@ -102,7 +104,7 @@ private:
             for (size_t i = 0; i < dims.size(); ++i) leading = leading && dims[i] == int64_t(i);
             inner = leading && access == Access::pointwise ? Access::per_row : Access::other;
         }
-        for (NodeId operand : node.operands) add_edges(reader, operand, inner);
+        for (NodeId operand : node.operands) add_edges(reader, operand, inner, through_memory);
     }
 
     void find_edges() {
@@ -156,6 +158,13 @@ private:
         return false;
     }
 
+    bool reads_through_memory(const Group &reader, int from) const {
+        for (NodeId member : reader.members)
+            for (const Edge &edge : edges_[size_t(member.index)])
+                if (edge.through_memory && group_[size_t(edge.from.index)] == from) return true;
+        return false;
+    }
+
     /// Whether a path leaves the two groups and comes back.
     bool makes_cycle(int a, int b) {
         std::vector<bool> seen(groups_.size(), false);
@@ -189,6 +198,7 @@ private:
         if (a == b) return true;
         Group &x = groups_[size_t(a)], &y = groups_[size_t(b)];
         if (x.late != y.late || x.members.size() + y.members.size() > kMaxMembers || makes_cycle(a, b)) return false;
+        if (reads_through_memory(x, b) || reads_through_memory(y, a)) return false;
         if (x.kind == Kind::elementwise) {
             x.shape = y.shape;
             x.operand = y.operand;

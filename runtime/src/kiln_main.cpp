@@ -37,7 +37,9 @@ ExitCode run_command(int argc, char **argv, const KilnProgram &program) {
                           [&](const EvalOptions &options) { eval_command(state, options); },
                           [&](const PredictOptions &options) { predict_command(state, options); },
                           [&](const DataOptions &options) { data_command(state, options); },
-                          [&](const ExplainScheduleOptions &options) { explain_schedule_command(state, options); }},
+                          [&](const ExplainScheduleOptions &options) { explain_schedule_command(state, options); },
+                          [&](const LrFindOptions &options) { lr_find_command(state, options); },
+                          [&](const TraceOptions &options) { trace_command(state, options); }},
                line.command);
     return code;
 }

@@ -40,11 +40,11 @@ typedef struct KilnProgram {
     void (*bind)(KilnContext *);
     /* Fills storage with its initial values from the scalar `seed`. */
     void (*init)(KilnContext *);
-    /* One training step: the phase's rate rule (writes scalars), forward, backward, loss check, update. Adds the training samples'
+    /* The phase's rule before a step: writes the scalars `rate` and what else changes from step to step. */
+    void (*step_rule)(KilnContext *, int32_t phase);
+    /* One training step at the rate in the scalar `rate`: forward, backward, loss check, update. Adds the training samples'
      * values of metadata.train_samples to sums (for "loss": batch times the loss). KILN_STEP_NOT_FINITE: the loss (in scalar `loss`) is not finite and no storage was written. */
     int32_t (*train_step)(KilnContext *, int32_t phase);
-    /* The rate rule alone, for `explain schedule`: writes scalars. */
-    void (*step_rule)(KilnContext *, int32_t phase);
     /* The end of an epoch: rules with memory; scalar `loss` holds the epoch's mean training loss. */
     void (*epoch_end)(KilnContext *, int32_t phase);
     /* Inference on the current batch; adds the metrics of the first `valid` samples to sums. */
@@ -57,9 +57,13 @@ typedef struct KilnProgram {
      * another thread beside the other functions, with a context of its own: it uses `columns`, `augmented` and `scalars` (seed, step, epoch,
      * progress, .. of the step that the batch is for, and hypers), and the arena "augment". Null if no phase augments. */
     void (*augment)(KilnContext *, int32_t phase);
+    /* Whether metadata.requirements[index] is met by the scalars: hypers, and for one of a phase also phase_steps and steps_per_epoch. */
+    int32_t (*check)(KilnContext *, int32_t index);
+    /* Inference on one sample, the first of the current batch: all of metadata.traces lie in their arenas afterwards. */
+    void (*trace_step)(KilnContext *);
 } KilnProgram;
 /* A program without training has null train_step, step_rule and epoch_end, and no phases; one without loss and metrics a null
- * eval_step. init may be null if there is no storage. */
+ * eval_step. init may be null if there is no storage, check if nothing is required, trace_step if there is nothing to trace. */
 
 /* metadata:
  * {
@@ -74,13 +78,16 @@ typedef struct KilnProgram {
  *   "storages": [{"path": "Digits/conv/W", "kind": "param" | "buffer" | "state", "dtype": "f32", "shape": [..],
  *                 "arena": 1, "offset": 0}],                                                      offset in bytes
  *   "splits":   [{"name": "train", "reader": "idx", "arguments": {"images": {"path": "train-images-idx3-ubyte"}, ...}}],
- *   "phases":   [{"name": "main", "epochs": 4, "augmented": ["image"]}],
+ *   "phases":   [{"name": "main", "epochs": 4, "patience": 0, "restore_best": false, "augmented": ["image"]}],    patience 0: none
  *   "augmented": [{"column": "image", "dtype": "f32", "shape": [64, 28, 28, 1]}],   as train_step reads them: a label that is mixed
  *                                                                 is f32[batch, classes], shares of the classes
  *   "samples":  ["loss", "accuracy"],
  *   "train_samples": ["loss"],                                    those that train_step adds to sums; absent: all of them
  *   "metrics":  [{"name": "accuracy", "higher_is_better": true}], "best_metric": "accuracy",
  *   "outputs":  [{"name": "probabilities", "dtype": "f32", "shape": [64, 10], "arena": 0, "offset": 4096}],
+ *   "requirements": [{"message": "the learning rate is not negative", "phase": -1, "scalars": ["lr"]}],     scalars it looks at;
+ *                                                  phase: index of the phase whose length they are about, -1: hypers alone
+ *   "traces":   [{"name": "conv_1.conv2d", "dtype": "f32", "shape": [1, 26, 26, 8], "arena": 0, "offset": 4096}],  in order
  *   "layers":   [{"path": "Digits/conv_1", "output": "f32[64, 26, 26, 32]", "parameters": 320}],
  *   "parameters": 123456, "flops_per_sample": 1.2e7, "peak_bytes": 12345678
  * }

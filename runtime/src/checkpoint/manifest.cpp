@@ -61,6 +61,7 @@ Manifest read(Json json, const std::string &path) {
     const Json &p = json.at("position");
     m.position = {p.at("step"), p.at("phase"), p.at("epoch"), p.at("epoch_in_phase"), p.at("batch")};
     m.epochs = json.at("epochs").get<std::vector<int64_t>>();
+    m.trained = json.at("trained").get<std::vector<int64_t>>();
     m.hypers = values_from(json.at("hypers"));
     m.scalars = values_from(json.at("scalars"));
     m.sums = values_from(json.at("sums"));
@@ -84,6 +85,7 @@ std::string print(const Manifest &m) {
                  {"batch", m.batch},
                  {"seed", m.seed},
                  {"epochs", m.epochs},
+                 {"trained", m.trained},
                  {"hypers", json_from(m.hypers)},
                  {"scalars", json_from(m.scalars)},
                  {"sums", json_from(m.sums)},

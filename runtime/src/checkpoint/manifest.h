@@ -37,6 +37,7 @@ struct Manifest {
     uint64_t seed = 0;
     Position position;
     std::vector<int64_t> epochs;  ///< of each phase, as this run was told
+    std::vector<int64_t> trained; ///< of each phase that is over, what it took
     std::map<std::string, double> hypers;
     std::map<std::string, double> scalars;  ///< all of them, globals included
     std::map<std::string, double> sums;     ///< of the running epoch, by sample name

@@ -11,7 +11,7 @@
 namespace kiln::runtime {
 namespace {
 
-constexpr const char *kCommands[] = {"train", "eval", "predict", "data", "summary", "explain"};
+constexpr const char *kCommands[] = {"train", "eval", "predict", "data", "summary", "explain", "lr-find", "trace"};
 constexpr double kLargestInteger = 9007199254740992;  // 2^53: exact as a double
 
 // Flags of `train` that a hyper of the same name must not hide.
@@ -129,7 +129,7 @@ CommandLine parse_command_line(int argc, char **argv, const Metadata &metadata) 
     bool asks_program = !arguments.empty() && (arguments[0] == "--help" || arguments[0] == "-h" || arguments[0] == "--version");
     if (!names_command && !asks_program) {
         if (!arguments.empty() && arguments[0].rfind("-", 0) != 0)
-            fail(ExitCode::usage, "there is no command `%s`; commands: train, eval, predict, data, summary, explain",
+            fail(ExitCode::usage, "there is no command `%s`; commands: train, eval, predict, data, summary, explain, lr-find, trace",
                  arguments[0].c_str());
         arguments.insert(arguments.begin(), "train");
     }
@@ -150,7 +150,10 @@ CommandLine parse_command_line(int argc, char **argv, const Metadata &metadata) 
     auto add_hypers = [&](CLI::App *command) {
         for (size_t i = 0; i < metadata.hypers.size(); ++i) {
             const Hyper &hyper = metadata.hypers[i];
-            CLI::Option *option = command->add_option(flag_of(hyper), values[i], hyper.doc)
+            // A flag of this command alone hides no hyper either.
+            std::string name = with_dashes(hyper.name);
+            bool taken = command->get_option_no_throw("--" + name) != nullptr;
+            CLI::Option *option = command->add_option(taken ? "--hyper-" + name : flag_of(hyper), values[i], hyper.doc)
                                       ->type_name(kind_text(hyper.kind))
                                       ->group("Hyper-parameters");
             option->default_str(hyper.kind == HyperKind::boolean ? (hyper.default_value != 0 ? "true" : "false")
@@ -238,6 +241,25 @@ CommandLine parse_command_line(int argc, char **argv, const Metadata &metadata) 
         ->capture_default_str();
     add_hypers(data);
 
+    TraceOptions tracing;
+    tracing.run = default_run;
+    tracing.out = name + ".trace";
+    auto *trace = app.add_subcommand("trace", "everything the model computes from one picture, as CSV files and as a picture");
+    trace->add_option("IMAGE", tracing.file, "a PNG, JPEG or PGM picture, or an IDX file (see --index)")->required();
+    trace->add_option("--out", tracing.out, "folder to write")->type_name("DIR")->capture_default_str();
+    trace->add_option("--run", tracing.run, "run folder; a model that is not trained has its initial weights")
+        ->type_name("DIR")
+        ->capture_default_str();
+    trace->add_option("--checkpoint", tracing.checkpoint, "which checkpoint")
+        ->check(CLI::IsMember({"last", "best"}))
+        ->capture_default_str();
+    trace->add_option("--index", tracing.index, "which record of an IDX file, counted from 0")
+        ->check(CLI::NonNegativeNumber)
+        ->type_name("N")
+        ->capture_default_str();
+    trace->add_flag("--invert", tracing.invert, "exchange black and white first");
+    add_threads(trace);
+
     app.add_subcommand("summary", "layers, parameters and memory");
 
     ExplainScheduleOptions explanation;
@@ -253,7 +275,36 @@ CommandLine parse_command_line(int argc, char **argv, const Metadata &metadata) 
     schedule->add_option("--every", explanation.every, "print every Nth step [some 20 rows a phase]")
         ->check(CLI::PositiveNumber)
         ->type_name("N");
+    schedule->add_option("--csv", explanation.csv, "write every step to this file")->type_name("FILE");
+    schedule->add_option("--picture", explanation.picture, "draw the plot to this PNG file")->type_name("FILE");
     add_hypers(schedule);
+
+    LrFindOptions search;
+    search.run = default_run;
+    search.csv = name + ".lr-find.csv";
+    search.picture = name + ".lr-find.png";
+    auto *find = app.add_subcommand("lr-find", "suggest a learning rate: train a few steps at rates that grow until the loss explodes");
+    find->add_option("--data", search.data, "folder of the data files")->type_name("DIR");
+    find->add_option("--from", search.from, "the first rate")->type_name("RATE")->capture_default_str();
+    find->add_option("--to", search.to, "the last rate")->type_name("RATE")->capture_default_str();
+    find->add_option("--steps", search.steps, "steps from one to the other")
+        ->check(CLI::Range(10, 1000000).description(""))
+        ->type_name("N")
+        ->capture_default_str();
+    find->add_option("--phase", search.phase, "the phase whose optimizer and frozen parameters are meant [the first]")
+        ->type_name("NAME");
+    find->add_option("--start", search.start, "weights to begin with: initial ones, or a checkpoint of --run, which is left as it is")
+        ->check(CLI::IsMember({"initial", "last", "best"}))
+        ->capture_default_str();
+    find->add_option("--run", search.run, "run folder")->type_name("DIR")->capture_default_str();
+    find->add_option("--seed", search.seed, "seed of all randomness")
+        ->check(CLI::Range(uint64_t(0), uint64_t(kLargestInteger)).description(""))
+        ->type_name("N")
+        ->capture_default_str();
+    find->add_option("--csv", search.csv, "file of every step's rate and loss")->type_name("FILE")->capture_default_str();
+    find->add_option("--picture", search.picture, "PNG file of the plot")->type_name("FILE")->capture_default_str();
+    add_threads(find);
+    add_hypers(find);
 
     for (CLI::App *each : app.get_subcommands([](CLI::App *) { return true; })) each->footer("");
     schedule->footer("");
@@ -292,6 +343,11 @@ CommandLine parse_command_line(int argc, char **argv, const Metadata &metadata) 
         if (!epochs.empty()) explanation.epochs = parse_epochs(epochs);
         explanation.hypers = std::move(hypers);
         result.command = std::move(explanation);
+    } else if (trace->parsed()) {
+        result.command = std::move(tracing);
+    } else if (find->parsed()) {
+        search.hypers = std::move(hypers);
+        result.command = std::move(search);
     } else {
         result.command = SummaryOptions{};
     }

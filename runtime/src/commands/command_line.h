@@ -41,13 +41,32 @@ struct ExplainScheduleOptions {
     std::optional<std::vector<int64_t>> epochs;
     int64_t steps_per_epoch = 0;  ///< 0: from the data
     int64_t every = 0;            ///< 0: some 20 rows a phase
+    std::string csv, picture;     ///< files to write; empty: none
+};
+
+struct TraceOptions {
+    std::string file, run, checkpoint = "last", out;
+    int64_t index = 0;
+    bool invert = false;
+};
+
+struct LrFindOptions {
+    std::string data, run, phase;
+    std::string start = "initial";  ///< or the checkpoint `last` or `best`
+    std::map<std::string, double> hypers;
+    uint64_t seed = 0;
+    double from = 1e-7, to = 10;
+    int64_t steps = 100;
+    std::string csv, picture;
 };
 
 /// Nothing to do: help or version was printed.
 struct Printed {};
 
 struct CommandLine {
-    std::variant<Printed, TrainOptions, EvalOptions, PredictOptions, DataOptions, SummaryOptions, ExplainScheduleOptions> command;
+    std::variant<Printed, TrainOptions, EvalOptions, PredictOptions, DataOptions, SummaryOptions, ExplainScheduleOptions, LrFindOptions,
+                 TraceOptions>
+        command;
     int threads = 0;  ///< 0: as many as there are processors
 };
 

@@ -9,7 +9,11 @@ namespace kiln::runtime {
 void eval_command(ProgramState &state, const EvalOptions &options);
 void predict_command(ProgramState &state, const PredictOptions &options);
 void data_command(ProgramState &state, const DataOptions &options);
+/// Writes a CSV file for each tensor and the picture trace.png.
+void trace_command(ProgramState &state, const TraceOptions &options);
 void summary_command(const Metadata &metadata);
+/// Trains on a copy of the weights in memory; the run folder is only read.
+void lr_find_command(ProgramState &state, const LrFindOptions &options);
 void explain_schedule_command(ProgramState &state, const ExplainScheduleOptions &options);
 
 }  // namespace kiln::runtime

@@ -1,96 +1,24 @@
 #include "checkpoint/checkpoint.h"
 #include "commands/commands.h"
+#include "commands/picture_input.h"
 #include "commands/prediction.h"
 #include "data/dataset.h"
-#include "data/idx.h"
-#include "data/picture_set.h"
 #include "image/image.h"
-#include "support/failure.h"
-#include "support/file.h"
-#include "support/text.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstdio>
-#include <cstring>
 
 namespace kiln::runtime {
-namespace {
-
-struct Input {
-    size_t column = 0;
-    Frame frame;
-};
-
-// The first input that a picture fits, which is fitted as that of the training split.
-Input picture_input(const Metadata &metadata) {
-    std::vector<std::string> inputs;
-    for (size_t i = 0; i < metadata.columns.size(); ++i) {
-        const Column &column = metadata.columns[i];
-        inputs.push_back(column.name + ": " + type_text(column.dtype, column.shape));
-        if (column.classes > 0) continue;
-        std::optional<Frame> frame = picture_frame(column);
-        if (!frame) continue;
-        if (const Split *split = metadata.find_split("train"))
-            for (const auto &[name, value] : split->arguments)
-                if (name == "fit") parse_fit(value.text, frame->fit);
-        return {i, *frame};
-    }
-    fail(ExitCode::usage, "%s takes no picture: its inputs are %s", metadata.model.c_str(), join(inputs, ", ").c_str());
-}
-
-bool is_idx(const std::string &content) { return content.starts_with(std::string_view("\0\0", 2)) || content.starts_with("\x1f\x8b"); }
-
-// A record of an IDX file, as it is if it has the input's shape.
-std::vector<float> idx_values(const std::string &path, int64_t index, const Column &column, const Frame &frame) {
-    IdxFile file(path);
-    if (index >= file.records())
-        fail(ExitCode::data, "%s has %lld records; --index %lld counts from 0", path.c_str(), (long long)file.records(), (long long)index);
-    std::vector<int64_t> shape = file.record_shape();
-    std::vector<float> values(size_t(element_count(shape)));
-    file.read(index, DType::f32, reinterpret_cast<uint8_t *>(values.data()));
-    if (shape.size() == 2) shape.push_back(1);
-    bool is_picture = file.is_bytes() && shape.size() == 3 && (shape[2] == 1 || shape[2] == 3);
-    if (!is_picture || shape == std::vector<int64_t>{frame.height, frame.width, frame.channels}) {
-        check_shape(column, file.record_shape(), path);
-        return values;
-    }
-    check_pixels(shape[0], shape[1], path);
-    Image image = fit_image({shape[0], shape[1], shape[2], {values.begin(), values.end()}}, frame);
-    return {image.values.begin(), image.values.end()};
-}
-
-std::vector<float> picture_values(const std::string &path, const PredictOptions &options, const Column &column, const Frame &frame) {
-    std::vector<float> values;
-    std::string content = read_file(path, ExitCode::data);
-    if (is_idx(content)) {
-        values = idx_values(path, options.index, column, frame);
-    } else {
-        Image image = fit_image(decode_image(content, path, &frame), frame);
-        values.assign(image.values.begin(), image.values.end());
-    }
-    if (options.invert)
-        for (float &value : values) value = 255 - value;
-    return values;
-}
-
-Image shown(const std::vector<float> &values, const Frame &frame) {
-    Image image{frame.height, frame.width, frame.channels, {}};
-    for (float value : values) image.values.push_back(uint8_t(std::lround(std::clamp(value, 0.0f, 255.0f))));
-    return image;
-}
-
-}  // namespace
 
 void predict_command(ProgramState &state, const PredictOptions &options) {
     const Metadata &metadata = state.metadata;
     if (!options.split.empty()) return predict_split(state, options);
     const Output &output = predicted_output(state);
-    const Input input = picture_input(metadata);
+    const PictureInput input = picture_input(metadata);
     const Column &column = metadata.columns[input.column];
     std::vector<std::vector<float>> pictures;
-    for (const std::string &file : options.files) pictures.push_back(picture_values(file, options, column, input.frame));
-    load_checkpoint(options.run, options.checkpoint, state, false);
+    for (const std::string &file : options.files) pictures.push_back(picture_values(file, options.index, options.invert, column, input.frame));
+    load_weights(state, options.run, options.checkpoint);
     const Vocabulary *names = names_of(state, output);
     std::optional<PredictionTable> csv;
     if (!options.csv.empty()) csv.emplace(output, names, options.clip);

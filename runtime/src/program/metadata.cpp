@@ -152,7 +152,7 @@ Metadata read(const Json &root) {
         m.augmented[column_named(j.at("column"))] = Augmented{dtype_from(j.at("dtype")), j.at("shape")};
     });
     each(root, "phases", [&](const Json &j) {
-        Phase phase{j.at("name"), j.at("epochs"), {}};
+        Phase phase{j.at("name"), j.at("epochs"), j.value("patience", int64_t(0)), j.value("restore_best", false), {}};
         each(j, "augmented", [&](const Json &name) {
             phase.augmented.push_back(column_named(name));
             if (!m.augmented[phase.augmented.back()]) fail(ExitCode::internal, "metadata: an augmented column has no type");
@@ -169,12 +169,17 @@ Metadata read(const Json &root) {
     });
     each(root, "metrics", [&](const Json &j) { m.metrics.push_back({j.at("name"), j.value("higher_is_better", true)}); });
     m.best_metric = root.value("best_metric", "loss");
-    each(root, "outputs", [&](const Json &j) {
+    auto output_from = [&](const Json &j) {
         Output o{j.at("name"), dtype_from(j.at("dtype")), j.at("shape"), index_below(j.at("arena"), m.arenas.size(), "arena"),
                  j.at("offset")};
         check_range(m, o.arena, o.offset, element_count(o.shape) * size_of(o.dtype), o.name);
-        m.outputs.push_back(std::move(o));
+        return o;
+    };
+    each(root, "outputs", [&](const Json &j) { m.outputs.push_back(output_from(j)); });
+    each(root, "requirements", [&](const Json &j) {
+        m.requirements.push_back({j.at("message"), j.at("phase"), j.at("scalars").get<std::vector<std::string>>()});
     });
+    each(root, "traces", [&](const Json &j) { m.traces.push_back(output_from(j)); });
     each(root, "layers", [&](const Json &j) {
         m.layers.push_back({j.at("path"), j.value("output", ""), j.value("parameters", int64_t(0))});
     });

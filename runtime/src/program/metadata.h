@@ -90,6 +90,8 @@ struct Split {
 struct Phase {
     std::string name;
     int64_t epochs = 1;
+    int64_t patience = 0;       ///< > 0: over after so many epochs without a better best_metric
+    bool restore_best = false;  ///< ends with the state of the best epoch so far
     std::vector<size_t> augmented;  ///< columns that `augment` makes anew in this phase
 };
 
@@ -111,6 +113,13 @@ struct Output {
     std::vector<int64_t> shape;  ///< [batch, ..]
     size_t arena = 0;
     int64_t offset = 0;  ///< bytes
+};
+
+/// A condition on scalars.
+struct Requirement {
+    std::string message;
+    int phase = -1;                    ///< the phase whose length it is about; -1: hypers alone
+    std::vector<std::string> scalars;  ///< those it looks at
 };
 
 struct Layer {
@@ -136,6 +145,8 @@ struct Metadata {
     std::vector<Metric> metrics;
     std::string best_metric;
     std::vector<Output> outputs;
+    std::vector<Requirement> requirements;
+    std::vector<Output> traces;  ///< of one sample: shape [1, ..]
     std::vector<Layer> layers;
     int64_t parameters = 0, peak_bytes = 0;
     double flops_per_sample = 0;

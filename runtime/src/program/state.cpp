@@ -1,6 +1,7 @@
 #include "program/state.h"
 
 #include "support/failure.h"
+#include "support/text.h"
 
 #include <sys/mman.h>
 #include <cstring>
@@ -56,6 +57,35 @@ void ProgramState::set(std::string_view name, double value) {
 double ProgramState::get(std::string_view name, double otherwise) const {
     int index = metadata.scalar(name);
     return index >= 0 ? scalars_[size_t(index)] : otherwise;
+}
+
+void ProgramState::set_hypers(const std::map<std::string, double> &given) {
+    for (const Hyper &hyper : metadata.hypers)
+        if (auto value = given.find(hyper.name); value != given.end()) scalars_[hyper.scalar] = value->second;
+    for (size_t i = 0; i < metadata.requirements.size(); ++i) {
+        const Requirement &requirement = metadata.requirements[i];
+        if (requirement.phase >= 0 || program.check(&context_, int32_t(i))) continue;
+        std::vector<std::string> values;
+        for (const std::string &name : requirement.scalars) values.push_back("--" + name + " " + number_text(get(name, 0)));
+        fail(ExitCode::usage, "%s: %s", join(values, ", ").c_str(), requirement.message.c_str());
+    }
+}
+
+std::vector<std::string> ProgramState::unmet_plan(const std::vector<int64_t> &epochs, int64_t steps_per_epoch) {
+    std::vector<std::string> unmet;
+    std::vector<double> before = scalars_;
+    for (size_t i = 0; i < metadata.requirements.size(); ++i) {
+        const Requirement &requirement = metadata.requirements[i];
+        if (requirement.phase < 0 || epochs.at(size_t(requirement.phase)) == 0) continue;
+        int64_t steps = epochs[size_t(requirement.phase)] * steps_per_epoch;
+        set("phase_steps", double(steps));
+        set("steps_per_epoch", double(steps_per_epoch));
+        if (!program.check(&context_, int32_t(i)))
+            unmet.push_back(format("phase %s has %lld steps: %s", metadata.phases[size_t(requirement.phase)].name.c_str(),
+                                   (long long)steps, requirement.message.c_str()));
+    }
+    scalars_ = before;
+    return unmet;
 }
 
 void ProgramState::set_columns(const std::vector<const void *> &columns) {

@@ -5,7 +5,9 @@
 #include "kiln/program.h"
 #include "program/metadata.h"
 
+#include <map>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -39,6 +41,10 @@ public:
     /// Writes a scalar of this name if the program has one.
     void set(std::string_view name, double value);
     double get(std::string_view name, double otherwise) const;
+    /// Sets the hypers given by name. Throws Failure (usage) if the program requires other values.
+    void set_hypers(const std::map<std::string, double> &given);
+    /// Which of the program's requirements on the length of phases, of so many epochs each, are not met.
+    std::vector<std::string> unmet_plan(const std::vector<int64_t> &epochs, int64_t steps_per_epoch);
     void set_columns(const std::vector<const void *> &columns);
 
     Vocabularies vocabularies;  ///< of the inputs that are text; of the checkpoint, or built by training

@@ -43,11 +43,8 @@ Manifest new_run(ProgramState &state, const TrainOptions &options) {
     std::vector<int64_t> epochs;
     for (const Phase &phase : metadata.phases) epochs.push_back(phase.epochs);
     manifest.epochs = epochs_of(metadata, options, epochs);
-    for (const Hyper &hyper : metadata.hypers) {
-        auto given = options.hypers.find(hyper.name);
-        if (given != options.hypers.end()) state.scalars()[hyper.scalar] = given->second;
-        manifest.hypers[hyper.name] = state.scalars()[hyper.scalar];
-    }
+    state.set_hypers(options.hypers);
+    for (const Hyper &hyper : metadata.hypers) manifest.hypers[hyper.name] = state.scalars()[hyper.scalar];
     state.set("seed", double(manifest.seed));
     if (state.program.init) state.program.init(state.context());
     return manifest;
@@ -62,17 +59,20 @@ void change_epochs(Manifest &manifest, const std::vector<int64_t> &epochs, const
         if (epochs[size_t(i)] != manifest.epochs[size_t(i)])
             fail(ExitCode::usage, "--epochs: phase %s is over after %lld epochs; that cannot be changed on resume",
                  metadata.phases[size_t(i)].name.c_str(), (long long)manifest.epochs[size_t(i)]);
-    int64_t done = complete ? manifest.epochs.back() : position.epoch_in_phase;
+    int64_t done = complete ? manifest.trained.back() : position.epoch_in_phase;
     int64_t now = epochs[size_t(current)];
     if (now < done + (!complete && position.batch > 0))
         fail(ExitCode::usage, "--epochs %lld: phase %s has already had more", (long long)now,
              metadata.phases[size_t(current)].name.c_str());
-    if (complete && now > done) {
+    // A phase that ran out of patience stays over, unless it is given more epochs than it had.
+    if (complete && now > manifest.epochs.back()) {
         position.phase = current;
         position.epoch_in_phase = done;
+        manifest.trained.pop_back();
     } else if (!complete && now == done) {
         position.phase = current + 1;
         position.epoch_in_phase = 0;
+        manifest.trained.push_back(done);
     }
     manifest.epochs = epochs;
 }
@@ -93,7 +93,7 @@ Manifest resumed_run(ProgramState &state, const TrainOptions &options) {
                  number_text(value).c_str(), number_text(saved->second).c_str());
     }
     const Position &p = manifest.position;
-    bool sound = manifest.epochs.size() == metadata.phases.size() && p.phase >= 0 && p.phase <= int64_t(manifest.epochs.size()) &&
+    bool sound = manifest.epochs.size() == metadata.phases.size() && int64_t(manifest.trained.size()) == p.phase && p.phase <= int64_t(manifest.epochs.size()) &&
                  p.batch >= 0 && p.step >= 0 && p.epoch >= 0;
     if (!sound)
         fail(ExitCode::checkpoint, "%s/last is a checkpoint of a run with %zu phases; this program has %zu", options.run.c_str(),

@@ -44,6 +44,9 @@ private:
     BatchTransform augmentation(Augmenter &augmenter) const;
     void step(const Batch &batch);
     void close_epoch();
+    void end_phase();
+    bool out_of_patience(const Phase &phase, int64_t epochs_before);
+    void restore_best();
     void note_best(const std::vector<double> &values, int64_t epoch);
     void save(const std::string &name);
     bool save_is_due() const;
@@ -52,7 +55,7 @@ private:
     std::vector<std::string> train_names() const;
     std::vector<double> train_values(const std::vector<double> &values) const;
     double seconds() const { return earlier_seconds_ + seconds_since(start_); }
-    int64_t total_epochs() const { return std::accumulate(manifest_.epochs.begin(), manifest_.epochs.end(), int64_t(0)); }
+    int64_t total_epochs() const;
     const Phase &phase() const { return metadata_.phases[size_t(position().phase)]; }
     Position &position() { return manifest_.position; }
     const Position &position() const { return manifest_.position; }
@@ -97,6 +100,14 @@ Trainer::Trainer(ProgramState &state, const TrainOptions &options)
     if (metadata_.find_split("validation") && state.program.eval_step)
         require_labels(*(validation_ = open_split(manifest_.data, metadata_, "validation", state.vocabularies)), "validation");
     if (validation_) check_overlap(training_, *validation_, "validation");
+    for (const std::string &text : state.unmet_plan(manifest_.epochs, batches_))
+        std::fprintf(stderr, "warning: %s\n", text.c_str());
+    auto best = std::find(metadata_.samples.begin(), metadata_.samples.end(), metadata_.best_metric);
+    bool measured = best != metadata_.samples.end() && (validation_ || metadata_.in_training[size_t(best - metadata_.samples.begin())]);
+    for (const Phase &each : metadata_.phases)
+        if (!measured && (each.patience > 0 || each.restore_best))
+            fail(ExitCode::usage, "the phase %s goes by %s, which is not measured: there is no validation split",
+                 each.name.c_str(), metadata_.best_metric.c_str());
     log_.emplace(options.run, metadata_, validation_.has_value(), position().epoch);
     earlier_seconds_ = manifest_.seconds;
     run_first_step_ = position().step;
@@ -115,8 +126,7 @@ ExitCode Trainer::run() {
     start_ = last_save_ = Clock::now();
     while (position().phase < int64_t(metadata_.phases.size())) {
         if (position().epoch_in_phase >= manifest_.epochs[size_t(position().phase)]) {
-            position().phase += 1;
-            position().epoch_in_phase = 0;
+            end_phase();
         } else if (run_epoch() == Outcome::stopped) {
             save("last");
             int signal = stop_signal();
@@ -154,6 +164,8 @@ Trainer::Outcome Trainer::run_epoch() {
                  validation ? validation->values : std::vector<double>{},
                  training_seconds > 0 ? double((batches_ - epoch_first_batch_) * metadata_.batch) / training_seconds : 0,
                  seconds()};
+    const Phase &this_phase = phase();
+    int64_t epochs_before = position().epoch - position().epoch_in_phase;
     close_epoch();
     log_->append(row);
     std::string text = format("epoch %lld/%lld  ", (long long)epoch, (long long)total_epochs()) +
@@ -163,6 +175,12 @@ Trainer::Outcome Trainer::run_epoch() {
     progress_.line(text + format("  %.0f samples/s  %.1f s", row.samples_per_second, seconds_since(epoch_start_)));
     // best/ first: once last/ says that this epoch is done, best/ is never written for it again.
     note_best(validation ? validation->values : values, epoch);
+    bool over = &this_phase != metadata_.phases.data() + position().phase;
+    if (!over && out_of_patience(this_phase, epochs_before)) {
+        end_phase();
+        over = true;
+    }
+    if (over && this_phase.restore_best) restore_best();
     save("last");
     return stop_signal() && position().phase < int64_t(metadata_.phases.size()) ? Outcome::stopped : Outcome::done;
 }
@@ -210,6 +228,7 @@ BatchTransform Trainer::augmentation(Augmenter &augmenter) const {
 void Trainer::step(const Batch &batch) {
     clock().write(metadata_, state_.scalars());
     state_.set_columns(batch.columns);
+    state_.program.step_rule(state_.context(), int32_t(position().phase));
     if (int32_t result = state_.program.train_step(state_.context(), int32_t(position().phase)); result != KILN_STEP_OK) {
         std::string where =
             format("step %lld (phase %s, epoch %lld, batch %lld of %lld)", (long long)position().step + 1, phase().name.c_str(),
@@ -233,10 +252,40 @@ void Trainer::close_epoch() {
     position().epoch += 1;
     position().epoch_in_phase += 1;
     position().batch = 0;
-    if (position().epoch_in_phase >= manifest_.epochs[size_t(position().phase)]) {
-        position().phase += 1;
-        position().epoch_in_phase = 0;
-    }
+    if (position().epoch_in_phase >= manifest_.epochs[size_t(position().phase)]) end_phase();
+}
+
+void Trainer::end_phase() {
+    manifest_.trained.push_back(position().epoch_in_phase);
+    position().phase += 1;
+    position().epoch_in_phase = 0;
+}
+
+int64_t Trainer::total_epochs() const {
+    int64_t total = std::accumulate(manifest_.trained.begin(), manifest_.trained.end(), int64_t(0));
+    return std::accumulate(manifest_.epochs.begin() + position().phase, manifest_.epochs.end(), total);
+}
+
+// Counted from the epoch that is the best so far, or from the start of the phase if that is later.
+bool Trainer::out_of_patience(const Phase &phase, int64_t epochs_before) {
+    if (phase.patience == 0) return false;
+    int64_t waited = position().epoch - std::max(manifest_.best ? manifest_.best->epoch : 0, epochs_before);
+    if (waited < phase.patience) return false;
+    std::string best = manifest_.best ? format("; the best is %s, of epoch %lld", number_text(manifest_.best->value).c_str(),
+                                               (long long)manifest_.best->epoch)
+                                      : "";
+    progress_.line(format("phase %s is over: no better %s%s for %lld epoch%s%s", phase.name.c_str(),
+                          validation_ ? "validation " : "", metadata_.best_metric.c_str(), (long long)waited,
+                          waited == 1 ? "" : "s", best.c_str()));
+    return true;
+}
+
+// Everything is as it was after the best epoch, the optimizer's state and the rules' memory too; only the position goes on.
+void Trainer::restore_best() {
+    if (!manifest_.best || manifest_.best->epoch == position().epoch) return;
+    load_checkpoint(options_.run, "best", state_, true);
+    std::fill(state_.sums().begin(), state_.sums().end(), 0.0);
+    progress_.line(format("back to the best epoch, %lld", (long long)manifest_.best->epoch));
 }
 
 void Trainer::note_best(const std::vector<double> &values, int64_t epoch) {

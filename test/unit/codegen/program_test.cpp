@@ -145,6 +145,7 @@ int kiln_main(int argc, char **argv, const KilnProgram *program) {
     program->bind(&context);
     program->init(&context);
     printf("metadata %s\n", program->metadata);
+    program->step_rule(&context, 0);
     printf("status %d\n", program->train_step(&context, 0));
     printf("w %g loss %g rate %g seen %g sums %g %g\n", *(float *)(param + 64), scalars[9], scalars[8], scalars[11], sums[0], sums[1]);
     *(float *)(param + 64) = 0;

@@ -29,7 +29,7 @@ inline Elaborated elaborate_text(const std::string &text, const ElaborateOptions
 inline std::string experiment(const std::string &statements, const std::string &settings = "optimizer = SGD(0.1)\n") {
     return "data digits(dir: path) {\n train = idx(dir / \"a\", dir / \"b\")\n}\n"
            "model M(image: f32[4, 4, 1], label: class[3]) {\n" + statements + "\n}\n"
-           "train M on digits {\n batch = 8\n epochs = 1\n" + settings + "}\n";
+           "train M on digits {\n batch = 8\n epochs = 10\n" + settings + "}\n";
 }
 
 }  // namespace kiln

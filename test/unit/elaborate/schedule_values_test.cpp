@@ -107,6 +107,10 @@ std::vector<double> rates_after(const std::string &schedule, const std::vector<d
     };
     for (size_t epoch = 0; epoch < losses.size(); ++epoch) {
         scalars["loss"] = losses[epoch];
+        scalars["steps_per_epoch"] = 10;
+        scalars["phase_step"] = 10.0 * double(epoch) + 9;
+        scalars["phase_steps"] = 10.0 * double(losses.size());
+        scalars["progress"] = scalars["phase_step"] / scalars["phase_steps"];
         scalars["statistic.0"] = gradients[epoch] * gradients[epoch];
         run("rules.step");
         run("rules.epoch");
@@ -121,6 +125,39 @@ TEST(ScheduleValues, ReduceOnPlateau) {
     EXPECT_EQ(rates_after("ReduceOnPlateau(factor = 0.5, patience = 1)", {5, 4, 4, 4, 3, 3, 3, 3, 3}, none),
               (std::vector<double>{1, 1, 1, 0.5, 0.5, 0.5, 0.25, 0.25, 0.125}));
     EXPECT_EQ(rates_after("ReduceOnPlateau(factor = 0.5, patience = 0, least = 0.4)", {5, 5, 5, 5}, none), (std::vector<double>{1, 0.5, 0.4, 0.4}));
+}
+
+TEST(ScheduleValues, ARuleWithMemoryActsInItsPartOnly) {
+    std::vector<double> none(6, 0), flat(6, 5);
+    EXPECT_EQ(rates_after("constant_rate(epochs = 2) then ReduceOnPlateau(factor = 0.5, patience = 0)", flat, none),
+              (std::vector<double>{1, 1, 1, 0.5, 0.25, 0.125}));
+    EXPECT_EQ(rates_after("constant_rate(epochs = 3) |> ReduceOnPlateau(factor = 0.5, patience = 0) then constant_rate()", flat, none),
+              (std::vector<double>{1, 0.5, 0.25, 0.25, 0.25, 0.25}));
+    EXPECT_EQ(rates_after("constant_rate(epochs = 1) then constant_rate(epochs = 3) |> ReduceOnPlateau(factor = 0.5, patience = 0) then constant_rate()", flat, none),
+              (std::vector<double>{1, 1, 0.5, 0.25, 0.25, 0.25}));
+}
+
+TEST(ScheduleValues, Momentum) {
+    Elaborated e = elaborate_text(experiment("logits = image |> Flatten() |> Dense(3)\nloss cross_entropy(logits, label)",
+                                             "phase a {\noptimizer = Momentum(0.1, momentum = one_cycle_momentum())\n}\n"
+                                             "phase b {\noptimizer = Adam(0.1)\n}\nphase c {\noptimizer = SGD(0.1)\n}\n"));
+    ASSERT_FALSE(e.diagnostics.has_errors()) << e.messages();
+    const Graph &rule = e.module.graphs.at("rules.step");
+    auto momentum = [&](double phase, double progress) {
+        std::vector<Tensor> results = interpret(rule, [&](const Node &node) { return Tensor{node.type, {attrs<InputAttrs>(node).name == "phase" ? phase : progress}}; });
+        for (size_t i = 0; i < results.size(); ++i)
+            if (rule.results[i].name == "optimizer.momentum") return results[i].values[0];
+        return -1.0;
+    };
+    EXPECT_DOUBLE_EQ(momentum(0, 0), 0.95);
+    EXPECT_DOUBLE_EQ(momentum(0, 0.3), 0.85);
+    EXPECT_NEAR(momentum(0, 1), 0.95, 1e-12);
+    EXPECT_EQ(momentum(1, 0.5), 0.9);
+    EXPECT_TRUE(std::isnan(momentum(2, 0.5)));
+    // The update uses what the rule gives.
+    bool reads = false;
+    for (const Node &node : e.module.graphs.at("update.0").nodes) reads |= node.op == Op::input && attrs<InputAttrs>(node).name == "optimizer.momentum";
+    EXPECT_TRUE(reads);
 }
 
 TEST(ScheduleValues, TheAnnealingsOfTheCourse) {

@@ -143,7 +143,7 @@ TEST(Phases, EachHasItsRateEpochsAndFrozenParameters) {
     Elaborated e = elaborate_text(experiment(kModel, "optimizer = SGD(0.5)\nphase warm {\nlr = 0.001\nfreeze = [\"M/dense/W\"]\n}\nphase main {\nepochs = 3\n}\n"));
     ASSERT_FALSE(e.diagnostics.has_errors()) << e.messages();
     ASSERT_EQ(e.module.phases.size(), 2u);
-    EXPECT_EQ(e.module.phases[0].epochs, 1);
+    EXPECT_EQ(e.module.phases[0].epochs, 10);
     EXPECT_EQ(e.module.phases[1].epochs, 3);
     EXPECT_EQ(e.module.phases[0].frozen, std::vector<std::string>{"M/dense/W"});
     EXPECT_TRUE(stores(e.module.graphs.at("update.0"), "param[48:64]"));

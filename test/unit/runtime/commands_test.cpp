@@ -2,6 +2,7 @@
 #include "harness.h"
 
 #include "commands/command_line.h"
+#include "image/image.h"
 #include "support/failure.h"
 #include "support/text.h"
 #include "train/progress.h"
@@ -80,6 +81,14 @@ TEST(CommandLineTest, hypers_never_hide_flags_of_train) {
     EXPECT_EQ(options.seed, 4u);
     EXPECT_EQ(options.hypers, (std::map<std::string, double>{{"seed", 0.25}, {"warm_up", 7}}));
     EXPECT_EQ(options.run, "x.run");
+
+    metadata.hypers[0].name = "steps";
+    words = {"x", "lr-find", "--steps", "20", "--hyper-steps", "0.5"};
+    argv.clear();
+    for (std::string &word : words) argv.push_back(word.data());
+    auto search = std::get<LrFindOptions>(parse_command_line(int(argv.size()), argv.data(), metadata).command);
+    EXPECT_EQ(search.steps, 20);
+    EXPECT_EQ(search.hypers, (std::map<std::string, double>{{"steps", 0.5}}));
 }
 
 TEST(CommandLineTest, save_every) {
@@ -199,8 +208,51 @@ TEST_F(Commands, summary_and_schedule) {
     for (const char *part : {"Fake/dense", "f32[8, 3]", "51", "896 B", "class[3]"}) EXPECT_CONTAINS(outcome.out, part);
     outcome = run({"explain", "schedule", "--data", folder.path(), "--epochs", "2", "--lr", "1", "--every", "1"});
     EXPECT_EQ(outcome.code, 0) << outcome.error;
-    EXPECT_EQ(std::count(outcome.out.begin(), outcome.out.end(), '\n'), 1 + 24);
+    EXPECT_EQ(std::count(outcome.out.begin(), outcome.out.end(), '\n'), 1 + 24 + 1 + 15);
     EXPECT_CONTAINS(outcome.out, "main       2    13  0.75\n");
+    EXPECT_CONTAINS(outcome.out, "\nlearning rate\n");
+    FakeOptions two;
+    two.second_phase = "fine";
+    outcome = run({"explain", "schedule", "--steps-per-epoch", "4", "--lr", "1", "--csv", folder / "s.csv", "--picture", folder / "s.png"}, two);
+    EXPECT_EQ(outcome.code, 0) << outcome.error;
+    std::string csv = read_text(folder / "s.csv");
+    EXPECT_TRUE(csv.starts_with("phase,epoch,step,rate\nmain,1,1,1\n")) << csv;
+    EXPECT_CONTAINS(csv, "\nfine,4,13,0.5\n");
+    EXPECT_EQ(std::count(csv.begin(), csv.end(), '\n'), 1 + 16);
+    EXPECT_CONTAINS(outcome.out, "fine\n");  // the mark of the phase
+    EXPECT_EQ(decode_png(read_text(folder / "s.png"), "s.png").width, 800);
+}
+
+TEST_F(Commands, lr_find_suggests_rates_and_touches_nothing) {
+    ASSERT_EQ(run({"train", "--data", folder.path(), "--run", folder / "a"}).code, 0);
+    auto content = [&] { return read_text(folder / "a/last/weights.safetensors") + read_text(folder / "a/last/manifest.json"); };
+    std::string before = content();
+    std::vector<std::string> search{"lr-find", "--data", folder.path(), "--from", "1e-4", "--to", "1e4", "--steps", "80", "--csv", folder / "lr.csv", "--picture", folder / "lr.png", "--run", folder / "a"};
+    Outcome outcome = run(search);
+    EXPECT_EQ(outcome.code, 0) << outcome.error;
+    EXPECT_CONTAINS(outcome.out, "where the loss falls most");
+    EXPECT_CONTAINS(outcome.out, "a tenth of the rate of the lowest loss");
+    std::string csv = read_text(folder / "lr.csv");
+    EXPECT_TRUE(csv.starts_with("step,rate,loss,smoothed_loss\n1,1e-04,")) << csv;
+    EXPECT_EQ(decode_png(read_text(folder / "lr.png"), "lr.png").height, 420);
+    EXPECT_EQ(run(search).out, outcome.out);
+    search.insert(search.end(), {"--start", "last"});
+    EXPECT_EQ(run(search).code, 0);
+    EXPECT_NE(read_text(folder / "lr.csv"), csv);
+    EXPECT_EQ(content(), before);
+    EXPECT_EQ(names_in(folder / "a"), (std::vector<std::string>{"best", "last", "metrics.csv", "metrics.jsonl"}));
+
+    for (const auto &[flags, code, message] : std::vector<std::tuple<std::vector<std::string>, int, std::string>>{
+             {{"--from", "0"}, 2, "--from 0 --to 1"},
+             {{"--from", "20", "--to", "3"}, 2, "--from 20 --to 3"},
+             {{"--phase", "late"}, 2, "there is no phase `late`; phases: main"},
+             {{"--explode-at", "4"}, 5, "3 steps are too few"}}) {
+        std::vector<std::string> wrong{"lr-find", "--data", folder.path(), "--csv", folder / "lr.csv", "--picture", folder / "lr.png"};
+        wrong.insert(wrong.end(), flags.begin(), flags.end());
+        Outcome failed = run(wrong);
+        EXPECT_EQ(failed.code, code) << join(wrong, " ") << failed.error;
+        EXPECT_CONTAINS(failed.error, message);
+    }
 }
 
 TEST(ProgressLine, fits_the_terminal) {

@@ -97,9 +97,8 @@ void step_rule(KilnContext *c, int32_t phase) {
     c->scalars[kRate] = c->scalars[kLr] * (1 - 0.5 * c->scalars[kProgress]) / (1 + c->scalars[kTrend]) / (phase + 1);
 }
 
-int32_t train_step(KilnContext *c, int32_t phase) {
+int32_t train_step(KilnContext *c, int32_t) {
     if (c->scalars[kDelay] > 0) usleep(unsigned(c->scalars[kDelay]));
-    step_rule(c, phase);
     forward(c);
     double before[2] = {c->sums[0], c->sums[1]};
     c->scalars[kLoss] = measure(c, kBatch) / kBatch;
@@ -170,8 +169,8 @@ std::string fake_metadata(const FakeOptions &options) {
 KilnProgram fake_program(const std::string &metadata) {
     size_t at = metadata.find("\"classes\": ", metadata.find("\"label\""));
     constants[0] = uint8_t(std::stoi(metadata.substr(at + 11)));
-    return {KILN_ABI_VERSION, metadata.c_str(), constants, nullptr, init,  train_step,
-            step_rule,        epoch_end,        eval_step, forward, report,     nullptr};
+    return {KILN_ABI_VERSION, metadata.c_str(), constants, nullptr, init,   step_rule,
+            train_step,       epoch_end,        eval_step, forward, report,  nullptr, nullptr, nullptr};
 }
 
 }  // namespace kiln::runtime::testing
