@@ -127,13 +127,20 @@ std::string text_plot(const Plot &plot, int64_t columns, int64_t rows) {
     auto column_of = [&](double x) { return std::llround(axes.x.share(x) * double(width - 1)); };
 
     std::vector<std::string> lines(size_t(rows), std::string(size_t(width), ' '));
-    std::string names(size_t(width), ' ');
+    std::vector<std::string> names;  // as many lines as they need
     for (const Mark &mark : plot.marks) {
         if (!axes.x.takes(mark.x) || axes.x.share(mark.x) < 0 || axes.x.share(mark.x) > 1) continue;
         auto column = size_t(column_of(mark.x));
         for (std::string &line : lines) line[column] = '|';
-        size_t begin = std::min(column, size_t(width) - std::min(size_t(width), mark.name.size()));
-        for (size_t i = 0; i < mark.name.size() && begin + i < names.size(); ++i) names[begin + i] = mark.name[i];
+        std::string name = mark.name.substr(0, size_t(width));
+        size_t begin = std::min(column, size_t(width) - name.size());
+        auto has_room = [&](const std::string &line) {
+            size_t from = begin - std::min<size_t>(begin, 1);
+            return line.find_first_not_of(' ', from) > begin + name.size();
+        };
+        auto line = std::find_if(names.begin(), names.end(), has_room);
+        if (line == names.end()) line = names.insert(names.end(), std::string(size_t(width), ' '));
+        line->replace(begin, name.size(), name);
     }
     for (size_t c = 0; c < plot.curves.size(); ++c)
         for (size_t i = 0; i < plot.curves[c].x.size(); ++i) {
@@ -150,7 +157,7 @@ std::string text_plot(const Plot &plot, int64_t columns, int64_t rows) {
         title += format("  %c %s", plot.curves[c].faint ? '.' : kSymbols[c % std::size(kSymbols)], plot.curves[c].name.c_str());
     std::string out = title + "\n";
     auto trimmed = [](std::string line) { return line.substr(0, line.find_last_not_of(' ') + 1) + "\n"; };
-    if (!plot.marks.empty()) out += trimmed(std::string(margin + 2, ' ') + names);
+    for (const std::string &line : names) out += trimmed(std::string(margin + 2, ' ') + line);
     for (size_t row = 0; row < lines.size(); ++row)
         out += trimmed(std::string(margin - labels[row].size(), ' ') + labels[row] + " |" + lines[row]);
     out += std::string(margin + 1, ' ') + "+" + std::string(size_t(width), '-') + "\n";

@@ -24,6 +24,12 @@ TEST(TextPlot, ALineFromCornerToCorner) {
                                       "   0     x     4\n");
 }
 
+TEST(TextPlot, NamesThatWouldOverlapStandOnLinesOfTheirOwn) {
+    Plot plot{"p", "x", false, false, {{"y", {0, 10}, {0, 1}, false}}, {{0, "one"}, {1, "two"}, {6, "three"}, {10, "long"}}};
+    std::string text = text_plot(plot, 24, 2);
+    EXPECT_TRUE(text.starts_with("p\n   one         three\n     two            long\n")) << text;
+}
+
 TEST(TextPlot, WhatCannotBeDrawnIsLeftOut) {
     double nan = std::nan(""), infinity = std::numeric_limits<double>::infinity();
     Plot empty{"nothing", "x", true, true, {{"y", {0, -1, 1}, {1, 1, nan}, false}}, {{-3, "mark"}}};
