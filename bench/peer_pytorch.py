@@ -37,6 +37,33 @@ def cnn():
         nn.Flatten(), nn.Linear(1024, 512), nn.ReLU(), nn.Dropout(0.5), nn.Linear(512, 10))
 
 
+class CollaborativeDot(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.user, self.movie = nn.Embedding(943, 50), nn.Embedding(1682, 50)
+
+    def forward(self, ids):
+        return (self.user(ids[:, 0]) * self.movie(ids[:, 1])).sum(-1)
+
+
+class CollaborativeNetwork(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.user, self.movie = nn.Embedding(943, 50), nn.Embedding(1682, 50)
+        self.network = nn.Sequential(nn.Dropout(0.3), nn.Linear(100, 70), nn.ReLU(), nn.Dropout(0.75), nn.Linear(70, 1))
+
+    def forward(self, ids):
+        return self.network(torch.cat([self.user(ids[:, 0]), self.movie(ids[:, 1])], 1)).squeeze(1)
+
+
+def collab_dot():
+    return CollaborativeDot()
+
+
+def collab_nn():
+    return CollaborativeNetwork()
+
+
 def read_idx(path):
     raw = numpy.fromfile(path, dtype=numpy.uint8)
     rank = raw[3]
@@ -46,7 +73,7 @@ def read_idx(path):
 
 def main():
     arguments = argparse.ArgumentParser()
-    arguments.add_argument("model", choices=["linear", "mlp", "cnn"])
+    arguments.add_argument("model", choices=["linear", "mlp", "cnn", "collab_dot", "collab_nn"])
     arguments.add_argument("--data", required=True)
     arguments.add_argument("--threads", type=int, required=True)
     arguments.add_argument("--epochs", type=int, required=True)
@@ -57,21 +84,28 @@ def main():
     torch.manual_seed(0)
     layout = torch.channels_last if options.channels_last else torch.contiguous_format
     # Ready as it is used: a step only gathers its batch.
-    images = (torch.from_numpy(read_idx(options.data + "/train-images-idx3-ubyte").copy()).unsqueeze(1).float() / 255).to(memory_format=layout)
-    labels = torch.from_numpy(read_idx(options.data + "/train-labels-idx1-ubyte").astype(numpy.int64))
+    if options.model.startswith("collab"):
+        ratings = numpy.loadtxt(options.data + "/train.csv", delimiter=",", skiprows=1)
+        inputs, targets = torch.from_numpy(ratings[:, :2].astype(numpy.int64)), torch.from_numpy(ratings[:, 2]).float()
+        loss_function = nn.MSELoss()
+    else:
+        inputs = (torch.from_numpy(read_idx(options.data + "/train-images-idx3-ubyte").copy()).unsqueeze(1).float() / 255).to(memory_format=layout)
+        targets = torch.from_numpy(read_idx(options.data + "/train-labels-idx1-ubyte").astype(numpy.int64))
+        loss_function = nn.CrossEntropyLoss()
     model = globals()[options.model]().to(memory_format=layout).train()
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, eps=1e-8)
-    loss_function = nn.CrossEntropyLoss()
-    steps = len(images) // BATCH
+    steps = len(inputs) // BATCH
     epoch_ms, last = [], 0.0
     for _ in range(options.epochs):
-        order = torch.randperm(len(images))
+        order = torch.randperm(len(inputs))
         begin = time.perf_counter()
         for step in range(steps):
             picks = order[step * BATCH:(step + 1) * BATCH]
-            batch = images[picks].contiguous(memory_format=layout)
+            batch = inputs[picks]
+            if batch.dim() == 4:
+                batch = batch.contiguous(memory_format=layout)
             optimizer.zero_grad(set_to_none=True)
-            loss = loss_function(model(batch), labels[picks])
+            loss = loss_function(model(batch), targets[picks])
             loss.backward()
             optimizer.step()
         last = loss.item()

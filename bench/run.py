@@ -1,16 +1,17 @@
 """Measures the executables beside PyTorch: the same models, data, batch and optimizer, alternating in the same minutes.
 
-usage: bench/run.py --build DIR [--models linear,mlp,cnn] [--threads 1,2] [--rounds N] [--json FILE]
+usage: bench/run.py --build DIR [--models linear,mlp,cnn,collab_dot,collab_nn] [--threads 1,2] [--rounds N] [--json FILE]
 
 Each round runs every contender once, as a process of its own bound to as many processors as it has threads. A run's figure is its
 fastest epoch after the first one (warm-up); the table shows the median and the minimum over the rounds, the peak resident memory
 of the process, and for Kiln the size of the executable and the time from start to the end of a run of one single step.
-Pictures are drawn by draw-digits: the time of a step does not depend on what they show.
+Pictures are drawn by draw-digits and ratings by chance: the time of a step does not depend on what they say.
 """
 import argparse
 import json
 import os
 import platform
+import random
 import shutil
 import statistics
 import subprocess
@@ -19,7 +20,7 @@ import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BATCH = 64
-STEPS = {"linear": 600, "mlp": 200, "cnn": 30}  # of an epoch: about a second
+STEPS = {"linear": 600, "mlp": 200, "cnn": 30, "collab_dot": 2000, "collab_nn": 2000}  # of an epoch: about a second
 EPOCHS = 4
 
 
@@ -85,7 +86,22 @@ def processor_name():
     return platform.processor()
 
 
-def draw(build, folder, count):
+def draw_ratings(folder, count):
+    """As many ratings as asked for, of random movies by random users; the ids of MovieLens 100K."""
+    data = os.path.join(folder, f"ratings-{count}")
+    os.makedirs(data, exist_ok=True)
+    for split, records in (("train", count), ("validation", BATCH)):
+        numbers = random.Random(split)
+        with open(os.path.join(data, split + ".csv"), "w") as file:
+            file.write("user,movie,rating\n")
+            for _ in range(records):
+                file.write(f"{numbers.randrange(943)},{numbers.randrange(1682)},{numbers.randint(1, 5)}\n")
+    return data
+
+
+def draw(build, folder, model, count):
+    if model.startswith("collab"):
+        return draw_ratings(folder, count)
     data = os.path.join(folder, f"data-{count}")
     if not os.path.exists(os.path.join(data, "t10k-labels-idx1-ubyte")):
         subprocess.run([os.path.join(build, "bin", "draw-digits"), data, "--train", str(count), "--validation", str(BATCH)], check=True)
@@ -95,7 +111,7 @@ def draw(build, folder, count):
 def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--build", required=True)
-    arguments.add_argument("--models", default="linear,mlp,cnn")
+    arguments.add_argument("--models", default=",".join(STEPS))
     arguments.add_argument("--threads", default="1,2")
     arguments.add_argument("--rounds", type=int, default=5)
     arguments.add_argument("--json", help="also write every figure to this file")
@@ -115,12 +131,12 @@ def main():
     print(f"{report['processor']}, {report['processors']} processors; PyTorch {torch}; batch {BATCH}; {options.rounds} rounds")
 
     for model in options.models.split(","):
-        data = draw(build, folder, STEPS[model] * BATCH)
+        data = draw(build, folder, model, STEPS[model] * BATCH)
         kiln = Kiln(build, folder, model)
         contenders = [kiln]
         if torch:
             contenders += [PyTorch(model, False)] + ([PyTorch(model, True)] if model == "cnn" else [])
-        _, one_step_s, _ = kiln.train(draw(build, folder, BATCH), 1, 1)
+        _, one_step_s, _ = kiln.train(draw(build, folder, model, BATCH), 1, 1)
         size = os.path.getsize(kiln.executable)
         print(f"\n{model}: executable {size / 1e6:.2f} MB, built in {kiln.build_s:.2f} s; from start to the end of a run of one step {one_step_s:.3f} s")
         print(f"  {'':24}{'threads':>8}{'ms/step median':>16}{'min':>9}{'peak MiB':>10}{'vs Kiln':>9}")

@@ -31,8 +31,8 @@ void vectorize_inner(const Lowering &l, Stage stage, Var inner, int64_t extent, 
 }
 
 /// Runs the outer loops in parallel chunks of about kTaskElements. `axes` outermost first, without the innermost.
-void parallelize_outer(Stage stage, const std::vector<Var> &axes, const Shape &extents, int64_t elements) {
-    if (elements < kParallelElements || axes.empty()) return;
+void parallelize_outer(Stage stage, const std::vector<Var> &axes, const Shape &extents, int64_t elements, int64_t weight = 1) {
+    if (elements * weight < kParallelElements || axes.empty()) return;
     int64_t outer = 1;
     size_t used = 0;
     Var fused = axes[0];
@@ -45,7 +45,7 @@ void parallelize_outer(Stage stage, const std::vector<Var> &axes, const Shape &e
         }
         used++;
     }
-    const int64_t chunk = std::max<int64_t>(1, kTaskElements / std::max<int64_t>(1, elements / outer));
+    const int64_t chunk = std::max<int64_t>(1, kTaskElements / weight / std::max<int64_t>(1, elements / outer));
     if (outer / chunk < 2) return;
     Var task("task"), within("within");
     stage.split(fused, task, within, int(chunk), TailStrategy::GuardWithIf).parallel(task);
@@ -55,6 +55,18 @@ bool has_warp(const Graph &body) {
     return std::any_of(body.nodes.begin(), body.nodes.end(), [](const Node &node) { return node.op == Op::warp; });
 }
 
+/// How many elements of a copy take as long as one of this body: roots and quotients cost several loads.
+int64_t weight_of(const Graph &body) {
+    int64_t weight = 0;
+    for (const Node &node : body.nodes) {
+        if (!has_trait(node.op, kElementwise) || node.type.rank() == 0) continue;
+        const bool slow = node.op == Op::sqrt || node.op == Op::divide || node.op == Op::power || node.op == Op::exp || node.op == Op::log ||
+                          node.op == Op::tanh || node.op == Op::erf;
+        weight += slow ? 8 : 1;
+    }
+    return std::clamp<int64_t>(weight / 8, 1, 8);
+}
+
 }  // namespace
 
 void schedule_loops(Lowering &l, Consumer &consumer) {
@@ -62,10 +74,12 @@ void schedule_loops(Lowering &l, Consumer &consumer) {
     if (rank == 0) return;
     const int64_t elements = element_count(consumer.shape);
     Stage stage = consumer.stage();
-    if (rank == 1 && elements >= kParallelElements) {
+    const int64_t weight = weight_of(l.body());
+    if (rank == 1 && elements * weight >= kParallelElements) {
+        const int64_t chunk = kTaskElements / weight / 1024 * 1024;
         Var task("task"), within("within");
-        stage.split(consumer.axes[0], task, within, int(kTaskElements), consumer.updates ? TailStrategy::GuardWithIf : TailStrategy::ShiftInwards).parallel(task);
-        vectorize_inner(l, stage, within, kTaskElements, consumer.updates);
+        stage.split(consumer.axes[0], task, within, int(chunk), consumer.updates ? TailStrategy::GuardWithIf : TailStrategy::ShiftInwards).parallel(task);
+        vectorize_inner(l, stage, within, chunk, consumer.updates);
         return;
     }
     // Images have few channels: vectors of a warp run over the pixels of a row, or the arithmetic of a place is done for each channel.
@@ -78,7 +92,7 @@ void schedule_loops(Lowering &l, Consumer &consumer) {
         shape = {shape[0], shape[1], shape[2] * shape[3]};
     }
     vectorize_inner(l, stage, axes.back(), shape.back(), consumer.updates);
-    parallelize_outer(stage, {axes.begin(), axes.end() - 1}, {shape.begin(), shape.end() - 1}, elements);
+    parallelize_outer(stage, {axes.begin(), axes.end() - 1}, {shape.begin(), shape.end() - 1}, elements, weight);
 }
 
 ReductionPlan plan_reduction(const Lowering &l, const Shape &operand, const Ints &axes) {

@@ -36,6 +36,7 @@ ExitCode run_command(int argc, char **argv, const KilnProgram &program) {
                           [&](const TrainOptions &options) { code = train(state, options); },
                           [&](const EvalOptions &options) { eval_command(state, options); },
                           [&](const PredictOptions &options) { predict_command(state, options); },
+                          [&](const FactorsOptions &options) { factors_command(state, options); },
                           [&](const DataOptions &options) { data_command(state, options); },
                           [&](const ExplainScheduleOptions &options) { explain_schedule_command(state, options); },
                           [&](const LrFindOptions &options) { lr_find_command(state, options); },

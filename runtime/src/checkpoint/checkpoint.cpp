@@ -1,6 +1,7 @@
 #include "checkpoint/checkpoint.h"
 
 #include "checkpoint/safetensors.h"
+#include "data/dataset.h"
 #include "support/file.h"
 #include "support/hash.h"
 #include "support/text.h"
@@ -185,6 +186,23 @@ Manifest load_checkpoint(const std::string &run, const std::string &name, Progra
 void load_weights(ProgramState &state, const std::string &run, const std::string &name) {
     if (!state.metadata.phases.empty()) load_checkpoint(run, name, state, false);
     else if (state.program.init) state.program.init(state.context());
+}
+
+static bool is_real(DType dtype) { return dtype == DType::f32 || dtype == DType::f64; }
+
+void load_initial_weights(const std::string &path, ProgramState &state) {
+    const std::string content = read_file(path, ExitCode::checkpoint);
+    for (const TensorView &tensor : parse_safetensors(content, path)) {
+        const Storage *target = nullptr;
+        for (const Storage &storage : state.metadata.storages)
+            if (storage.kind != StorageKind::state && storage.path == tensor.name) target = &storage;
+        if (!target)
+            fail(ExitCode::checkpoint, "%s: this program has no parameter %s; `summary` lists them", path.c_str(), tensor.name.c_str());
+        if (tensor.shape != target->shape || (tensor.dtype != target->dtype && !(is_real(tensor.dtype) && is_real(target->dtype))))
+            fail(ExitCode::checkpoint, "%s: %s is %s there and %s in this program", path.c_str(), tensor.name.c_str(),
+                 type_text(tensor.dtype, tensor.shape).c_str(), type_text(target->dtype, target->shape).c_str());
+        convert_elements(tensor.dtype, tensor.data, target->dtype, state.storage(*target), element_count(target->shape));
+    }
 }
 
 }  // namespace kiln::runtime

@@ -11,12 +11,12 @@
 namespace kiln::runtime {
 namespace {
 
-constexpr const char *kCommands[] = {"train", "eval", "predict", "data", "summary", "explain", "lr-find", "trace"};
+constexpr const char *kCommands[] = {"train", "eval", "predict", "data", "factors", "summary", "explain", "lr-find", "trace"};
 constexpr double kLargestInteger = 9007199254740992;  // 2^53: exact as a double
 
 // Flags of `train` that a hyper of the same name must not hide.
 constexpr const char *kTrainFlags[] = {"data",   "run",       "epochs", "seed",       "threads",
-                                       "resume", "overwrite", "quiet",  "save-every", "help"};
+                                       "resume", "overwrite", "quiet",  "save-every", "help", "init"};
 
 std::string with_dashes(std::string name) {
     std::replace(name.begin(), name.end(), '_', '-');
@@ -179,6 +179,8 @@ CommandLine parse_command_line(int argc, char **argv, const Metadata &metadata) 
                             ->check(CLI::Range(uint64_t(0), uint64_t(kLargestInteger)).description(""))
                             ->type_name("N")
                             ->default_str("0");
+    train->add_option("--init", training.init, "initial weights: a safetensors file, such as another run's last/weights.safetensors; what it lacks begins as usual")
+        ->type_name("FILE");
     train->add_flag("--resume", training.resume, "go on where the run folder's last checkpoint stands, exactly");
     train->add_flag("--overwrite", training.overwrite, "replace the run that the run folder holds");
     train->add_flag("--quiet", training.quiet, "print nothing but errors");
@@ -260,6 +262,22 @@ CommandLine parse_command_line(int argc, char **argv, const Metadata &metadata) 
     trace->add_flag("--invert", tracing.invert, "exchange black and white first");
     add_threads(trace);
 
+    FactorsOptions factors;
+    factors.run = default_run;
+    factors.out = name + ".factors";
+    auto *factor = app.add_subcommand("factors", "what tables (embeddings, biases) have learned: principal components as CSV, SVG and PNG, and the nearest rows of each");
+    factor->add_option("PARAMETER", factors.parameter, "one table, by its path [all with a row for each class of an input]");
+    factor->add_option("--input", factors.input, "only tables with the rows of this input, and their names from its vocabulary")->type_name("NAME");
+    factor->add_option("--run", factors.run, "run folder")->type_name("DIR")->capture_default_str();
+    factor->add_option("--checkpoint", factors.checkpoint, "which checkpoint")->check(CLI::IsMember({"last", "best"}))->capture_default_str();
+    factor->add_option("--out", factors.out, "folder to write to")->type_name("DIR")->capture_default_str();
+    auto counted = [&](const char *flag, int64_t &count, int64_t least, const char *text) {
+        factor->add_option(flag, count, text)->check(CLI::Range(least, int64_t(1000)).description(""))->type_name("N")->capture_default_str();
+    };
+    counted("--components", factors.components, 1, "components in the table; the pictures show the first two");
+    counted("--neighbours", factors.neighbours, 0, "nearest rows of each: by the cosine, of biases by the difference");
+    counted("--labels", factors.labels, 0, "names written into the pictures, at most");
+
     app.add_subcommand("summary", "layers, parameters and memory");
 
     ExplainScheduleOptions explanation;
@@ -339,6 +357,8 @@ CommandLine parse_command_line(int argc, char **argv, const Metadata &metadata) 
     } else if (data->parsed()) {
         contents.hypers = std::move(hypers);
         result.command = std::move(contents);
+    } else if (factor->parsed()) {
+        result.command = std::move(factors);
     } else if (explain->parsed()) {
         if (!epochs.empty()) explanation.epochs = parse_epochs(epochs);
         explanation.hypers = std::move(hypers);

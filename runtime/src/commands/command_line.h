@@ -33,6 +33,12 @@ struct DataOptions {
     std::map<std::string, double> hypers;
 };
 
+struct FactorsOptions {
+    std::string parameter, input;  ///< empty: all tables; of any input
+    std::string run, checkpoint = "last", out;
+    int64_t components = 3, neighbours = 5, labels = 40;
+};
+
 struct SummaryOptions {};
 
 struct ExplainScheduleOptions {
@@ -64,8 +70,8 @@ struct LrFindOptions {
 struct Printed {};
 
 struct CommandLine {
-    std::variant<Printed, TrainOptions, EvalOptions, PredictOptions, DataOptions, SummaryOptions, ExplainScheduleOptions, LrFindOptions,
-                 TraceOptions>
+    std::variant<Printed, TrainOptions, EvalOptions, PredictOptions, DataOptions, FactorsOptions, SummaryOptions, ExplainScheduleOptions,
+                 LrFindOptions, TraceOptions>
         command;
     int threads = 0;  ///< 0: as many as there are processors
 };

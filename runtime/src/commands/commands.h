@@ -8,6 +8,7 @@ namespace kiln::runtime {
 
 void eval_command(ProgramState &state, const EvalOptions &options);
 void predict_command(ProgramState &state, const PredictOptions &options);
+void factors_command(ProgramState &state, const FactorsOptions &options);
 void data_command(ProgramState &state, const DataOptions &options);
 /// Writes a CSV file for each tensor and the picture trace.png.
 void trace_command(ProgramState &state, const TraceOptions &options);

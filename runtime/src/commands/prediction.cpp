@@ -61,7 +61,8 @@ std::string describe_row(const Output &output, const Vocabulary *names, const st
     return format("class %s, %s %.4f", name.c_str(), probabilities ? "probability" : output.name.c_str(), *best);
 }
 
-PredictionTable::PredictionTable(const Output &output, const Vocabulary *names, double clip) : clip_(clip) {
+PredictionTable::PredictionTable(const Output &output, const Vocabulary *names, double clip)
+    : clip_(clip), digits_(output.dtype == DType::f64 ? 17 : 7) {
     int64_t width = element_count(output.shape) / output.shape[0];
     if (clip > 0 && width < 2)
         fail(ExitCode::usage, "--clip is for probabilities of classes; `%s` is one value a sample", output.name.c_str());
@@ -75,7 +76,7 @@ void PredictionTable::add(const std::string &name, std::vector<double> entries) 
     text_ += csv_field(name);
     for (double entry : entries) {
         if (clip_ > 0) entry = std::clamp(entry, clip_ / double(entries.size() - 1), 1 - clip_);
-        text_ += format(",%.7g", entry);
+        text_ += format(",%.*g", digits_, entry);
     }
     text_ += "\n";
 }

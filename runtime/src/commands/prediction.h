@@ -37,6 +37,7 @@ public:
 
 private:
     double clip_;
+    int digits_ = 7;  ///< of a number
     std::string text_;
 };
 

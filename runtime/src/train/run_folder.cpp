@@ -47,6 +47,7 @@ Manifest new_run(ProgramState &state, const TrainOptions &options) {
     for (const Hyper &hyper : metadata.hypers) manifest.hypers[hyper.name] = state.scalars()[hyper.scalar];
     state.set("seed", double(manifest.seed));
     if (state.program.init) state.program.init(state.context());
+    if (!options.init.empty()) load_initial_weights(options.init, state);
     return manifest;
 }
 

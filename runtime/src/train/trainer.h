@@ -24,6 +24,7 @@ struct SaveEvery {
 struct TrainOptions {
     std::string data;  ///< empty: the checkpoint's on resume
     std::string run;
+    std::string init;  ///< safetensors file of initial weights; empty: the model's own
     std::optional<std::vector<int64_t>> epochs;  ///< one a phase
     std::optional<uint64_t> seed;
     std::map<std::string, double> hypers;  ///< those given, by name
