@@ -383,7 +383,10 @@ bool Elaborator::needs_whole_parameters(const GraphContext &context, const std::
             reads_tensor = true;
             only_whole &= exempt.count(operand.index) > 0;
         }
-        if (!reads_tensor) continue;
+        if (!reads_tensor) {
+            if (node.op == Op::constant || node.op == Op::broadcast) exempt.insert(i);  // one number everywhere
+            continue;
+        }
         if (only_whole) exempt.insert(i);
         else if (!has_trait(node.op, kElementwise)) return true;
     }

@@ -197,6 +197,23 @@ TEST(OptimizerValues, WrappersAroundTwoParameters) {
     expect_step("Decay(0.5) |> ClipValue(4) |> MaxNorm(1, on = \"*/b\")", {0.3 + 3, 0.4 - 4}, -1);
 }
 
+TEST(OptimizerValues, WhatIsElementwiseUpdatesTheWholeArena) {
+    auto stores_of = [](const std::string &optimizer) {
+        Elaborated e = elaborate_text(experiment("logits = image |> Flatten() |> Dense(3)\nloss cross_entropy(logits, label)", "optimizer = " + optimizer + "\n"));
+        EXPECT_FALSE(e.diagnostics.has_errors()) << e.messages();
+        int arenas = 0, params = 0;
+        for (const Result &result : e.module.graphs.at("update").results) {
+            arenas += result.name.starts_with("param[");
+            params += result.name.starts_with("M/dense/") && !result.name.ends_with(".v");
+        }
+        return std::pair(arenas, params);
+    };
+    for (const char *flat : {"SGD(0.1)", "Momentum(0.1) |> ClipValue(5)", "Momentum(0.1) |> ClipNorm(1)", "Momentum(0.1) |> ClipValue(5) |> ClipNorm(1) |> Decay(0.1)"})
+        EXPECT_EQ(stores_of(flat), std::pair(1, 0)) << flat;
+    for (const char *alone : {"Momentum(0.1) |> ClipNorm(1, each = true)", "SGD(0.1) |> Decay(0.1, on = \"*/W\")", "SGD(0.1) |> MaxNorm(3)"})
+        EXPECT_EQ(stores_of(alone), std::pair(0, 2)) << alone;
+}
+
 TEST(OptimizerValues, AdamAndItsKin) {
     double m = 0, v = 0, largest = 0;
     auto moments = [&](double g) {
