@@ -34,6 +34,14 @@ std::vector<float> idx_values(const std::string &path, int64_t index, const Colu
     return {image.values.begin(), image.values.end()};
 }
 
+// The `fit` that a reader of pictures was given, also one whose records go through transforms.
+void find_fit(const std::vector<std::pair<std::string, Value>> &arguments, Fit &fit) {
+    for (const auto &[name, value] : arguments) {
+        if (name == "fit") parse_fit(value.text, fit);
+        find_fit(value.arguments, fit);
+    }
+}
+
 }  // namespace
 
 // Fitted as the training split's pictures are.
@@ -45,9 +53,7 @@ PictureInput picture_input(const Metadata &metadata) {
         if (column.classes > 0) continue;
         std::optional<Frame> frame = picture_frame(column);
         if (!frame) continue;
-        if (const Split *split = metadata.find_split("train"))
-            for (const auto &[name, value] : split->arguments)
-                if (name == "fit") parse_fit(value.text, frame->fit);
+        if (const Split *split = metadata.find_split("train")) find_fit(split->arguments, frame->fit);
         return {i, *frame};
     }
     fail(ExitCode::usage, "%s takes no picture: its inputs are %s", metadata.model.c_str(), join(inputs, ", ").c_str());
