@@ -222,6 +222,12 @@ Dataset open_pictures(const ReaderRequest &request, PictureSource source) {
         errors = fill_cache(*set, request.split.name, options.cache);
     } else {
         bool fits = set->frame.bytes() <= options.most_kept / count;
+        if (options.keep && !fits)
+            std::fprintf(stderr,
+                         "note: split %s: %s pictures of %lld bytes are more than most_kept, %s MiB: they are decoded again for "
+                         "each batch\n",
+                         request.split.name.c_str(), grouped(count).c_str(), (long long)set->frame.bytes(),
+                         short_number(double(options.most_kept) / (1 << 20)).c_str());
         if (options.keep && fits) set->kept.emplace(size_t(count * set->frame.bytes()));
         errors = decode_all(*set, request.split.name);
     }
@@ -230,7 +236,7 @@ Dataset open_pictures(const ReaderRequest &request, PictureSource source) {
     Dataset dataset;
     dataset.fills.assign(request.columns.size(), false);
     dataset.fills[targets.picture] = true;
-    if (targets.label) dataset.fills[*targets.label] = true;
+    if (targets.label) dataset.fills[*targets.label] = set->source.no_labels.empty() || !request.partial;
     dataset.records = int64_t(set->records.size());
     dataset.description = set->source.place;
     if (targets.label && set->source.no_labels.empty()) {

@@ -10,6 +10,7 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <algorithm>
 #include <cstring>
 #include <filesystem>
 #include <map>
@@ -62,6 +63,8 @@ struct PictureFolder : ::testing::Test {
     Dataset open(std::vector<std::pair<std::string, Value>> arguments = {}, const std::string &name = "train",
                  const std::vector<Column> &columns = kColumns) {
         arguments.emplace_back("folder", text_value(name, Value::Kind::path));
+        if (std::none_of(arguments.begin(), arguments.end(), [](const auto &argument) { return argument.first == "most_kept"; }))
+            arguments.emplace_back("most_kept", number_value(1));
         return numbered({name, "images", arguments}, columns);
     }
     // The split with its classes numbered by itself.
@@ -169,6 +172,12 @@ TEST_F(PictureFolder, a_stale_or_damaged_cache_is_made_again) {
     EXPECT_EQ(said(cache), "");
     // No half-written file stays.
     EXPECT_EQ(names_in(folder.path()), (std::vector<std::string>{"train", "train.cache"}));
+}
+
+TEST_F(PictureFolder, more_than_may_be_kept_is_said) {
+    EXPECT_EQ(said({{"most_kept", number_value(0.002)}}), "");  // 12 pictures of 144 bytes
+    EXPECT_CONTAINS(said({{"most_kept", number_value(0.0016)}}), "12 pictures of 144 bytes are more than most_kept, 0.001599 MiB");
+    EXPECT_EQ(said({{"most_kept", number_value(0)}, {"keep", boolean_value(false)}}), "");
 }
 
 TEST_F(PictureFolder, a_cache_remembers_bad_files) {

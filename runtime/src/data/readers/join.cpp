@@ -53,12 +53,16 @@ Dataset open_join(const ReaderRequest &request) {
     auto records = std::make_shared<std::vector<int64_t>>(match(request, source, *table, key_of(request, source, on)));
 
     std::vector<bool> filled(request.columns.size(), false);
+    const bool without_labels = !source.no_labels.empty();
     for (size_t c = 0; c < request.columns.size(); ++c) {
         if (!request.wants(c)) continue;
         const bool in_source = fills(source, c), in_table = fills(table->data(), c);
         const char *name = request.columns[c].name.c_str(), *first = source.description.c_str(), *second = table->data().description.c_str();
         if (in_source && in_table) fail(ExitCode::data, "split %s: both %s and %s give the input `%s`", request.split.name.c_str(), first, second, name);
-        filled[c] = in_source || in_table;
+        // Pictures that are in no folders of their classes have none, unless the table has.
+        const bool unlabelled = without_labels && request.columns[c].classes > 0;
+        if (unlabelled && in_table) source.no_labels.clear();
+        filled[c] = in_source || in_table || unlabelled;
         if (!filled[c] && !request.partial)
             fail(ExitCode::data, "split %s: neither %s nor %s gives the input `%s`", request.split.name.c_str(), first, second, name);
     }
