@@ -212,7 +212,8 @@ private:
         case Op::gather_rows:
         case Op::scatter_add_rows:
         case Op::set_rows:
-        case Op::first_occurrence: break;
+        case Op::first_occurrence:
+        case Op::comprehension: break;
         }
         KILN_UNREACHABLE("{} among scalars", info(node.op).name);
     }

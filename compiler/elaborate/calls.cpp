@@ -81,7 +81,7 @@ Value Elaborator::partial(const FunctionValue &function, const std::vector<std::
 Value Elaborator::call(const FunctionValue &function, std::vector<CallArgument> arguments, SourceRange range, bool piped) {
     const std::vector<ast::Param> &params = function.params();
     std::optional<Kind> kind = function.kind();
-    if (kind == Kind::model || kind == Kind::data || kind == Kind::op)
+    if (kind == Kind::model || kind == Kind::data)
         return fail(DiagnosticCode::not_callable, range, {describe(Value(function))});
     // A layer without its tensor, and a schedule without its rate, wait for it.
     bool skip_first = false;
@@ -134,6 +134,7 @@ Value Elaborator::call(const FunctionValue &function, std::vector<CallArgument> 
     switch (*kind) {
     case Kind::function:
     case Kind::augment:
+    case Kind::op:
     case Kind::layer: return invoke(function, std::move(values), range);
     case Kind::schedule: {
         Value whole = partial(function, values);
@@ -171,7 +172,7 @@ Value Elaborator::call(const FunctionValue &function, std::vector<CallArgument> 
     }
     case Kind::model:
     case Kind::data:
-    case Kind::op: break;
+        break;
     }
     KILN_UNREACHABLE("call of {}", function.name());
 }
@@ -255,8 +256,17 @@ Value Elaborator::call_body(const FunctionValue &function, SourceRange range) {
         path_ = function.instance.empty() ? instance_path(function, range) : function.instance;
         stream_path_ = path_;
     }
-    std::optional<Value> result = function.kind() == Kind::augment ? execute_augment(body) : execute(body);
-    Value value = result ? *result : Value(None{}, range);
+    // What an index means ends with its op: a function that is called from there is on its own.
+    OpFrame *outer_op = op_;
+    op_ = nullptr;
+    Value value;
+    if (function.kind() == Kind::op) {
+        value = call_op(function, range);
+    } else {
+        std::optional<Value> result = function.kind() == Kind::augment ? execute_augment(body) : execute(body);
+        value = result ? *result : Value(None{}, range);
+    }
+    op_ = outer_op;
     if (function.declaration && !value.poison()) {
         const std::vector<ast::TypeExpr> &results = std::get<ast::DefinitionDecl>(function.declaration->node).results;
         const TupleValue *tuple = value.get<TupleValue>();

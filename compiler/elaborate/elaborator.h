@@ -41,6 +41,10 @@ struct Wrapper {
     std::shared_ptr<Scope> scope;
 };
 
+struct OpFrame;
+struct Nest;
+struct IndexedStatement;
+
 class Elaborator {
 public:
     Elaborator(SourceMap &sources, const ElaborateOptions &options, Diagnostics &diagnostics)
@@ -200,6 +204,22 @@ private:
     void run_epoch_end(const FunctionValue &definition, const Value &rate, SourceRange range);
     void epoch_rules(const std::vector<PhaseSettings> &phases);
 
+    // index_notation.cpp, index_ranges.cpp, index_emit.cpp: the bodies of `op` definitions
+    Value call_op(const FunctionValue &function, SourceRange range);
+    void execute_indexed(const ast::IndexStmt &statement, SourceRange range);
+    Value evaluate_reduction(const ast::ReduceExpr &reduce, SourceRange range);
+    Value read_indexed(const TensorValue &tensor, const ast::IndexExpr &index, SourceRange range);
+    void add_guards(const ast::Expr &condition);
+    std::optional<Value> index_arithmetic(ast::BinaryOp op, const Value &left, const Value &right, SourceRange range);
+    Value in_body(const Value &value, SourceRange range);
+    int declare_index(const ast::Name &name);
+    void finish_body(Nest &nest, Value value, SourceRange range);
+    bool find_ranges(IndexedStatement &statement);
+    bool find_ellipsis(IndexedStatement &statement);
+    bool check_reads(const IndexedStatement &statement);
+    void emit_statement(IndexedStatement &statement);
+    void report_undefined_element(const OpFrame &frame, const std::string &name);
+
     // data.cpp
     void elaborate_data(const ast::TrainDecl &train);
     std::optional<ReaderValue> reader_value(const Value &value);
@@ -224,10 +244,12 @@ private:
     struct Frame { SourceRange call; const SourceFile *file; std::string name; };
     std::vector<Frame> frames_;                              ///< calls of definitions under way, outermost first
     int evaluations_ = 0;
+    int reports_ = 0;                                        ///< errors so far, those of an earlier walk included
     std::set<std::pair<const SourceFile *, uint32_t>> used_; ///< declarations that were read
     std::map<std::pair<const SourceFile *, uint32_t>, ast::Name> locals_;  ///< names bound in the user's blocks
 
     GraphContext *context_ = nullptr;
+    OpFrame *op_ = nullptr;                                   ///< the call of an `op` whose statements are executed
     std::unique_ptr<GraphContext> init_, report_;
     std::string path_, stream_path_;
     std::map<std::string, std::vector<std::pair<SourceRange, int>>> instances_;  ///< numbering of layers below each path

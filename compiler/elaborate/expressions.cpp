@@ -76,7 +76,7 @@ Value Elaborator::evaluate(const ast::Expr &expr) {
                 function.place = range;
                 return Value(std::move(function), range);
             },
-            [&](const ast::ReduceExpr &) { return fail(DiagnosticCode::index_notation_outside_op, range); },
+            [&](const ast::ReduceExpr &e) { return op_ ? evaluate_reduction(e, range) : fail(DiagnosticCode::index_notation_outside_op, range); },
         },
         expr.node);
     // A number keeps the place where it was written; a tensor is where it is used.
@@ -99,7 +99,7 @@ Value Elaborator::evaluate_call(const ast::CallExpr &call_expr, SourceRange rang
     bool poison = callee.poison() || (piped && piped->value.poison());
     if (piped) arguments.push_back(std::move(*piped));
     for (const ast::Argument &argument : call_expr.arguments) {
-        Value value = evaluate(*argument.value);
+        Value value = in_body(evaluate(*argument.value), argument.value->range);
         poison |= value.poison();
         arguments.push_back({argument.name, std::move(value), argument.value->range});
     }
@@ -116,7 +116,7 @@ Value Elaborator::evaluate_call(const ast::CallExpr &call_expr, SourceRange rang
 }
 
 Value Elaborator::evaluate_pipe(const ast::PipeExpr &pipe, SourceRange range) {
-    Value value = evaluate(*pipe.value);
+    Value value = in_body(evaluate(*pipe.value), pipe.value->range);
     CallArgument piped{{}, value, pipe.value->range};
     if (const ast::CallExpr *call_expr = std::get_if<ast::CallExpr>(&pipe.call->node)) {
         if (value.is<ScheduleValue>()) {
@@ -148,7 +148,7 @@ Value Elaborator::evaluate_if(const ast::IfExpr &expr, SourceRange range) {
 Value Elaborator::evaluate_index(const ast::IndexExpr &index, SourceRange range) {
     Value object = evaluate(*index.object);
     if (object.poison()) return {};
-    if (const TensorValue *tensor = object.get<TensorValue>()) return slice_tensor(*tensor, index, range);
+    if (const TensorValue *tensor = object.get<TensorValue>()) return op_ ? read_indexed(*tensor, index, range) : slice_tensor(*tensor, index, range);
     const std::vector<Value> *items = nullptr;
     if (const ListValue *list = object.get<ListValue>()) items = list->items.get();
     if (!items || index.subscripts.size() != 1) return fail(DiagnosticCode::not_indexable, range, {describe(object)});

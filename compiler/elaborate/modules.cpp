@@ -98,7 +98,6 @@ void Elaborator::declare_file(const ast::Module &file, const std::shared_ptr<Sco
             continue;
         }
         const auto &definition = std::get<ast::DefinitionDecl>(decl.node);
-        if (definition.kind == ast::DefinitionDecl::Kind::op) report(DiagnosticCode::not_supported, decl.name.range, {"`op` definitions"});
         FunctionValue function;
         function.declaration = &decl;
         function.scope = scope;

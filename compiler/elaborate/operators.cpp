@@ -38,6 +38,8 @@ NodeId Elaborator::materialize(GraphContext &context, const Value &value, DType 
 }
 
 Value Elaborator::elementwise(Op op, std::vector<Value> operands, SourceRange range) {
+    if (op_)
+        for (Value &operand : operands) operand = in_body(operand, range);
     bool all_constant = true, any_real = op == Op::power || op == Op::divide;
     std::optional<DType> tensor_type;
     size_t first = op == Op::select ? 1 : 0;
@@ -100,6 +102,7 @@ Value Elaborator::elementwise(Op op, std::vector<Value> operands, SourceRange ra
 
 Value Elaborator::unary(ast::UnaryOp op, const Value &operand, SourceRange range) {
     if (operand.poison()) return {};
+    if (op == ast::UnaryOp::negate && operand.is<IndexValue>()) return *index_arithmetic(ast::BinaryOp::multiply, operand, Value(int64_t(-1)), range);
     switch (op) {
     case ast::UnaryOp::negate:
         if (auto v = operand.get<int64_t>()) return Value(-*v, range);
@@ -156,6 +159,8 @@ Value Elaborator::binary(ast::BinaryOp op, const Value &left, const Value &right
     using B = ast::BinaryOp;
     if (left.poison() || right.poison()) return {};
     if (left.number() && right.number()) return numbers(op, left, right, range);
+    if (left.is<IndexValue>() || right.is<IndexValue>())
+        if (std::optional<Value> index = index_arithmetic(op, left, right, range)) return *index;
     bool tensors = left.is<TensorValue>() || right.is<TensorValue>();
     if (!tensors && (op == B::equal || op == B::not_equal)) return Value(equal(left, right) == (op == B::equal), range);
     if (op == B::add && left.is<ListValue>() && right.is<ListValue>()) {

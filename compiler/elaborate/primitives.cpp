@@ -63,6 +63,9 @@ void assign(Fill &field, const Value &value) {
 }
 void assign(std::string &, const Value &) { throw AttributeError{"no value"}; }
 void assign(InputKind &, const Value &) { throw AttributeError{"no value"}; }
+void assign(Reducer &, const Value &) { throw AttributeError{"no value"}; }
+void assign(std::vector<AffineIndex> &, const Value &) { throw AttributeError{"no value"}; }
+void assign(std::vector<BodyValue> &, const Value &) { throw AttributeError{"no value"}; }
 
 /// Sets the attribute of that name; false if the op has none.
 bool set_attribute(Attrs &attributes, const std::string &name, const Value &value) {

@@ -15,6 +15,7 @@ SourceRange Elaborator::user_range(SourceRange range) const {
 }
 
 Diagnostic &Elaborator::report(DiagnosticCode code, SourceRange range, std::vector<std::string> arguments) {
+    ++reports_;
     SourceRange place = user_range(range);
     Diagnostic &diagnostic = diagnostics_->report(code, place, std::move(arguments));
     if (range.valid() && (place.file != range.file || place.begin != range.begin)) diagnostic.labels.push_back({range, "noticed here"});

@@ -76,7 +76,11 @@ std::optional<Value> Elaborator::execute(const ast::Stmt &stmt) {
                 if (!value.is<None>()) report(DiagnosticCode::value_unused, stmt.range, {describe(value)});
                 return {};
             },
-            [&](const ast::IndexStmt &) -> Result { report(DiagnosticCode::index_notation_outside_op, stmt.range); return {}; },
+            [&](const ast::IndexStmt &s) -> Result {
+                if (op_) execute_indexed(s, stmt.range);
+                else report(DiagnosticCode::index_notation_outside_op, stmt.range);
+                return {};
+            },
             [&](const ast::HookStmt &s) -> Result { report(DiagnosticCode::hook_not_here, s.kind.range, {s.kind.text}); return {}; },
         },
         stmt.node);

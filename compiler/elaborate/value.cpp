@@ -88,6 +88,7 @@ struct Describer {
         return v.declaration ? fmt::format("the {} `{}`", kind_name(v), v.name()) : std::string("a function");
     }
     std::string operator()(const ScheduleValue &) const { return "a schedule"; }
+    std::string operator()(const IndexValue &) const { return "an index"; }
     std::string operator()(const ReaderCall &v) const { return fmt::format("the reader `{}`", v.reader); }
 };
 

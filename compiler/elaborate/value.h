@@ -28,6 +28,12 @@ struct ListValue { std::shared_ptr<const std::vector<Value>> items; };
 struct TupleValue { std::shared_ptr<const std::vector<Value>> items; };
 struct TensorValue { NodeId node; GraphContext *context = nullptr; };
 
+/// offset + the sum of coefficients of indices, inside an `op`: what a subscript may be.
+struct IndexValue {
+    std::map<int, int64_t> coefficients;  ///< by the number of the index; none is 0
+    int64_t offset = 0;
+};
+
 /// A definition that can be called, with the arguments a partial call bound already. Lambdas carry their scope.
 struct FunctionValue {
     const ast::Decl *declaration = nullptr;            ///< null for a lambda
@@ -62,7 +68,7 @@ struct ReaderCall {
 
 struct Value {
     std::variant<Poison, None, int64_t, double, bool, std::string, DType, PathValue, ListValue, TupleValue, TensorValue, FunctionValue,
-                 ScheduleValue, ReaderCall>
+                 ScheduleValue, ReaderCall, IndexValue>
         v;
     SourceRange origin;  ///< where it was written; follows a number into the dimensions it sizes
 

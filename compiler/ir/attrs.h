@@ -2,6 +2,7 @@
 // printer, the parser, hashing and equality.
 #pragma once
 
+#include "compiler/ir/comprehension.h"
 #include "compiler/ir/types.h"
 
 #include <array>
@@ -79,6 +80,6 @@ struct RowsAttrs { int64_t rows = 0; KILN_FIELDS(rows) };
 
 using Attrs = std::variant<NoAttrs, InputAttrs, ConstantAttrs, AxisAttrs, AxesAttrs, ShapeAttrs, BroadcastAttrs, CastAttrs,
                            RandomAttrs, SliceAttrs, PadAttrs, MatmulAttrs, ConvAttrs, ConvGradAttrs, WindowAttrs,
-                           WindowGradAttrs, WarpAttrs, RowsAttrs>;
+                           WindowGradAttrs, WarpAttrs, RowsAttrs, ComprehensionAttrs>;
 
 }  // namespace kiln

@@ -18,6 +18,7 @@
 #pragma once
 
 #include "compiler/ir/attrs.h"
+#include "compiler/ir/op.h"
 #include "compiler/ir/types.h"
 #include "compiler/support/source.h"
 
@@ -26,12 +27,6 @@
 #include <vector>
 
 namespace kiln {
-
-enum class Op : uint8_t {
-#define OP(name, arity, attributes, traits) name,
-#include "compiler/ir/ops.def"
-#undef OP
-};
 
 enum Trait : uint32_t { kNone = 0, kElementwise = 1, kCommutative = 2, kView = 4, kReduction = 8, kContraction = 16, kIntegral = 32 };
 

@@ -39,6 +39,11 @@ const std::vector<const char *> &names_of(StorageKind) {
     return names;
 }
 
+const std::vector<const char *> &names_of(Reducer) {
+    static const std::vector<const char *> names{"sum", "max", "min", "argmax", "argmin"};
+    return names;
+}
+
 }  // namespace text
 
 namespace {
@@ -77,11 +82,47 @@ std::string value_text(DType value) { return name_of(value); }
 std::string value_text(InputKind value) { return name_of_enumerator(value); }
 std::string value_text(Fill value) { return name_of_enumerator(value); }
 std::string value_text(double value) { return real(value); }
+std::string value_text(Reducer value) { return name_of_enumerator(value); }
 std::string value_text(const std::string &value) { return quoted(value); }
 std::string value_text(const Ints &values) { return fmt::format("[{}]", fmt::join(values, ", ")); }
 std::string value_text(const std::vector<double> &values) {
     std::string out = "[";
     for (size_t i = 0; i < values.size(); ++i) out += (i ? ", " : "") + real(values[i]);
+    return out + "]";
+}
+
+/// "2 * i0 + i3 - 1 + v4": i.. are axes, v.. values of the body.
+std::string value_text(const AffineIndex &index) {
+    std::string out;
+    auto add = [&](int64_t factor, const std::string &what) {
+        if (factor == 0) return;
+        out += out.empty() ? (factor < 0 ? "-" : "") : (factor < 0 ? " - " : " + ");
+        const std::string magnitude = std::to_string(factor < 0 ? 0 - uint64_t(factor) : uint64_t(factor));
+        if (what.empty()) out += magnitude;
+        else out += (magnitude == "1" ? "" : magnitude + " * ") + what;
+    };
+    for (size_t axis = 0; axis < index.coefficients.size(); ++axis) add(index.coefficients[axis], fmt::format("i{}", axis));
+    if (index.gather >= 0) add(1, fmt::format("v{}", index.gather));
+    add(index.offset, "");
+    return out.empty() ? "0" : out;
+}
+std::string value_text(const std::vector<AffineIndex> &list) {
+    std::string out = "[";
+    for (size_t i = 0; i < list.size(); ++i) out += (i ? ", " : "") + value_text(list[i]);
+    return out + "]";
+}
+std::string value_text(const std::vector<BodyValue> &body) {
+    std::string out = "[";
+    for (size_t i = 0; i < body.size(); ++i) {
+        const BodyValue &value = body[i];
+        out += fmt::format("{}{} ", i ? ", " : "", name_of(value.dtype));
+        switch (value.kind) {
+            case BodyValue::Kind::read: out += fmt::format("read {}{}", value.operand, value_text(value.at)); break;
+            case BodyValue::Kind::index: out += "index" + value_text(value.at); break;
+            case BodyValue::Kind::constant: out += "constant " + real(value.value); break;
+            case BodyValue::Kind::apply: out += fmt::format("{} {}", info(value.op).name, fmt::join(value.operands, " ")); break;
+        }
+    }
     return out + "]";
 }
 

@@ -15,6 +15,7 @@ const std::vector<const char *> &names_of(Fill);
 const std::vector<const char *> &names_of(ResultKind);
 const std::vector<const char *> &names_of(ScalarKind);
 const std::vector<const char *> &names_of(StorageKind);
+const std::vector<const char *> &names_of(Reducer);
 
 template <typename Enum> const char *name_of_enumerator(Enum value) { return names_of(value)[size_t(value)]; }
 

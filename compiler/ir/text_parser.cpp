@@ -7,6 +7,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cctype>
 #include <map>
 #include <set>
 
@@ -16,6 +18,7 @@ namespace {
 
 using text::TextCursor;
 
+constexpr int64_t kMaxAxes = 64;           ///< of a comprehension
 constexpr int kMaxNesting = 32;            ///< of lists in reader arguments
 constexpr int64_t kMaxElements = int64_t(1) << 48;
 
@@ -235,6 +238,7 @@ private:
             } while (in_.accept(','));
         }
         if (in_.accept('{') && !parse_attributes(node)) return false;
+        if (ComprehensionAttrs *comprehension = std::get_if<ComprehensionAttrs>(&node.attrs)) complete(*comprehension);
         if (!in_.expect(':') || !assign(node.type, type())) return false;
         if (in_.accept('#')) {
             const size_t begin = in_.position();
@@ -245,6 +249,17 @@ private:
         }
         if (in_.accept_word("in") && !assign(node.scope, in_.string())) return false;
         return parse_loc(node.loc);
+    }
+
+    /// Affine indices have a coefficient for every axis; the text names those that are not 0.
+    static void complete(ComprehensionAttrs &comprehension) {
+        auto extend = [&](std::vector<AffineIndex> &list) {
+            for (AffineIndex &index : list)
+                if (index.coefficients.size() < comprehension.space.size()) index.coefficients.resize(comprehension.space.size(), 0);
+        };
+        extend(comprehension.target);
+        extend(comprehension.guards);
+        for (BodyValue &value : comprehension.body) extend(value.at);
     }
 
     bool parse_result(Graph &graph) {
@@ -307,6 +322,86 @@ private:
     bool parse_member(std::string &member) { return assign(member, in_.string()); }
     bool parse_member(Ints &member) { return parse_list(member, [&] { return in_.integer(); }); }
     bool parse_member(std::vector<double> &member) { return parse_list(member, [&] { return in_.real(); }); }
+
+    bool parse_member(Reducer &member) { return assign(member, enumerator<Reducer>()); }
+    bool parse_member(std::vector<AffineIndex> &member) {
+        return parse_list(member, [&]() -> std::optional<AffineIndex> {
+            AffineIndex index;
+            if (!parse_affine(index)) return std::nullopt;
+            return index;
+        });
+    }
+    bool parse_member(std::vector<BodyValue> &member) {
+        return parse_list(member, [&]() -> std::optional<BodyValue> {
+            BodyValue value;
+            if (!parse_body_value(value)) return std::nullopt;
+            return value;
+        });
+    }
+
+    /// A sum of `i0`, `2 * i1`, `v4` and integers.
+    bool parse_affine(AffineIndex &index) {
+        for (bool first = true;; first = false) {
+            int64_t sign = 1;
+            if (in_.accept('-')) sign = -1;
+            else if (!first && !in_.expect('+')) return false;
+            if (!parse_affine_term(index, sign)) return false;
+            if (in_.peek() != '+' && in_.peek() != '-') return true;
+        }
+    }
+
+    bool parse_affine_term(AffineIndex &index, int64_t factor) {
+        if (std::isdigit(static_cast<unsigned char>(in_.peek()))) {
+            int64_t number = 0;
+            if (!assign(number, in_.integer())) return false;
+            if (__builtin_mul_overflow(factor, number, &factor)) return in_.expected("an index of 64 bits"), false;
+            if (!in_.accept('*')) {
+                if (__builtin_add_overflow(index.offset, factor, &index.offset)) return in_.expected("an index of 64 bits"), false;
+                return true;
+            }
+        }
+        SourceRange range;
+        std::optional<std::string> name = in_.word(&range);
+        if (!name) return false;
+        int64_t number = 0;
+        const bool known = name->size() > 1 && name->size() < 8 && ((*name)[0] == 'i' || (*name)[0] == 'v') &&
+                           std::all_of(name->begin() + 1, name->end(), [](unsigned char c) { return std::isdigit(c); });
+        if (known) number = std::stoll(name->substr(1));
+        if (!known || number >= kMaxAxes * 64 || ((*name)[0] == 'i' && number >= kMaxAxes) || ((*name)[0] == 'v' && (factor != 1 || index.gather >= 0)))
+            return in_.error(DiagnosticCode::ir_expected, range, {"an axis such as `i0` or one value of the body such as `v3`", fmt::format("`{}`", *name)}), false;
+        if ((*name)[0] == 'v') {
+            index.gather = number;
+            return true;
+        }
+        if (index.coefficients.size() <= size_t(number)) index.coefficients.resize(size_t(number) + 1, 0);
+        int64_t &coefficient = index.coefficients[size_t(number)];
+        if (__builtin_add_overflow(coefficient, factor, &coefficient)) return in_.expected("an index of 64 bits"), false;
+        return true;
+    }
+
+    bool parse_body_value(BodyValue &value) {
+        if (!assign(value.dtype, dtype())) return false;
+        SourceRange range;
+        std::optional<std::string> what = in_.word(&range);
+        if (!what) return false;
+        if (*what == "read") {
+            value.kind = BodyValue::Kind::read;
+            return assign(value.operand, in_.integer()) && parse_member(value.at);
+        }
+        if (*what == "index") {
+            value.kind = BodyValue::Kind::index;
+            return parse_member(value.at);
+        }
+        if (*what == "constant") {
+            value.kind = BodyValue::Kind::constant;
+            return assign(value.value, in_.real());
+        }
+        value.kind = BodyValue::Kind::apply;
+        if (!find_op(*what, value.op)) return in_.error(DiagnosticCode::ir_unknown_op, range, {*what}), false;
+        while (std::isdigit(static_cast<unsigned char>(in_.peek())))
+            if (!assign(value.operands.emplace_back(), in_.integer())) return false;
+        return true;
+    }
 
     template <typename T, typename ParseOne> bool parse_list(std::vector<T> &list, ParseOne parse_one) {
         list.clear();

@@ -77,6 +77,7 @@ std::vector<Var> Lowering::declare_vars(NodeId id) const {
 
 Expr Lowering::value(NodeId id, const Coordinates &at) {
     KILN_CHECK(int(at.size()) == node(id).type.rank(), "{} coordinates for {}", at.size(), to_string(node(id).type));
+    if (auto bound = bound_.find(id.index); bound != bound_.end()) return bound->second;
     if (auto scalar = scalars_.find(id.index); scalar != scalars_.end()) {
         Expr parameter = Internal::Variable::make(scalar->second.type(), scalar->second.name(), scalar->second);
         return from_storage(parameter, node(id).type.dtype);

@@ -63,6 +63,8 @@ public:
     int lanes() const { return lanes_; }
 
     Expr value(NodeId id, const Coordinates &at);
+    /// What an input of rank 0 is, for a body that is lowered inside another kernel: the scalar graph of a comprehension.
+    void bind(NodeId id, Expr value) { bound_[id.index] = std::move(value); }
     /// Like value, but what costs more than a load is computed once into storage of its own.
     Expr stored_value(NodeId id, const Coordinates &at);
     /// True if the node is read without arithmetic: an input behind views that only rename coordinates.
@@ -111,6 +113,7 @@ private:
     std::map<int, Halide::Internal::Parameter> scalars_;
     std::map<int, int> argument_index_;            ///< node -> position
     std::map<int, Func> stored_;
+    std::map<int, Expr> bound_;
     std::map<std::pair<int, std::vector<const Halide::Internal::IRNode *>>, Expr> memo_;
     std::vector<Coordinates> alive_;               ///< keeps the keys of memo_ valid
 

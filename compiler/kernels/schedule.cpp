@@ -160,4 +160,17 @@ void schedule_scatter(Lowering &l, Func sum, const std::vector<Var> &axes, const
     else sum.update(0).unscheduled();
 }
 
+void schedule_scattered(Lowering &l, Func sum, const std::vector<Var> &axes, const Shape &shape, const std::vector<bool> &is_free) {
+    sum.compute_root();
+    vectorize_inner(l, Stage(sum), axes.back(), shape.back(), false);
+    Stage update = sum.update(0);
+    if (is_free.back()) vectorize_inner(l, update, axes.back(), shape.back(), true);
+    else update.unscheduled();
+    for (size_t d = 0; d + 1 < axes.size(); d++)
+        if (is_free[d] && element_count(shape) >= kParallelElements) {
+            update.parallel(axes[d]);
+            break;
+        }
+}
+
 }  // namespace kiln

@@ -33,6 +33,9 @@ void schedule_final_reduction(Lowering &l, Func final, const std::vector<Var> &k
 /// Rows added to, or stored, one after the other: the inner dimension in vectors.
 void schedule_scatter(Lowering &l, Func sum, const std::vector<Var> &axes, const Shape &shape);
 
+/// Terms added where they belong: dimensions in `is_free` have no order, the innermost one runs in vectors if it is such.
+void schedule_scattered(Lowering &l, Func sum, const std::vector<Var> &axes, const Shape &shape, const std::vector<bool> &is_free);
+
 /// A register tile of a contraction: `vectors` along the vector dimension times `rows`.
 struct Tile {
     int vectors = 1, rows = 1;

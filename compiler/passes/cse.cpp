@@ -36,6 +36,27 @@ void append_key(std::string &key, const std::vector<double> &values) {
     append_key(key, int64_t(values.size()));
     for (double value : values) append_key(key, value);
 }
+void append_key(std::string &key, Reducer value) { append_key(key, int64_t(value)); }
+void append_key(std::string &key, const std::vector<AffineIndex> &list) {
+    append_key(key, int64_t(list.size()));
+    for (const AffineIndex &index : list) {
+        append_key(key, index.coefficients);
+        append_key(key, index.offset);
+        append_key(key, index.gather);
+    }
+}
+void append_key(std::string &key, const std::vector<BodyValue> &body) {
+    append_key(key, int64_t(body.size()));
+    for (const BodyValue &value : body) {
+        append_key(key, int64_t(value.kind));
+        append_key(key, value.dtype);
+        append_key(key, int64_t(value.op));
+        append_key(key, value.operand);
+        append_key(key, std::vector<double>{value.value});
+        append_key(key, value.at);
+        append_key(key, value.operands);
+    }
+}
 
 std::string key_of(const Node &node) {
     std::string key;

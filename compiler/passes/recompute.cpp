@@ -76,6 +76,7 @@ int cost_of(Op op) {
         case Op::scatter_add_rows:
         case Op::set_rows:
         case Op::first_occurrence:
+        case Op::comprehension:
             return kNever;
     }
     return kNever;
@@ -105,6 +106,7 @@ bool wants_stored_operands(const Graph &graph, const Node &node) {
         case Op::scatter_add_rows:
         case Op::set_rows:
         case Op::first_occurrence:
+        case Op::comprehension:
             return true;
         case Op::max_pool2d:
         case Op::max_pool2d_index:

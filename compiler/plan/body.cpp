@@ -48,6 +48,7 @@ std::string family_of(const Graph &body) {
             case Op::scatter_add_rows:
             case Op::set_rows:
             case Op::first_occurrence:
+            case Op::comprehension:
             case Op::concat:
                 return node.op == Op::max_pool2d_index ? "max_pool2d" : info(node.op).name;
             default:

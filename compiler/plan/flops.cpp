@@ -85,6 +85,13 @@ int64_t flops_of(const Graph &graph, const Node &node) {
         }
         case Op::warp:  // three interpolations of two operations, and the coordinates
             return 10 * elements;
+        case Op::comprehension: {  // points of the space, guarded or not, times the arithmetic of the body and its reduction
+            const ComprehensionAttrs &a = attrs<ComprehensionAttrs>(node);
+            int64_t each = a.target.empty() && a.kept == int64_t(a.space.size()) ? 0 : 1;
+            for (const BodyValue &value : a.body)
+                if (value.kind == BodyValue::Kind::apply && value.op != Op::cast && value.op != Op::stop_gradient) ++each;
+            return element_count(a.space) * each;
+        }
         case Op::max_pool2d:
         case Op::max_pool2d_index:
         case Op::window_sum2d:

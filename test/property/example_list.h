@@ -32,5 +32,6 @@ void add_leaf_and_view_examples(ExampleList &list);
 void add_reduction_examples(ExampleList &list);
 void add_contraction_examples(ExampleList &list);
 void add_window_and_row_examples(ExampleList &list);
+void add_comprehension_examples(ExampleList &list);
 
 }  // namespace kiln

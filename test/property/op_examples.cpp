@@ -43,6 +43,7 @@ std::vector<OpExample> op_examples(DType float_type) {
     add_reduction_examples(list);
     add_contraction_examples(list);
     add_window_and_row_examples(list);
+    add_comprehension_examples(list);
     return std::move(list.examples);
 }
 

@@ -47,6 +47,11 @@ TEST(ShapeRules, AnswerForAnyAttributesAndOperands) {
         for (int64_t &value : values) value = number();
         return values;
     };
+    const auto affine_list = [&] {
+        std::vector<AffineIndex> indices(random() % 4);
+        for (AffineIndex &index : indices) index = {list(4), number(), pick({-1, -1, -1, 0, 1, INT64_MIN, INT64_MAX})};
+        return indices;
+    };
     const auto randomize = [&](std::string_view, auto &member) {
         using Member = std::decay_t<decltype(member)>;
         if constexpr (std::is_same_v<Member, Ints>) member = list(5);
@@ -57,6 +62,13 @@ TEST(ShapeRules, AnswerForAnyAttributesAndOperands) {
         else if constexpr (std::is_same_v<Member, DType>) member = dtype();
         else if constexpr (std::is_same_v<Member, InputKind>) member = InputKind::scalar;
         else if constexpr (std::is_same_v<Member, Fill>) member = Fill(pick({0, 1, 2}));
+        else if constexpr (std::is_same_v<Member, Reducer>) member = Reducer(random() % 5);
+        else if constexpr (std::is_same_v<Member, std::vector<AffineIndex>>) member = affine_list();
+        else if constexpr (std::is_same_v<Member, std::vector<BodyValue>>) {
+            member.resize(random() % 4);
+            for (BodyValue &value : member)
+                value = {BodyValue::Kind(random() % 4), dtype(), Op(random() % kOpCount), pick({-1, 0, 0, 1, INT64_MAX}), 0.5, affine_list(), list(3)};
+        }
         else static_assert(std::is_same_v<Member, std::string>);
     };
     int accepted = 0;
