@@ -14,7 +14,7 @@ namespace kiln {
 namespace {
 
 /// "train" and "train.<phase>" with gradients of the parameters that the phase does not freeze.
-Module with_gradients(const Module &module) {
+Module with_gradients(const Module &module, int level) {
     Module result = module;
     for (auto &[name, graph] : result.graphs) {
         if (name != "train" && !name.starts_with("train.")) continue;
@@ -29,7 +29,7 @@ Module with_gradients(const Module &module) {
             }
             if (!frozen) params.push_back(storage.path);
         }
-        graph = differentiate(graph, params);
+        graph = differentiate(before_gradients(graph, level), params);
     }
     return result;
 }
@@ -53,7 +53,7 @@ Compilation compile(const SourceFile &file, SourceMap &sources, const ElaborateO
         c.graph = elaborate(c.tree, sources, options, diagnostics);
     }
     if (last == Stage::graph || diagnostics.has_errors()) return c;
-    c.grad = with_gradients(c.graph);
+    c.grad = with_gradients(c.graph, level);
     if (last == Stage::grad) return c;
     c.optimized = with_passes(with_row_updates(c.grad), level);
     if (last == Stage::optimized) return c;

@@ -176,8 +176,9 @@ void Elaborator::execute_indexed(const ast::IndexStmt &statement, SourceRange ra
     });
     op_->statement = outer_statement;
     op_->nest = outer_nest;
-    if (reports_ == errors && find_ranges(indexed)) emit_statement(indexed);
-    if (reports_ != errors && !op_->scope->names.count(indexed.name)) bind(statement.name, Value(), false);
+    // Without a value something it reads was wrong before.
+    if (reports_ == errors && indexed.root.value.valid() && find_ranges(indexed)) emit_statement(indexed);
+    if (!op_->definitions.count(indexed.name) && !op_->scope->names.count(indexed.name)) bind(statement.name, Value(), false);
 }
 
 /// Binds a new index in the current scope.

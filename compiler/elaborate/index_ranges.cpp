@@ -8,6 +8,8 @@
 
 #include <fmt/format.h>
 
+#include <cctype>
+
 namespace kiln {
 
 namespace {
@@ -203,8 +205,10 @@ bool Elaborator::find_ranges(IndexedStatement &statement) {
         }
     for (const IndexVar &var : statement.vars) {
         if (var.extent) continue;
+        const bool number = !var.name.empty() && (std::isdigit(static_cast<unsigned char>(var.name[0])) || var.name[0] == '-');
         report(DiagnosticCode::index_unbound, var.range, {var.name})
-            .notes.push_back(fmt::format("read a tensor at `{0}` alone, or bound it: `where {0} < n`", var.name));
+            .notes.push_back(number ? "a number stands for a dimension of a declared result, or of a tensor that another statement defines"
+                                    : fmt::format("read a tensor at `{0}` alone, or bound it: `where {0} < n`", var.name));
         ok = false;
     }
     return ok && check_reads(statement);

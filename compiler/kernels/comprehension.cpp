@@ -5,6 +5,8 @@
 #include "compiler/support/check.h"
 
 #include <algorithm>
+#include <numeric>
+#include <set>
 
 namespace kiln {
 
@@ -15,6 +17,12 @@ namespace {
 /// The term at a point of the space, and whether it counts.
 struct Point {
     Expr term, active;  ///< active undefined: always
+};
+
+/// A copy of an operand made for one read: with zeros around it, and with its dimensions in another order.
+struct Copied {
+    Func func;
+    std::vector<size_t> order;  ///< dimensions of the copy, outermost first
 };
 
 class Body {
@@ -61,22 +69,109 @@ public:
             if (value.kind == BodyValue::Kind::index) scalars.bind(id, index(value.at[0], at));
             if (value.kind != BodyValue::Kind::read) continue;
             const NodeId operand = node_.operands[size_t(value.operand)];
+            if (auto copied = copies_.find(i); copied != copies_.end()) {
+                Coordinates from;
+                for (size_t d : copied->second.order) from.push_back(index(value.at[d], at));
+                scalars.bind(id, from_storage(call(copied->second.func, from), value.dtype));
+                continue;
+            }
             scalars.bind(id, l_.stored_value(operand, place(value.at, l_.shape(operand), at, &scalars)));
         }
         Point point;
         point.term = to_storage(scalars.value(NodeId{int32_t(attrs_.body.size()) - 1}, {}));
         auto require = [&](Expr condition) { point.active = point.active.defined() ? point.active && condition : condition; };
-        for (const AffineIndex &guard : attrs_.guards) require(index(guard, at) >= 0);
+        for (size_t i = 0; i < attrs_.guards.size(); i++)
+            if (!absorbed_.count(i)) require(index(attrs_.guards[i], at) >= 0);
         if (attrs_.condition >= 0) require(scalars.value(NodeId{int32_t(attrs_.condition)}, {}));
         if (target) *target = place(attrs_.target, node_.type.shape, at, &scalars);
         return point;
     }
 
+    const ComprehensionAttrs &attrs() const { return attrs_; }
+    const Node &node() const { return node_; }
+
+    /// Values that are factors of the term: where one is zero, the term is.
+    std::vector<size_t> factors() const {
+        std::vector<size_t> result, open{attrs_.body.size() - 1};
+        while (!open.empty()) {
+            const size_t i = open.back();
+            open.pop_back();
+            const BodyValue &value = attrs_.body[i];
+            if (value.kind == BodyValue::Kind::apply && value.op == Op::multiply) open.insert(open.end(), value.operands.begin(), value.operands.end());
+            else result.push_back(i);
+        }
+        return result;
+    }
+
+    /// Reads whose tensor is copied: a guard that says that a factor is inside its tensor is dropped for zeros around it, and with
+    /// `vector_axis` a tensor that lies across the vectors is turned.
+    void copy_operands(int64_t vector_axis) {
+        for (size_t i : factors()) {
+            const BodyValue &value = attrs_.body[i];
+            if (value.kind != BodyValue::Kind::read) continue;
+            const Shape &shape = l_.shape(node_.operands[size_t(value.operand)]);
+            std::set<size_t> guards;
+            Ints low(shape.size(), 0), extent = shape;
+            bool gathers = false;
+            for (size_t d = 0; d < shape.size(); d++) {
+                gathers = gathers || value.at[d].gather >= 0;
+                const AffineIndex below = combine(constant_index(attrs_.space.size(), shape[d] - 1), value.at[d], -1);
+                for (size_t g = 0; g < attrs_.guards.size(); g++)
+                    if (!absorbed_.count(g) && (attrs_.guards[g] == value.at[d] || attrs_.guards[g] == below)) guards.insert(g);
+                const Interval range = bounds(value.at[d], attrs_.space);
+                low[d] = std::min<int64_t>(range.low, 0);
+                extent[d] = std::max(range.high + 1, shape[d]) - low[d];
+            }
+            if (gathers) continue;
+            // Zeros must not take more room than the tensor is worth.
+            if (element_count(extent) > 4 * element_count(shape) + 4096) guards.clear();
+            std::vector<size_t> order(shape.size());
+            std::iota(order.begin(), order.end(), size_t(0));
+            bool turned = false;
+            if (vector_axis >= 0 && !shape.empty() && element_count(shape) * 4 <= points(attrs_)) {
+                size_t across = SIZE_MAX, moved = 0;
+                for (size_t d = 0; d < shape.size(); d++)
+                    if (value.at[d].coefficients[size_t(vector_axis)] != 0) across = d, moved++;
+                turned = moved == 1 && across + 1 != shape.size();
+                if (turned) order.erase(order.begin() + long(across)), order.push_back(across);
+            }
+            if (!turned && guards.empty()) continue;
+            absorbed_.insert(guards.begin(), guards.end());
+            copies_[i] = {copy(i, order, guards.empty() ? Ints(shape.size(), 0) : low, guards.empty() ? shape : extent), order};
+        }
+    }
+
 private:
+    /// The operand of read i over [low, low + extent), zero outside the tensor, its dimensions in this order.
+    Func copy(size_t i, const std::vector<size_t> &order, const Ints &low, const Shape &extent) {
+        const NodeId operand = node_.operands[size_t(attrs_.body[i].operand)];
+        const Shape &shape = l_.shape(operand);
+        Consumer c{Func(l_.name(operand, fmt::format("copy{}", i).c_str())), {}, {}};
+        Coordinates at(shape.size());
+        Expr inside;
+        for (size_t d : order) {
+            c.axes.emplace_back(fmt::format("d{}", d));
+            c.shape.push_back(extent[d]);
+            at[d] = c.axes.back();
+            auto require = [&](Expr condition) { inside = inside.defined() ? inside && condition : condition; };
+            if (low[d] < 0) require(c.axes.back() >= 0);
+            if (low[d] + extent[d] > shape[d]) require(c.axes.back() < index_expr(shape[d]));
+            if (low[d] < 0 || low[d] + extent[d] > shape[d]) at[d] = clamp(at[d], 0, index_expr(shape[d] - 1));
+        }
+        Expr value = to_storage(l_.value(operand, at));
+        c.func(reversed(c.axes)) = inside.defined() ? select(inside, value, Internal::make_zero(value.type())) : value;
+        c.func.compute_root();
+        for (size_t k = 0; k < order.size(); k++) c.func.bound(c.axes[k], int(low[order[k]]), int(extent[order[k]]));
+        schedule_loops(l_, c);
+        return c.func;
+    }
+
     Lowering &l_;
     const Node &node_;
     const ComprehensionAttrs &attrs_;
     Kernel kernel_;
+    std::set<size_t> absorbed_;        ///< guards that zeros stand for
+    std::map<size_t, Copied> copies_;  ///< by value of the body
 };
 
 Expr where(const Point &point, Expr otherwise) { return point.active.defined() ? select(point.active, point.term, otherwise) : point.term; }
@@ -171,16 +266,95 @@ Func build_fold(Lowering &l, NodeId id, const Body &body) {
     return fold;
 }
 
+/// Elements from one position of each axis to the next, for every read without gathered indices; and the sizes of their tensors.
+void strides_of_reads(const Lowering &l, const Body &body, std::vector<Ints> &strides, std::vector<int64_t> &sizes) {
+    const ComprehensionAttrs &a = body.attrs();
+    for (const BodyValue &value : a.body) {
+        if (value.kind != BodyValue::Kind::read) continue;
+        const Shape &shape = l.shape(body.node().operands[size_t(value.operand)]);
+        Ints each(a.space.size(), 0);
+        int64_t stride = 1;
+        for (size_t d = shape.size(); d-- > 0;) {
+            for (size_t axis = 0; axis < each.size(); axis++) each[axis] += stride * value.at[d].coefficients[axis];
+            stride *= shape[d];
+        }
+        strides.push_back(std::move(each));
+        sizes.push_back(element_count(shape));
+    }
+}
+
+/// A sum whose elements fill vectors.
+Expr build_sum(Lowering &l, NodeId id, Body &body, const SumPlan &plan, const Coordinates &at) {
+    const ComprehensionAttrs &a = body.attrs();
+    Func result = l.storage_of(id, [&] {
+        body.copy_operands(plan.vector_axis);
+        SumFuncs f;
+        f.plan = plan;
+        f.axes = l.declare_vars(id);
+        f.shape = l.shape(id);
+        f.points = double(points(a));
+        f.part = Var("part");
+        Region region;
+        for (int axis : plan.order) {
+            const bool outermost = plan.parts > 0 && axis == plan.order.back();
+            region.emplace_back(0, int(outermost ? a.space[size_t(axis)] / plan.parts : a.space[size_t(axis)]));
+        }
+        f.reduced = RDom(region, l.name(id, "r"));
+        Coordinates point(f.axes.begin(), f.axes.end());
+        point.resize(a.space.size());
+        for (size_t i = 0; i < plan.order.size(); i++) point[size_t(plan.order[i])] = f.reduced[int(i)];
+        std::vector<Var> vars = reversed(f.axes);
+        if (plan.parts > 0) {
+            Expr &outermost = point[size_t(plan.order.back())];
+            outermost = f.part * index_expr(a.space[size_t(plan.order.back())] / plan.parts) + outermost;
+            vars.push_back(f.part);
+        }
+        const Point term = body.at(point);
+        const Expr zero = Internal::make_zero(term.term.type());
+        f.sum = Func(l.name(id, plan.parts > 0 ? "part" : "sum"));
+        f.sum(vars) = zero;
+        f.sum(vars) += where(term, zero);
+        if (plan.parts > 0) {
+            schedule_sum_in_parts(l, f);
+            return f.sum;
+        }
+        if (l.is_fused(id)) {
+            l.schedule_fused = [&l, f](Consumer &consumer) mutable { schedule_sum(l, consumer, f); };
+            return f.sum;
+        }
+        Consumer consumer{Func(l.name(id)), f.axes, f.shape};
+        consumer.func(reversed(f.axes)) = call(f.sum, {f.axes.begin(), f.axes.end()});
+        consumer.func.compute_root();
+        schedule_sum(l, consumer, f);
+        return consumer.func;
+    });
+    if (plan.parts == 0) return call(result, at);
+    Expr sum;  // the parts in their order
+    for (int64_t p = 0; p < plan.parts; p++) {
+        Coordinates where{index_expr(p)};
+        where.insert(where.end(), at.begin(), at.end());
+        sum = sum.defined() ? sum + call(result, where) : call(result, where);
+    }
+    return sum;
+}
+
 }  // namespace
 
 Expr lower_comprehension(Lowering &l, NodeId id, const Coordinates &at) {
     const Node &node = l.node(id);
     const ComprehensionAttrs &a = attrs<ComprehensionAttrs>(node);
-    const Body body(l, id);
+    Body body(l, id);
     const bool arg = a.reduce == Reducer::argmax || a.reduce == Reducer::argmin;
     if (a.target.empty() && a.kept == int64_t(a.space.size()) && !arg) {
         const Point point = body.at(at);
         return from_storage(where(point, Internal::make_zero(point.term.type())), node.type.dtype);
+    }
+    if (a.target.empty() && a.reduce == Reducer::sum && is_float(node.type.dtype)) {
+        std::vector<Ints> strides;
+        std::vector<int64_t> sizes;
+        strides_of_reads(l, body, strides, sizes);
+        const SumPlan plan = plan_sum(l, a.space, size_t(a.kept), strides, sizes);
+        if (plan.vector_axis >= 0) return build_sum(l, id, body, plan, at);
     }
     Func result = l.storage_of(id, [&] { return a.target.empty() ? build_fold(l, id, body) : build_scattered(l, id, body); });
     return from_storage(call(result, at, arg ? 1 : -1), node.type.dtype);

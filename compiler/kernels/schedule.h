@@ -43,6 +43,30 @@ struct Tile {
 /// The fastest tile for columns x rows results by a model of one FMA a cycle and two loads a cycle.
 Tile choose_tile(const Lowering &l, int64_t columns, int64_t rows, int lanes, int most_rows = 28);
 
+/// How a sum in index notation runs: vectors along one axis of the result, a few positions of another beside them in registers.
+struct SumPlan {
+    int vector_axis = -1;           ///< of the result; -1: no tile, too few elements
+    int row_axis = -1;              ///< -1: one row
+    Tile tile;
+    int vector = 1;                 ///< elements of a vector
+    std::vector<int> order;         ///< reduced axes, innermost first
+    /// The outermost reduced axis runs outside of the tiles, in `parts` ranges that are summed up at the end; 0: inside like the others.
+    int64_t parts = 0;
+};
+/// strides[r][axis]: elements from one position to the next of read r. sizes[r]: elements of its tensor.
+SumPlan plan_sum(const Lowering &l, const Shape &space, size_t kept, const std::vector<Ints> &strides, const std::vector<int64_t> &sizes);
+struct SumFuncs {
+    SumPlan plan;
+    Func sum;                       ///< over the axes of the result, and `part` if there are parts
+    Halide::RDom reduced;           ///< in plan.order
+    std::vector<Var> axes;
+    Var part;
+    Shape shape;                    ///< of the result
+    double points = 0;
+};
+void schedule_sum(Lowering &l, Consumer &consumer, SumFuncs &f);
+void schedule_sum_in_parts(Lowering &l, SumFuncs &f);
+
 struct MatmulPlan {
     bool columns_are_rows = false;  ///< vectors run along M instead of N; the result is stored transposed
     Tile tile;

@@ -5,6 +5,7 @@
 
 namespace kiln {
 
+Graph specialize(const Graph &graph);
 Graph fold(const Graph &graph);
 Graph simplify(const Graph &graph);
 Graph cse(const Graph &graph);

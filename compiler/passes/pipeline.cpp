@@ -7,9 +7,10 @@
 namespace kiln {
 
 const std::vector<Pass> &all_passes() {
-    // Folding first makes constants visible to the algebra; the algebra exposes equal computations and drops uses, which cse and dce
+    // Comprehensions that are other ops come first, so that the rest sees those. Folding then makes constants visible to the algebra; the algebra exposes equal computations and drops uses, which cse and dce
     // clean up. Fusion is last: it copies cheap nodes into their kernels, which cse would undo.
     static const std::vector<Pass> passes{
+        {"specialize", "index notation that is a product, a convolution, a reduction or elementwise becomes that", specialize},
         {"fold", "compute what depends on constants alone", fold},
         {"simplify", "algebra that keeps the bits", simplify},
         {"cse", "of equal computations keep the first", cse},
@@ -24,11 +25,13 @@ const Pass *find_pass(std::string_view name) {
     return found == all_passes().end() ? nullptr : &*found;
 }
 
+Graph before_gradients(const Graph &graph, int level) { return level <= 0 ? graph : dce(specialize(graph)); }
+
 Graph optimize(const Graph &graph, int level) {
     if (level <= 0) return dce(graph);
     Graph result = graph;
     // Twice: a simplification can make a constant, and equal computations can make operands the same.
-    for (int round = 0; round < 2; ++round) result = dce(cse(simplify(fold(result))));
+    for (int round = 0; round < 2; ++round) result = dce(cse(simplify(fold(specialize(result)))));
     return fuse(result);
 }
 

@@ -19,6 +19,9 @@ struct Pass {
 const std::vector<Pass> &all_passes();
 const Pass *find_pass(std::string_view name);
 
+/// What is done before differentiation: the gradient of an op is better than that of the index notation it was written in.
+Graph before_gradients(const Graph &graph, int level);
+
 /// The pipeline at -O0 .. -O3 over one graph. -O0: fusion of nothing, every op its own kernel. -O1 and up: everything.
 Graph optimize(const Graph &graph, int level);
 
