@@ -171,8 +171,7 @@ Value Elaborator::call(const FunctionValue &function, std::vector<CallArgument> 
         return Value(ReaderCall{function.name(), results.empty() ? "records" : results[0].name.text, std::move(list), file_per_input, std::move(files), std::move(columns)}, range);
     }
     case Kind::model:
-    case Kind::data:
-        break;
+    case Kind::data: break;
     }
     KILN_UNREACHABLE("call of {}", function.name());
 }

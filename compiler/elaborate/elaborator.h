@@ -212,6 +212,8 @@ private:
     void add_guards(const ast::Expr &condition);
     std::optional<Value> index_arithmetic(ast::BinaryOp op, const Value &left, const Value &right, SourceRange range);
     Value in_body(const Value &value, SourceRange range);
+    Value call_from_op(const FunctionValue &function, std::vector<CallArgument> arguments, SourceRange range, bool piped);
+    GraphContext *surroundings() const;
     int declare_index(const ast::Name &name);
     void finish_body(Nest &nest, Value value, SourceRange range);
     bool find_ranges(IndexedStatement &statement);

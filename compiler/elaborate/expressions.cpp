@@ -112,7 +112,7 @@ Value Elaborator::evaluate_call(const ast::CallExpr &call_expr, SourceRange rang
         match_arguments(*function, arguments, range, skip);
         return {};
     }
-    return call(*function, std::move(arguments), range, is_piped);
+    return call_from_op(*function, std::move(arguments), range, is_piped);
 }
 
 Value Elaborator::evaluate_pipe(const ast::PipeExpr &pipe, SourceRange range) {
@@ -133,7 +133,7 @@ Value Elaborator::evaluate_pipe(const ast::PipeExpr &pipe, SourceRange range) {
     if (callee.poison() || value.poison()) return {};
     const FunctionValue *function = callee.get<FunctionValue>();
     if (!function) return fail(DiagnosticCode::not_callable, pipe.call->range, {describe(callee)});
-    return call(*function, {std::move(piped)}, pipe.call->range, true);
+    return call_from_op(*function, {std::move(piped)}, pipe.call->range, true);
 }
 
 Value Elaborator::evaluate_if(const ast::IfExpr &expr, SourceRange range) {

@@ -79,6 +79,17 @@ Value Elaborator::call_op(const FunctionValue &function, SourceRange range) {
     OpFrame frame;
     frame.main = context_;
     frame.scope = scope_;
+    // What `..` stands for in the arguments.
+    for (const ast::Param &param : definition.params) {
+        const auto value = scope_->names.find(param.name.text);
+        const TensorValue *tensor = value != scope_->names.end() ? value->second.value.get<TensorValue>() : nullptr;
+        if (!tensor || !param.type || frame.leading) continue;
+        size_t fixed = 0;
+        for (const ast::Dim &dim : param.type->dims) fixed += !dim.ellipsis;
+        if (fixed == param.type->dims.size()) continue;
+        const Shape &shape = type_of(*tensor).shape;
+        frame.leading = Shape(shape.begin(), shape.end() - long(fixed));
+    }
     std::vector<std::string> names;
     collect_names(definition.body, names);
     const ast::ReturnStmt *returned = nullptr;
@@ -328,6 +339,22 @@ Value Elaborator::in_body(const Value &value, SourceRange range) {
     nest->reads[node.index] = std::move(access);
     return Value(TensorValue{node, &nest->body}, range);
 }
+
+/// A call inside a body that takes nothing of the body belongs to the graph around the op: `ones([3])[i]`.
+Value Elaborator::call_from_op(const FunctionValue &function, std::vector<CallArgument> arguments, SourceRange range, bool piped) {
+    Nest *nest = op_ ? op_->nest : nullptr;
+    for (const CallArgument &argument : arguments)
+        if (const TensorValue *tensor = argument.value.get<TensorValue>(); tensor && nest && tensor->context != op_->main) nest = nullptr;
+    if (!nest) return call(function, std::move(arguments), range, piped);
+    OpFrame &frame = *op_;
+    frame.nest = nullptr;
+    Value result = in_context(*frame.main, [&] { return call(function, std::move(arguments), range, piped); });
+    frame.nest = nest;
+    return result;
+}
+
+/// Where values that are no elements live.
+GraphContext *Elaborator::surroundings() const { return op_ && op_->nest ? op_->main : context_; }
 
 /// Sums of indices and multiples of one stay indices; anything else is a number of the body.
 std::optional<Value> Elaborator::index_arithmetic(ast::BinaryOp op, const Value &left, const Value &right, SourceRange range) {

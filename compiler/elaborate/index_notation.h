@@ -75,6 +75,7 @@ struct OpFrame {
     GraphContext *main = nullptr;
     std::shared_ptr<Scope> scope;
     std::map<std::string, const ast::TypeExpr *> declared;  ///< tensors that are results, with their type
+    std::optional<Shape> leading;          ///< what `..` stands for in the first argument that has it
     IndexedStatement *statement = nullptr;
     Nest *nest = nullptr;                  ///< whose body is being evaluated
 

@@ -75,6 +75,16 @@ bool Elaborator::find_ellipsis(IndexedStatement &statement) {
         report(DiagnosticCode::ellipsis_differs, statement.name_range, {"nothing", to_string(*leading)}).labels.push_back({place, "there"});
         ok = false;
     }
+    if (!leading && statement.has_ellipsis) {
+        const auto earlier = op_->definitions.find(statement.name);
+        place = statement.name_range;
+        if (earlier != op_->definitions.end() && earlier->second.value.context) {
+            const Shape &shape = type_of(earlier->second.value).shape;
+            leading = Shape(shape.begin(), shape.begin() + long(earlier->second.leading));
+        } else {
+            leading = op_->leading;
+        }
+    }
     if (!leading) return ok;
     for (int64_t extent : *leading) {
         statement.ellipsis.push_back(int(statement.vars.size()));

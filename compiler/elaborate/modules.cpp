@@ -97,7 +97,6 @@ void Elaborator::declare_file(const ast::Module &file, const std::shared_ptr<Sco
             declare_value(decl, *value, binding);
             continue;
         }
-        const auto &definition = std::get<ast::DefinitionDecl>(decl.node);
         FunctionValue function;
         function.declaration = &decl;
         function.scope = scope;

@@ -27,21 +27,24 @@ bool Elaborator::bind(const ast::Name &name, Value value, bool assignable, std::
 
 Value Elaborator::read(const Binding &binding) {
     if (!binding.cell) return binding.value;
-    KILN_CHECK(context_, "a cell is read outside a graph");
-    context_->builder.set_loc(to_loc(user_range(binding.declared)));
-    context_->builder.set_scope(path_);
-    NodeId node = context_->read(binding.cell->kind, binding.cell->name, binding.cell->type);
-    return Value(TensorValue{node, context_}, binding.declared);
+    GraphContext *context = surroundings();
+    KILN_CHECK(context, "a cell is read outside a graph");
+    context->builder.set_loc(to_loc(user_range(binding.declared)));
+    context->builder.set_scope(path_);
+    NodeId node = context->read(binding.cell->kind, binding.cell->name, binding.cell->type);
+    return Value(TensorValue{node, context}, binding.declared);
 }
 
 Value Elaborator::scalar(const std::string &name) {
     bool integer = name == "seed" || name == "step";
-    NodeId node = context_->input(InputKind::scalar, name, Type{integer ? DType::i64 : DType::f64, {}});
-    return TensorValue{node, context_};
+    GraphContext *context = surroundings();
+    NodeId node = context->input(InputKind::scalar, name, Type{integer ? DType::i64 : DType::f64, {}});
+    return TensorValue{node, context};
 }
 
 std::optional<Value> Elaborator::builtin(const std::string &name, SourceRange range) {
-    if (name == "training") return Value(context_ && context_->training, range);
+    const GraphContext *context = surroundings();
+    if (name == "training") return Value(context && context->training, range);
     if (name == "none") return Value(None{}, range);
     if (name == "float") return Value(module_.float_type, range);
     if (std::optional<DType> dtype = dtype_from_name(name)) return Value(*dtype, range);
@@ -49,9 +52,9 @@ std::optional<Value> Elaborator::builtin(const std::string &name, SourceRange ra
     if (clock != clock_.end()) return clock->second;
     if (name == "grad" && gradient_) return gradient_;
     static const std::set<std::string> scalars = {"seed", "step", "epoch", "progress", "steps_per_epoch", "phase_step", "phase_steps"};
-    bool has_loss = context_ && (context_->graph.name.starts_with("update") || context_->graph.name == "rules.epoch");
+    bool has_loss = context && (context->graph.name.starts_with("update") || context->graph.name == "rules.epoch");
     if (!scalars.count(name) && !(name == "loss" && has_loss)) return {};
-    if (!context_) return fail(DiagnosticCode::not_compile_time, range, {name});
+    if (!context) return fail(DiagnosticCode::not_compile_time, range, {name});
     return scalar(name);
 }
 

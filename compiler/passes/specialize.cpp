@@ -39,6 +39,7 @@ public:
 
     NodeId run() {
         if (!a_.target.empty() || a_.condition >= 0) return {};
+        if (NodeId hoisted = as_hoisted(); hoisted.valid()) return hoisted;
         if (NodeId product = as_matmul(); product.valid()) return product;
         if (NodeId convolution = as_convolution(); convolution.valid()) return convolution;
         return as_elementwise();
@@ -69,6 +70,54 @@ private:
         const BodyValue &x = a_.body[size_t(last.operands[0])], &y = a_.body[size_t(last.operands[1])];
         if (x.kind != Kind::read || y.kind != Kind::read || &x == &y) return {};
         return std::pair(x, y);
+    }
+
+    // ---- factors that all terms of an element share ----
+    /// Per value of the body: whether it moves along a reduced axis.
+    std::vector<bool> varying() const {
+        std::vector<bool> result;
+        auto moves = [&](const AffineIndex &index) {
+            bool found = index.gather >= 0 && result[size_t(index.gather)];
+            for (int64_t axis = a_.kept; axis < int64_t(a_.space.size()); ++axis) found = found || index.coefficients[size_t(axis)] != 0;
+            return found;
+        };
+        for (const BodyValue &value : a_.body) {
+            bool found = std::any_of(value.at.begin(), value.at.end(), moves);
+            for (int64_t operand : value.operands) found = found || result[size_t(operand)];
+            result.push_back(found);
+        }
+        return result;
+    }
+
+    /// sum of u * v, sum of u / v, sum of -u  ->  (sum of u) * v, (sum of u) / v, -(sum of u), where v is the same for all terms.
+    NodeId as_hoisted() {
+        const BodyValue &last = a_.body.back();
+        if (a_.reduce != Reducer::sum || a_.kept == int64_t(a_.space.size()) || !a_.guards.empty() || last.kind != Kind::apply || !is_float(last.dtype)) return {};
+        if (last.op != Op::multiply && last.op != Op::divide && last.op != Op::negate) return {};
+        const std::vector<bool> moves = varying();
+        int64_t inner = last.operands[0], shared = last.op == Op::negate ? -1 : last.operands[1];
+        if (last.op == Op::multiply && !moves[size_t(inner)]) std::swap(inner, shared);
+        if (!moves[size_t(inner)] || (shared >= 0 && moves[size_t(shared)])) return {};
+        const NodeId sum = comprehension(inner, a_.space, a_.kept);
+        if (shared < 0) return b_.append(Op::negate, {sum});
+        const NodeId factor = comprehension(shared, Ints(a_.space.begin(), a_.space.begin() + a_.kept), a_.kept);
+        return b_.append(last.op, {sum, factor});
+    }
+
+    /// The comprehension, over these first axes of the space, whose term is another value of the body.
+    NodeId comprehension(int64_t term, const Ints &space, int64_t kept) {
+        ComprehensionAttrs part = a_;
+        part.space = space;
+        part.kept = kept;
+        part.body.resize(size_t(term) + 1);
+        std::vector<NodeId> operands = node_.operands;
+        remove_unused(part, operands);
+        for (BodyValue &value : part.body)
+            for (AffineIndex &index : value.at) index.coefficients.resize(space.size());
+        const NodeId id = b_.append(Op::comprehension, operands, part);
+        const Node made = b_.graph()[id];
+        const NodeId special = Specializer(b_, made).run();
+        return special.valid() ? special : id;
     }
 
     // ---- matrix products ----
