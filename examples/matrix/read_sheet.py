@@ -5,10 +5,11 @@ TABLES holds the sheet's tables as CSV. Writes ratings.csv (the 206 cells with a
 start.safetensors (the numbers that the sheet begins with) to FOLDER.
 """
 import csv
-import json
 import os
-import struct
 import sys
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from safetensors import write_safetensors
 
 tables, sheet, folder = sys.argv[1:]
 
@@ -24,16 +25,10 @@ def transposed(rows):
 parameters = [table("user_emb_15x5"), transposed(table("movie_emb_5x15"))]
 if sheet == "bias":
     parameters = [table("user_bias_15x1"), transposed(table("movie_bias_1x15"))] + parameters
-header, data = {}, b""
-for number, rows in enumerate(parameters, 1):
-    values = [value for row in rows for value in row]
-    header[f"Matrix/embedding_{number}/W"] = {"dtype": "F64", "shape": [len(rows), len(rows[0])], "data_offsets": [len(data), len(data) + 8 * len(values)]}
-    data += struct.pack(f"<{len(values)}d", *values)
-text = json.dumps(header).encode()
-
 os.makedirs(folder, exist_ok=True)
-with open(f"{folder}/start.safetensors", "wb") as file:
-    file.write(struct.pack("<Q", len(text)) + text + data)
+write_safetensors(f"{folder}/start.safetensors",
+                  {f"Matrix/embedding_{number}/W": ([len(rows), len(rows[0])], [value for row in rows for value in row])
+                   for number, rows in enumerate(parameters, 1)})
 with open(f"{folder}/ratings.csv", "w") as ratings, open(f"{folder}/cells.csv", "w") as cells:
     for file in (ratings, cells):
         file.write("user,movie,rating,rated\n")

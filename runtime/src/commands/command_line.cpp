@@ -249,9 +249,12 @@ CommandLine parse_command_line(int argc, char **argv, const Metadata &metadata) 
     auto *trace = app.add_subcommand("trace", "everything the model computes from one picture, as CSV files and as a picture");
     trace->add_option("IMAGE", tracing.file, "a PNG, JPEG or PGM picture, or an IDX file (see --index)")->required();
     trace->add_option("--out", tracing.out, "folder to write")->type_name("DIR")->capture_default_str();
-    trace->add_option("--run", tracing.run, "run folder; a model that is not trained has its initial weights")
-        ->type_name("DIR")
-        ->capture_default_str();
+    auto *trace_run = trace->add_option("--run", tracing.run, "run folder; a model that is not trained has its initial weights")
+                          ->type_name("DIR")
+                          ->capture_default_str();
+    trace->add_option("--init", tracing.init, "weights from a safetensors file instead of a run; those it lacks are the initial ones")
+        ->type_name("FILE")
+        ->excludes(trace_run);
     trace->add_option("--checkpoint", tracing.checkpoint, "which checkpoint")
         ->check(CLI::IsMember({"last", "best"}))
         ->capture_default_str();

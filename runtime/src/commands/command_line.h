@@ -52,6 +52,7 @@ struct ExplainScheduleOptions {
 
 struct TraceOptions {
     std::string file, run, checkpoint = "last", out;
+    std::string init;  ///< safetensors file in place of a checkpoint; empty: none
     int64_t index = 0;
     bool invert = false;
 };

@@ -142,7 +142,12 @@ void trace_command(ProgramState &state, const TraceOptions &options) {
     PictureInput input = picture_input(metadata);
     const Column &column = metadata.columns[input.column];
     std::vector<float> picture = picture_values(options.file, options.index, options.invert, column, input.frame);
-    load_weights(state, options.run, options.checkpoint);
+    if (options.init.empty()) {
+        load_weights(state, options.run, options.checkpoint);
+    } else {
+        if (state.program.init) state.program.init(state.context());
+        load_initial_weights(options.init, state);
+    }
     std::vector<Memory> memory;
     std::vector<const void *> columns;
     for (const Column &each : metadata.columns) {
