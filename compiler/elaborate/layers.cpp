@@ -56,7 +56,7 @@ void Elaborator::execute_storage(const ast::StorageStmt &statement, SourceRange 
         report(DiagnosticCode::storage_not_here, range, {statement.kind == Kind::state ? "state" : "global", "an optimizer or a schedule"});
         return;
     }
-    if (path_.empty() || !context_ || context_->graph.name.starts_with("augment")) {
+    if (path_.empty() || !context_ || op_ || context_->graph.name.starts_with("augment")) {
         report(DiagnosticCode::storage_not_here, range, {statement.kind == Kind::param ? "param" : "buffer", "a layer or a model"});
         bind(statement.name, Value());
         return;

@@ -98,7 +98,7 @@ public:
             open.pop_back();
             const BodyValue &value = attrs_.body[i];
             if (value.kind == BodyValue::Kind::apply && value.op == Op::multiply) open.insert(open.end(), value.operands.begin(), value.operands.end());
-            else result.push_back(i);
+            else if (std::find(result.begin(), result.end(), i) == result.end()) result.push_back(i);
         }
         return result;
     }

@@ -33,6 +33,54 @@ Ints sorted(Ints list) {
     return list;
 }
 
+/// The body after the passes for scalars: constants folded, powers that are products, equal values once.
+ComprehensionAttrs simplified(const ComprehensionAttrs &a) {
+    Graph scalars = scalar_graph(a.body);
+    Ints wanted{int64_t(a.body.size()) - 1};
+    auto want = [&](const AffineIndex &index) {
+        if (index.gather >= 0) wanted.push_back(index.gather);
+    };
+    std::for_each(a.target.begin(), a.target.end(), want);
+    for (const BodyValue &value : a.body) std::for_each(value.at.begin(), value.at.end(), want);
+    if (a.condition >= 0) wanted.push_back(a.condition);
+    for (int64_t value : wanted) scalars.results.push_back({ResultKind::value, "", NodeId{int32_t(value)}});
+    for (int round = 0; round < 2; ++round) scalars = dce(cse(simplify(fold(scalars))));
+
+    ComprehensionAttrs result = a;
+    result.body.clear();
+    std::map<int64_t, int64_t> numbers;  // of wanted values
+    for (size_t i = 0; i < wanted.size(); ++i) numbers[wanted[i]] = scalars.results[i].value.index;
+    auto renumber = [&](std::vector<AffineIndex> &list) {
+        for (AffineIndex &index : list)
+            if (index.gather >= 0) index.gather = numbers.at(index.gather);
+    };
+    for (const Node &node : scalars.nodes) {
+        BodyValue value;
+        value.dtype = node.type.dtype;
+        if (node.type.rank() != 0) return a;
+        if (node.op == Op::input) {
+            value = a.body[size_t(std::stol(attrs<InputAttrs>(node).name.substr(1)))];
+            renumber(value.at);
+            for (const AffineIndex &index : value.at)
+                if (index.gather >= int64_t(result.body.size())) return a;
+        } else if (node.op == Op::constant) {
+            value.value = attrs<ConstantAttrs>(node).values[0];
+        } else if (has_trait(node.op, kElementwise)) {
+            value.kind = Kind::apply;
+            value.op = node.op;
+            for (NodeId operand : node.operands) value.operands.push_back(operand.index);
+        } else {
+            return a;
+        }
+        result.body.push_back(std::move(value));
+    }
+    renumber(result.target);
+    if (a.condition >= 0) result.condition = numbers.at(a.condition);
+    const BodyValue term = result.body[size_t(numbers.at(wanted[0]))];
+    if (numbers.at(wanted[0]) != int64_t(result.body.size()) - 1) result.body.push_back(term);
+    return result;
+}
+
 class Specializer {
 public:
     Specializer(Builder &b, const Node &node) : b_(b), node_(node), a_(attrs<ComprehensionAttrs>(node)) {}
@@ -359,11 +407,15 @@ private:
 Graph specialize(const Graph &graph) {
     Rewriter rewriter(graph);
     for (int i = 0; i < graph.size(); ++i) {
-        const Node node = rewriter.moved({i});
+        Node node = rewriter.moved({i});
         NodeId special;
-        if (node.op == Op::comprehension) special = Specializer(rewriter.builder_at(node), node).run();
-        if (special.valid()) rewriter.map({i}, special);
-        else rewriter.copy({i});
+        if (node.op == Op::comprehension) {
+            ComprehensionAttrs body = simplified(attrs<ComprehensionAttrs>(node));
+            remove_unused(body, node.operands);
+            node.attrs = std::move(body);
+            special = Specializer(rewriter.builder_at(node), node).run();
+        }
+        rewriter.map({i}, special.valid() ? special : rewriter.append(std::move(node)));
     }
     return rewriter.finish();
 }
