@@ -144,7 +144,7 @@ std::string program_metadata(const Module &module, const Plan &plan) {
                 augmented[name] = &plan[id];
             }
         const Phase &phase = module.phases[i];
-        phases.push_back({{"name", phase.name}, {"epochs", phase.epochs}, {"patience", phase.patience}, {"restore_best", phase.restore_best}, {"augmented", names}});
+        phases.push_back({{"name", phase.name}, {"epochs", phase.epochs}, {"patience", phase.patience}, {"restore_best", phase.restore_best}, {"split", phase.split}, {"augmented", names}});
     }
     Json &augmented_columns = json["augmented"] = Json::array();
     for (const auto &[name, buffer] : augmented)

@@ -15,7 +15,7 @@ bool path_matches(std::string_view pattern, std::string_view path) {
 
 TrainSettings Elaborator::collect_settings(const ast::Block &block, bool phase) {
     static const std::vector<std::string> for_train = {"batch", "epochs", "optimizer", "schedule", "shuffle", "best", "augment", "patience", "restore_best"};
-    static const std::vector<std::string> for_phase = {"epochs", "optimizer", "schedule", "lr", "freeze", "augment", "patience", "restore_best"};
+    static const std::vector<std::string> for_phase = {"epochs", "optimizer", "schedule", "lr", "freeze", "data", "augment", "patience", "restore_best"};
     const std::vector<std::string> &known = phase ? for_phase : for_train;
     TrainSettings result;
     for (const ast::StmtPtr &stmt : block) {
@@ -115,6 +115,7 @@ std::vector<PhaseSettings> Elaborator::make_phases(const TrainSettings &train) {
             if (const bool *flag = value.get<bool>()) phase.restore_best = *flag;
             else if (!value.poison()) report(DiagnosticCode::wrong_type, restore->second->value->range, {"`restore_best`", "true or false", describe(value)});
         }
+        if (auto data = settings.settings.find("data"); data != settings.settings.end()) phase.split = training_split(*data->second->value);
         for (const Phase &other : module_.phases)
             if (other.name == name) report(DiagnosticCode::duplicate_name, place, {name});
         module_.phases.push_back(std::move(phase));
@@ -137,6 +138,18 @@ std::vector<PhaseSettings> Elaborator::make_phases(const TrainSettings &train) {
         if (!inherited) report(DiagnosticCode::setting_without_effect, setting->names[0].range, {name});
     }
     return phases;
+}
+
+/// The name of a split that may be trained on.
+std::string Elaborator::training_split(const ast::Expr &expr) {
+    const auto *name = std::get_if<ast::NameRef>(&expr.node);
+    std::string text = name ? name->name : source_text(expr.range);
+    std::vector<std::string> names;
+    for (const Split &split : module_.splits) names.push_back(split.name);
+    if (std::find(names.begin(), names.end(), text) == names.end())
+        suggest(report(DiagnosticCode::unknown_split, expr.range, {text}), text, names);
+    else if (text == "validation" || text == "test") report(DiagnosticCode::evaluated_split, expr.range, {text});
+    return text;
 }
 
 std::vector<std::string> Elaborator::frozen_paths(const ast::Expr &list) {

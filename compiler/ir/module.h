@@ -99,6 +99,7 @@ struct Phase {
     std::vector<std::string> frozen;  ///< parameter paths that keep their values
     int64_t patience = 0;             ///< > 0: the phase is over after so many epochs without a better best_metric
     bool restore_best = false;        ///< it ends with the state of the best epoch so far
+    std::string split = "train";      ///< what it trains on
 };
 
 struct Metric {

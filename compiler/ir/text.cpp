@@ -232,6 +232,7 @@ std::string print(const Module &module, const PrintOptions &options) {
             }
             if (phase.patience) out += fmt::format(" patience {}", phase.patience);
             if (phase.restore_best) out += " restore_best";
+            if (phase.split != "train") out += " on " + quoted(phase.split);
             out += "\n";
         }
         for (const Metric &metric : module.metrics)

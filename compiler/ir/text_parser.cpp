@@ -181,6 +181,7 @@ private:
         }
         if (in_.accept_word("patience") && !assign(phase.patience, in_.integer())) return false;
         phase.restore_best = in_.accept_word("restore_best");
+        if (in_.accept_word("on") && !assign(phase.split, in_.string())) return false;
         module_.phases.push_back(phase);
         return true;
     }

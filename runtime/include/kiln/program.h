@@ -78,7 +78,7 @@ typedef struct KilnProgram {
  *   "storages": [{"path": "Digits/conv/W", "kind": "param" | "buffer" | "state", "dtype": "f32", "shape": [..],
  *                 "arena": 1, "offset": 0}],                                                      offset in bytes
  *   "splits":   [{"name": "train", "reader": "idx", "arguments": {"images": {"path": "train-images-idx3-ubyte"}, ...}}],
- *   "phases":   [{"name": "main", "epochs": 4, "patience": 0, "restore_best": false, "augmented": ["image"]}],    patience 0: none
+ *   "phases":   [{"name": "main", "epochs": 4, "patience": 0, "restore_best": false, "split": "train", "augmented": ["image"]}],    patience 0: none
  *   "augmented": [{"column": "image", "dtype": "f32", "shape": [64, 28, 28, 1]}],   as train_step reads them: a label that is mixed
  *                                                                 is f32[batch, classes], shares of the classes
  *   "samples":  ["loss", "accuracy"],

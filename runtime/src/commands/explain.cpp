@@ -30,14 +30,14 @@ void explain_schedule_command(ProgramState &state, const ExplainScheduleOptions 
     if (!state.program.step_rule || metadata.scalar("rate") < 0)
         fail(ExitCode::usage, "%s declares no training", metadata.source.c_str());
     std::vector<int64_t> epochs = planned_epochs(metadata, options);
-    int64_t steps_per_epoch = options.steps_per_epoch;
-    if (steps_per_epoch == 0) {
+    std::vector<int64_t> steps_by_phase(epochs.size(), options.steps_per_epoch);
+    if (options.steps_per_epoch == 0) {
         if (options.data.empty()) fail(ExitCode::usage, "how many steps has an epoch? Give --data DIR or --steps-per-epoch N");
-        steps_per_epoch = open_training_split(options.data, metadata, state.vocabularies).records / metadata.batch;
+        steps_by_phase = steps_per_epoch(open_training_sets(options.data, metadata, state.vocabularies), metadata);
     }
     state.set_hypers(options.hypers);
 
-    for (const std::string &text : state.unmet_plan(epochs, steps_per_epoch))
+    for (const std::string &text : state.unmet_plan(epochs, steps_by_phase))
         std::fprintf(stderr, "warning: %s\n", text.c_str());
     bool with_momentum = metadata.scalar("optimizer.momentum") >= 0;
     std::vector<std::string> header{"phase", "epoch", "step", "rate"};
@@ -47,11 +47,11 @@ void explain_schedule_command(ProgramState &state, const ExplainScheduleOptions 
     Plot rates{"learning rate", "step", false, false, {{"rate", {}, {}, false}}, {}};
     Plot momenta{"momentum", "step", false, false, {{"momentum", {}, {}, false}}, {}};
     int64_t total = 0, step = 0, epoch = 0;
-    for (int64_t each : epochs) total += each * steps_per_epoch;
+    for (size_t p = 0; p < epochs.size(); ++p) total += epochs[p] * steps_by_phase[p];
     int64_t stride = std::max<int64_t>(1, total / kMostPoints);
-    state.set("steps_per_epoch", double(steps_per_epoch));
     for (size_t p = 0; p < epochs.size(); ++p) {
-        int64_t steps = epochs[p] * steps_per_epoch;
+        int64_t each = steps_by_phase[p], steps = epochs[p] * each;
+        state.set("steps_per_epoch", double(each));
         int64_t every = options.every ? options.every : std::max<int64_t>(1, steps / 20);
         const std::string &name = metadata.phases[p].name;
         state.set("phase", double(p));
@@ -59,12 +59,12 @@ void explain_schedule_command(ProgramState &state, const ExplainScheduleOptions 
         if (epochs.size() > 1) rates.marks.push_back({double(step + 1), name});
         for (int64_t i = 0; i < steps; ++i, ++step) {
             state.set("step", double(step + 1));
-            state.set("epoch", double(epoch + i / steps_per_epoch));
+            state.set("epoch", double(epoch + i / each));
             state.set("phase_step", double(i));
             state.set("progress", double(i) / double(steps));
             state.program.step_rule(state.context(), int32_t(p));
             double rate = state.get("rate", 0), momentum = state.get("optimizer.momentum", std::nan(""));
-            std::string place = std::to_string(epoch + i / steps_per_epoch + 1);
+            std::string place = std::to_string(epoch + i / each + 1);
             if (!options.csv.empty()) {
                 csv += name + "," + place + "," + std::to_string(step + 1) + "," + number_text(rate);
                 if (with_momentum) csv += "," + (std::isfinite(momentum) ? number_text(momentum) : "");

@@ -162,11 +162,8 @@ void lr_find_command(ProgramState &state, const LrFindOptions &options) {
         state.set_hypers(options.hypers);
         if (data.empty()) data = manifest.data;
     }
-    Dataset dataset = open_training_split(data, metadata, state.vocabularies);
-    require_labels(dataset, "train");
-    if (dataset.records < metadata.batch)
-        fail(ExitCode::data, "a batch of %lld is larger than the training data: %s has %lld records", (long long)metadata.batch,
-             dataset.description.c_str(), (long long)dataset.records);
+    std::map<std::string, Dataset> sets = open_training_sets(data, metadata, state.vocabularies);
+    const Dataset &dataset = sets.at(phase->split);
     Batches batches(state, dataset, options.seed, phase - metadata.phases.begin(), options.steps);
     Ramp found = ramp(state, options, batches, phase - metadata.phases.begin());
     std::vector<double> losses = smoothed(found.losses);

@@ -283,4 +283,25 @@ Vocabularies parse_vocabularies(const std::string &text, const std::string &path
     return vocabularies;
 }
 
+std::map<std::string, Dataset> open_training_sets(const std::string &data_folder, const Metadata &metadata, Vocabularies &vocabularies) {
+    std::map<std::string, Dataset> sets;
+    // First, since it makes the vocabularies.
+    sets.emplace("train", open_training_split(data_folder, metadata, vocabularies));
+    for (const Phase &phase : metadata.phases)
+        if (!sets.count(phase.split)) sets.emplace(phase.split, open_split(data_folder, metadata, phase.split, vocabularies));
+    for (const auto &[name, set] : sets) {
+        require_labels(set, name);
+        if (set.records < metadata.batch)
+            fail(ExitCode::data, "a batch of %lld is larger than the training data: %s has %lld records", (long long)metadata.batch,
+                 set.description.c_str(), (long long)set.records);
+    }
+    return sets;
+}
+
+std::vector<int64_t> steps_per_epoch(const std::map<std::string, Dataset> &training_sets, const Metadata &metadata) {
+    std::vector<int64_t> steps;
+    for (const Phase &phase : metadata.phases) steps.push_back(training_sets.at(phase.split).records / metadata.batch);
+    return steps;
+}
+
 }  // namespace kiln::runtime

@@ -58,6 +58,12 @@ bool value_before(const std::string &a, const std::string &b);
 /// naming the -D that helps. If `vocabularies` holds those of a checkpoint already, they must be the same: Failure (checkpoint).
 Dataset open_training_split(const std::string &data_folder, const Metadata &metadata, Vocabularies &vocabularies);
 
+/// The split `train` and those that phases train on instead, by name. Throws Failure (data) for one without labels or smaller than
+/// a batch.
+std::map<std::string, Dataset> open_training_sets(const std::string &data_folder, const Metadata &metadata, Vocabularies &vocabularies);
+/// Whole batches of an epoch, by phase.
+std::vector<int64_t> steps_per_epoch(const std::map<std::string, Dataset> &training_sets, const Metadata &metadata);
+
 /// Opens any split with the vocabularies of the checkpoint. Throws Failure (data) that names values the vocabularies lack, by file and line.
 Dataset open_split(const std::string &data_folder, const Metadata &metadata, const std::string &split, const Vocabularies &vocabularies);
 

@@ -152,7 +152,7 @@ Metadata read(const Json &root) {
         m.augmented[column_named(j.at("column"))] = Augmented{dtype_from(j.at("dtype")), j.at("shape")};
     });
     each(root, "phases", [&](const Json &j) {
-        Phase phase{j.at("name"), j.at("epochs"), j.value("patience", int64_t(0)), j.value("restore_best", false), {}};
+        Phase phase{j.at("name"), j.at("epochs"), j.value("patience", int64_t(0)), j.value("restore_best", false), j.value("split", "train"), {}};
         each(j, "augmented", [&](const Json &name) {
             phase.augmented.push_back(column_named(name));
             if (!m.augmented[phase.augmented.back()]) fail(ExitCode::internal, "metadata: an augmented column has no type");

@@ -92,6 +92,7 @@ struct Phase {
     int64_t epochs = 1;
     int64_t patience = 0;       ///< > 0: over after so many epochs without a better best_metric
     bool restore_best = false;  ///< ends with the state of the best epoch so far
+    std::string split;          ///< what it trains on
     std::vector<size_t> augmented;  ///< columns that `augment` makes anew in this phase
 };
 

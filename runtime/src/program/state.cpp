@@ -71,15 +71,15 @@ void ProgramState::set_hypers(const std::map<std::string, double> &given) {
     }
 }
 
-std::vector<std::string> ProgramState::unmet_plan(const std::vector<int64_t> &epochs, int64_t steps_per_epoch) {
+std::vector<std::string> ProgramState::unmet_plan(const std::vector<int64_t> &epochs, const std::vector<int64_t> &steps_per_epoch) {
     std::vector<std::string> unmet;
     std::vector<double> before = scalars_;
     for (size_t i = 0; i < metadata.requirements.size(); ++i) {
         const Requirement &requirement = metadata.requirements[i];
         if (requirement.phase < 0 || epochs.at(size_t(requirement.phase)) == 0) continue;
-        int64_t steps = epochs[size_t(requirement.phase)] * steps_per_epoch;
+        int64_t each = steps_per_epoch[size_t(requirement.phase)], steps = epochs[size_t(requirement.phase)] * each;
         set("phase_steps", double(steps));
-        set("steps_per_epoch", double(steps_per_epoch));
+        set("steps_per_epoch", double(each));
         if (!program.check(&context_, int32_t(i)))
             unmet.push_back(format("phase %s has %lld steps: %s", metadata.phases[size_t(requirement.phase)].name.c_str(),
                                    (long long)steps, requirement.message.c_str()));

@@ -43,8 +43,8 @@ public:
     double get(std::string_view name, double otherwise) const;
     /// Sets the hypers given by name. Throws Failure (usage) if the program requires other values.
     void set_hypers(const std::map<std::string, double> &given);
-    /// Which of the program's requirements on the length of phases, of so many epochs each, are not met.
-    std::vector<std::string> unmet_plan(const std::vector<int64_t> &epochs, int64_t steps_per_epoch);
+    /// Which of the program's requirements on the length of phases, of so many epochs and steps an epoch each, are not met.
+    std::vector<std::string> unmet_plan(const std::vector<int64_t> &epochs, const std::vector<int64_t> &steps_per_epoch);
     void set_columns(const std::vector<const void *> &columns);
 
     Vocabularies vocabularies;  ///< of the inputs that are text; of the checkpoint, or built by training

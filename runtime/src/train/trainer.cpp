@@ -45,6 +45,7 @@ private:
     void step(const Batch &batch);
     void close_epoch();
     void end_phase();
+    void count_batches();
     bool out_of_patience(const Phase &phase, int64_t epochs_before);
     void restore_best();
     void note_best(const std::vector<double> &values, int64_t epoch);
@@ -56,6 +57,7 @@ private:
     std::vector<double> train_values(const std::vector<double> &values) const;
     double seconds() const { return earlier_seconds_ + seconds_since(start_); }
     int64_t total_epochs() const;
+    int64_t steps_left() const;
     const Phase &phase() const { return metadata_.phases[size_t(position().phase)]; }
     Position &position() { return manifest_.position; }
     const Position &position() const { return manifest_.position; }
@@ -65,9 +67,10 @@ private:
     const TrainOptions &options_;
     FileDescriptor claim_;
     Manifest manifest_;
-    Dataset training_;
+    std::map<std::string, Dataset> training_;  ///< by split
+    std::vector<int64_t> steps_;               ///< of an epoch, by phase
     std::optional<Dataset> validation_;
-    int64_t batches_ = 0;  ///< a full epoch's
+    int64_t batches_ = 0;  ///< a full epoch's of the phase
     std::optional<MetricsLog> log_;
     Progress progress_;
     Clock::time_point start_ = Clock::now(), epoch_start_ = start_, last_save_ = start_;
@@ -82,25 +85,25 @@ Trainer::Trainer(ProgramState &state, const TrainOptions &options)
       claim_(claim_run_folder(options)),
       manifest_(begin_run(state, options)),
       progress_(style_for(options.out, options.quiet), options.out) {
-    training_ = open_training_split(manifest_.data, metadata_, state.vocabularies);
-    require_labels(training_, "train");
-    if (training_.records < metadata_.batch)
-        fail(ExitCode::data, "a batch of %lld is larger than the training data: %s has %lld records", (long long)metadata_.batch,
-             training_.description.c_str(), (long long)training_.records);
-    if (manifest_.records != 0 && manifest_.records != training_.records)
+    training_ = open_training_sets(manifest_.data, metadata_, state.vocabularies);
+    steps_ = steps_per_epoch(training_, metadata_);
+    int64_t records = 0;
+    for (const auto &[name, set] : training_) records += set.records;
+    if (manifest_.records != 0 && manifest_.records != records)
         fail(
             ExitCode::data,
             "the training data have %lld records (%s), but the checkpoint was made with %lld: a run resumes only on its own data",
-            (long long)training_.records, training_.description.c_str(), (long long)manifest_.records);
-    manifest_.records = training_.records;
-    batches_ = training_.records / metadata_.batch;
+            (long long)records, training_.at("train").description.c_str(), (long long)manifest_.records);
+    manifest_.records = records;
+    count_batches();
     if (position().batch > batches_)
         fail(ExitCode::checkpoint, "%s/last stands at batch %lld of %lld", options.run.c_str(), (long long)position().batch,
              (long long)batches_);
     if (metadata_.find_split("validation") && state.program.eval_step)
         require_labels(*(validation_ = open_split(manifest_.data, metadata_, "validation", state.vocabularies)), "validation");
-    if (validation_) check_overlap(training_, *validation_, "validation");
-    for (const std::string &text : state.unmet_plan(manifest_.epochs, batches_))
+    for (const auto &[name, set] : training_)
+        if (validation_) check_overlap(set, *validation_, "validation");
+    for (const std::string &text : state.unmet_plan(manifest_.epochs, steps_))
         std::fprintf(stderr, "warning: %s\n", text.c_str());
     auto best = std::find(metadata_.samples.begin(), metadata_.samples.end(), metadata_.best_metric);
     bool measured = best != metadata_.samples.end() && (validation_ || metadata_.in_training[size_t(best - metadata_.samples.begin())]);
@@ -186,10 +189,11 @@ Trainer::Outcome Trainer::run_epoch() {
 }
 
 Trainer::Outcome Trainer::run_steps() {
-    auto order = metadata_.shuffle ? shuffled_order(training_.records, manifest_.seed, uint64_t(position().epoch))
+    const Dataset &training = training_.at(phase().split);
+    auto order = metadata_.shuffle ? shuffled_order(training.records, manifest_.seed, uint64_t(position().epoch))
                                    : std::vector<int64_t>{};
     Augmenter augmenter(state_, position().phase);
-    BatchStream stream(training_, metadata_.columns, metadata_.batch, std::move(order), {position().batch, batches_}, augmentation(augmenter));
+    BatchStream stream(training, metadata_.columns, metadata_.batch, std::move(order), {position().batch, batches_}, augmentation(augmenter));
     while (const Batch *batch = stream.next()) {
         step(*batch);
         if (stop_signal()) return Outcome::stopped;
@@ -259,7 +263,10 @@ void Trainer::end_phase() {
     manifest_.trained.push_back(position().epoch_in_phase);
     position().phase += 1;
     position().epoch_in_phase = 0;
+    count_batches();
 }
+
+void Trainer::count_batches() { batches_ = steps_[std::min(size_t(position().phase), steps_.size() - 1)]; }
 
 int64_t Trainer::total_epochs() const {
     int64_t total = std::accumulate(manifest_.trained.begin(), manifest_.trained.end(), int64_t(0));
@@ -329,6 +336,12 @@ std::vector<double> Trainer::train_values(const std::vector<double> &values) con
     return out;
 }
 
+int64_t Trainer::steps_left() const {
+    int64_t steps = -(position().epoch_in_phase * batches_ + position().batch);
+    for (auto phase = size_t(position().phase); phase < steps_.size(); ++phase) steps += manifest_.epochs[phase] * steps_[phase];
+    return steps;
+}
+
 ProgressState Trainer::progress_state() const {
     ProgressState s;
     if (metadata_.phases.size() > 1) s.phase = phase().name;
@@ -337,7 +350,7 @@ ProgressState Trainer::progress_state() const {
     s.batch = position().batch;
     s.batches = batches_;
     double per_step = seconds_since(start_) / double(std::max<int64_t>(position().step - run_first_step_, 1));
-    s.seconds_left = per_step * double(total_epochs() * batches_ - position().step);
+    s.seconds_left = per_step * double(steps_left());
     s.samples_per_second =
         double((position().batch - epoch_first_batch_) * metadata_.batch) / std::max(seconds_since(epoch_start_), 1e-9);
     s.names = train_names();
