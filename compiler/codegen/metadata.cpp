@@ -149,6 +149,17 @@ std::string program_metadata(const Module &module, const Plan &plan) {
     Json &augmented_columns = json["augmented"] = Json::array();
     for (const auto &[name, buffer] : augmented)
         augmented_columns.push_back({{"column", name}, {"dtype", kiln::name_of(buffer->type.dtype)}, {"shape", buffer->type.shape}});
+    if (module.scan) {
+        const Scan &scan = *module.scan;
+        Json settings = Json::array();
+        for (const Scan::Setting &setting : scan.settings) {
+            Json values = Json::array();
+            for (const Scan::Value &value : setting.values) values.push_back({{"number", finite(value.number)}, {"text", value.text}});
+            settings.push_back({{"hyper", setting.hyper}, {"values", values}, {"begin", setting.begin}, {"end", setting.end}, {"regularizes", setting.regularizes}});
+        }
+        json["scan"] = {{"training", {{"reader", scan.training.reader}, {"arguments", json_of(scan.training.arguments)}}}, {"settings", settings}, {"on", scan.on},
+                        {"metric", scan.metric}, {"higher_is_better", scan.higher_is_better}, {"seeds", scan.seeds}, {"epochs", scan.epochs}, {"source", scan.source}};
+    }
     json["samples"] = layout.samples;
     Json &train_samples = json["train_samples"] = Json::array();
     if (const Program *train = program_of_phase(plan, "train", 0))

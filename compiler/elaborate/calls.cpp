@@ -130,6 +130,7 @@ Value Elaborator::call(const FunctionValue &function, std::vector<CallArgument> 
         }
         return waiting;
     }
+    note_regularizers(function, values);
     if (!kind) return invoke(function, std::move(values), range);
     switch (*kind) {
     case Kind::function:

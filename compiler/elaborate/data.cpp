@@ -207,6 +207,8 @@ void Elaborator::elaborate_data(const ast::TrainDecl &train) {
         bool has_train = false;
         for (const Split &split : module_.splits) has_train |= split.name == "train";
         if (!has_train && diagnostics_->error_count() == errors) report(DiagnosticCode::no_train_split, data->place, {data->name()});
+        for (const auto &[call, name, range] : splits)
+            if (scan_ && name == "train" && diagnostics_->error_count() == errors) elaborate_scan(call);
     });
 }
 

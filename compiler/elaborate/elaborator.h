@@ -158,6 +158,13 @@ private:
     std::optional<std::vector<std::pair<std::string, Value>>> augmented_inputs(const FunctionValue &augmentation, SourceRange range);
     void add_augmented(const std::string &name, const Value &value, SourceRange range);
 
+    // scan.cpp
+    void elaborate_scan(const Value &training);
+    void scan_setting(const ast::BindStmt &setting);
+    void scan_metric(const ast::Expr &written);
+    void warn_of_regularizers();
+    void note_regularizers(const FunctionValue &function, const std::vector<std::optional<Value>> &values);
+
     // training.cpp, optimizer.cpp, schedule.cpp
     void elaborate_training();
     TrainSettings collect_settings(const ast::Block &block, bool phase);
@@ -262,6 +269,9 @@ private:
 
     const ast::Decl *model_ = nullptr;
     const ast::Decl *train_ = nullptr;
+    const ast::Decl *scan_ = nullptr;
+    const ast::Module *main_file_ = nullptr;
+    std::set<std::string> regularizers_;                      ///< hypers, if there is a scan
     std::vector<std::pair<Value, SourceRange>> losses_;
     struct MetricValue { std::string name; NodeId samples; };
     std::vector<MetricValue> metrics_;

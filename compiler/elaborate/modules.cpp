@@ -19,6 +19,7 @@ Module elaborate(const ast::Module &file, SourceMap &sources, const ElaborateOpt
 Module Elaborator::run(const ast::Module &file) {
     module_.source_name = file.file->name;
     module_.doc = file.doc;
+    main_file_ = &file;
     prelude_ = std::make_shared<Scope>();
     file_scope_ = std::make_shared<Scope>();
     file_scope_->parent = prelude_;
@@ -41,6 +42,8 @@ Module Elaborator::run(const ast::Module &file) {
         elaborate_data(train);
         if (!diagnostics_->has_errors()) elaborate_training();
     }
+    if (!diagnostics_->has_errors()) warn_of_regularizers();
+    if (scan_ && !train_) report(DiagnosticCode::scan_without_train, scan_->name.range);
     if (!diagnostics_->has_errors()) report_unused();
     return std::move(module_);
 }
@@ -76,7 +79,8 @@ void Elaborator::declare_file(const ast::Module &file, const std::shared_ptr<Sco
         if (std::holds_alternative<ast::PrecisionDecl>(decl.node)) continue;
         if (const auto *train = std::get_if<ast::TrainDecl>(&decl.node)) {
             if (train->kind == ast::TrainDecl::Kind::scan) {
-                report(DiagnosticCode::not_supported, decl.name.range, {"`scan`"});
+                if (scan_) report(DiagnosticCode::two_scans, decl.name.range).labels.push_back({scan_->name.range, "the first one is here"});
+                else scan_ = &decl;
             } else if (train_) {
                 report(DiagnosticCode::two_train_blocks, decl.name.range).labels.push_back({train_->name.range, "the first one is here"});
             } else {

@@ -31,6 +31,7 @@
 
 #include <map>
 #include <optional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -102,6 +103,24 @@ struct Phase {
     std::string split = "train";      ///< what it trains on
 };
 
+/// What `./x scan` tries: every value of each setting alone, the others at the first of theirs, then the best together.
+struct Scan {
+    struct Value { double number = 0; std::string text; };  ///< text: as written
+    struct Setting {
+        std::string hyper;
+        std::vector<Value> values;     ///< the first is what the others are compared with
+        int64_t begin = 0, end = 0;    ///< bytes of the hyper's value in `source`
+        bool regularizes = false;      ///< and the training set is a sample: the result misleads
+    };
+    Split training;                    ///< what is trained on
+    std::vector<Setting> settings;
+    std::string on, metric;            ///< the split and the metric (or "loss") that decide
+    bool higher_is_better = true;
+    int64_t seeds = 3;
+    int64_t epochs = 0;                ///< 0: as many as `train` says
+    std::string source;                ///< text of the .model file
+};
+
 struct Metric {
     std::string name;
     bool higher_is_better = true;
@@ -122,6 +141,7 @@ struct Module {
     std::vector<Phase> phases;
     std::vector<Metric> metrics;       ///< reported after "loss"
     std::string best_metric;           ///< chooses best/: a metric, or "loss"
+    std::optional<Scan> scan;
     std::map<std::string, Graph> graphs;
 
     const Storage *find_storage(std::string_view path) const;

@@ -235,6 +235,16 @@ std::string print(const Module &module, const PrintOptions &options) {
             if (phase.split != "train") out += " on " + quoted(phase.split);
             out += "\n";
         }
+        if (module.scan) {
+            const Scan &scan = *module.scan;
+            out += fmt::format("  scan {} {} higher {} seeds {} epochs {} training {} source {}\n", quoted(scan.on), quoted(scan.metric), scan.higher_is_better, scan.seeds,
+                               scan.epochs, call_text(scan.training.reader, scan.training.arguments), quoted(scan.source));
+            for (const Scan::Setting &setting : scan.settings) {
+                out += fmt::format("    try {} bytes {} {}{} [", quoted(setting.hyper), setting.begin, setting.end, setting.regularizes ? " regularizes" : "");
+                for (size_t i = 0; i < setting.values.size(); ++i) out += fmt::format("{}{} {}", i ? ", " : "", real(setting.values[i].number), quoted(setting.values[i].text));
+                out += "]\n";
+            }
+        }
         for (const Metric &metric : module.metrics)
             out += fmt::format("  metric {} {}\n", quoted(metric.name), metric.higher_is_better ? "higher" : "lower");
         if (!module.best_metric.empty()) out += fmt::format("  best {}\n", quoted(module.best_metric));

@@ -66,6 +66,7 @@ private:
         if (in_.accept_word("storage")) return parse_storage();
         if (in_.accept_word("split")) return parse_split();
         if (in_.accept_word("phase")) return parse_phase();
+        if (in_.accept_word("scan")) return parse_scan();
         if (in_.accept_word("global")) {
             Global global;
             if (!assign(global.name, in_.string()) || !in_.expect('=') || !assign(global.initial_value, in_.real())) return false;
@@ -169,6 +170,30 @@ private:
         return assign(value.number, in_.real());
     }
 
+    bool parse_scan() {
+        Scan scan;
+        scan.training.name = "train";
+        if (!assign(scan.on, in_.string()) || !assign(scan.metric, in_.string()) || !in_.expect_word("higher") || !assign(scan.higher_is_better, boolean()) ||
+            !in_.expect_word("seeds") || !assign(scan.seeds, in_.integer()) || !in_.expect_word("epochs") || !assign(scan.epochs, in_.integer()) ||
+            !in_.expect_word("training") || !parse_reader_call(scan.training.reader, scan.training.arguments, 0) || !in_.expect_word("source") ||
+            !assign(scan.source, in_.string()))
+            return false;
+        while (in_.accept_word("try")) {
+            Scan::Setting &setting = scan.settings.emplace_back();
+            if (!assign(setting.hyper, in_.string()) || !in_.expect_word("bytes") || !assign(setting.begin, in_.integer()) || !assign(setting.end, in_.integer())) return false;
+            if (setting.begin < 0 || setting.end < setting.begin || setting.end > int64_t(scan.source.size()))
+                return in_.error_here(DiagnosticCode::ir_expected, {"a range of the source", std::to_string(setting.end)}), false;
+            setting.regularizes = in_.accept_word("regularizes");
+            if (!in_.expect('[')) return false;
+            while (!in_.accept(']')) {
+                if (!setting.values.empty() && !in_.expect(',')) return false;
+                Scan::Value &value = setting.values.emplace_back();
+                if (!assign(value.number, in_.real()) || !assign(value.text, in_.string())) return false;
+            }
+        }
+        module_.scan = std::move(scan);
+        return true;
+    }
     bool parse_phase() {
         Phase phase;
         if (!assign(phase.name, in_.string()) || !in_.expect_word("epochs") || !assign(phase.epochs, in_.integer())) return false;

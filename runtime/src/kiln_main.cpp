@@ -30,9 +30,10 @@ ExitCode run_command(int argc, char **argv, const KilnProgram &program) {
         return ExitCode::ok;
     }
     ThreadTeam team(line.threads > 0 ? line.threads : available_processors());
+    if (const auto *options = std::get_if<ScanOptions>(&line.command)) return scan_command(program, metadata, *options);
     ProgramState state(program, metadata);
     ExitCode code = ExitCode::ok;
-    std::visit(Overloaded{[](const Printed &) {}, [](const SummaryOptions &) {},
+    std::visit(Overloaded{[](const Printed &) {}, [](const SummaryOptions &) {}, [](const ScanOptions &) {},
                           [&](const TrainOptions &options) { code = train(state, options); },
                           [&](const EvalOptions &options) { eval_command(state, options); },
                           [&](const PredictOptions &options) { predict_command(state, options); },

@@ -81,6 +81,9 @@ typedef struct KilnProgram {
  *   "phases":   [{"name": "main", "epochs": 4, "patience": 0, "restore_best": false, "split": "train", "augmented": ["image"]}],    patience 0: none
  *   "augmented": [{"column": "image", "dtype": "f32", "shape": [64, 28, 28, 1]}],   as train_step reads them: a label that is mixed
  *                                                                 is f32[batch, classes], shares of the classes
+ *   "scan": {"training": {"reader": .., "arguments": ..}, "settings": [{"hyper": "rotation", "values": [{"number": 0.0873, "text": "5deg"}],
+ *            "begin": 40, "end": 44, "regularizes": false}], "on": "validation", "metric": "accuracy", "higher_is_better": true,
+ *            "seeds": 3, "epochs": 0, "source": "..."},               only with a `scan` block; begin and end are bytes of source
  *   "samples":  ["loss", "accuracy"],
  *   "train_samples": ["loss"],                                    those that train_step adds to sums; absent: all of them
  *   "metrics":  [{"name": "accuracy", "higher_is_better": true}], "best_metric": "accuracy",

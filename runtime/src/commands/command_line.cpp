@@ -11,7 +11,7 @@
 namespace kiln::runtime {
 namespace {
 
-constexpr const char *kCommands[] = {"train", "eval", "predict", "data", "factors", "summary", "explain", "lr-find", "trace"};
+constexpr const char *kCommands[] = {"train", "eval", "predict", "data", "factors", "scan", "summary", "explain", "lr-find", "trace"};
 constexpr double kLargestInteger = 9007199254740992;  // 2^53: exact as a double
 
 // Flags of `train` that a hyper of the same name must not hide.
@@ -129,7 +129,7 @@ CommandLine parse_command_line(int argc, char **argv, const Metadata &metadata) 
     bool asks_program = !arguments.empty() && (arguments[0] == "--help" || arguments[0] == "-h" || arguments[0] == "--version");
     if (!names_command && !asks_program) {
         if (!arguments.empty() && arguments[0].rfind("-", 0) != 0)
-            fail(ExitCode::usage, "there is no command `%s`; commands: train, eval, predict, data, summary, explain, lr-find, trace",
+            fail(ExitCode::usage, "there is no command `%s`; commands: train, eval, predict, data, factors, scan, summary, explain, lr-find, trace",
                  arguments[0].c_str());
         arguments.insert(arguments.begin(), "train");
     }
@@ -281,6 +281,27 @@ CommandLine parse_command_line(int argc, char **argv, const Metadata &metadata) 
     counted("--neighbours", factors.neighbours, 0, "nearest rows of each: by the cosine, of biases by the difference");
     counted("--labels", factors.labels, 0, "names written into the pictures, at most");
 
+    ScanOptions scanning;
+    scanning.run = name + ".scan";
+    int64_t scan_seeds = 0, scan_epochs = 0;
+    auto *scan = app.add_subcommand("scan", "try the values of the model's scan block, each alone and the best together");
+    scan->add_option("--data", scanning.data, "folder of the data files")->type_name("DIR");
+    scan->add_option("--run", scanning.run, "folder of the trials and what comes of them")->type_name("DIR")->capture_default_str();
+    auto *scan_seed = scan->add_option("--seed", seed, "seed of the first run of each value; the others have the next ones")
+                          ->check(CLI::Range(uint64_t(0), uint64_t(kLargestInteger) / 2).description(""))
+                          ->type_name("N")
+                          ->default_str("0");
+    auto *seeds_option = scan->add_option("--seeds", scan_seeds, "runs of each value, with a seed each [as the scan block says]")
+                             ->check(CLI::Range(1, 1000).description(""))
+                             ->type_name("N");
+    auto *scan_epochs_option = scan->add_option("--epochs", scan_epochs, "epochs of each run, if there is one phase [as the scan block says]")
+                                   ->check(CLI::Range(1, 1000000).description(""))
+                                   ->type_name("N");
+    scan->add_flag("--resume", scanning.resume, "go on with the scan that the folder holds");
+    scan->add_flag("--overwrite", scanning.overwrite, "replace the scan that the folder holds");
+    add_threads(scan);
+    add_hypers(scan);
+
     app.add_subcommand("summary", "layers, parameters and memory");
 
     ExplainScheduleOptions explanation;
@@ -362,6 +383,17 @@ CommandLine parse_command_line(int argc, char **argv, const Metadata &metadata) 
         result.command = std::move(contents);
     } else if (factor->parsed()) {
         result.command = std::move(factors);
+    } else if (scan->parsed()) {
+        if (!metadata.scan) fail(ExitCode::usage, "%s has no `scan` block", metadata.source.c_str());
+        if (scanning.resume && scanning.overwrite) fail(ExitCode::usage, "--resume and --overwrite exclude each other");
+        for (const Scan::Setting &setting : metadata.scan->settings)
+            if (hypers.count(setting.hyper)) fail(ExitCode::usage, "--%s: the scan sets it", setting.hyper.c_str());
+        if (scan_seed->count() > 0) scanning.seed = seed;
+        if (seeds_option->count() > 0) scanning.seeds = scan_seeds;
+        if (scan_epochs_option->count() > 0) scanning.epochs = scan_epochs;
+        if (scanning.epochs && metadata.phases.size() > 1) fail(ExitCode::usage, "--epochs of a scan needs a training of one phase");
+        scanning.hypers = std::move(hypers);
+        result.command = std::move(scanning);
     } else if (explain->parsed()) {
         if (!epochs.empty()) explanation.epochs = parse_epochs(epochs);
         explanation.hypers = std::move(hypers);

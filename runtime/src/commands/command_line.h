@@ -39,6 +39,14 @@ struct FactorsOptions {
     int64_t components = 3, neighbours = 5, labels = 40;
 };
 
+struct ScanOptions {
+    std::string data, run;
+    std::optional<uint64_t> seed;  ///< of the first of each value's runs; the others have the numbers after it
+    std::optional<int64_t> seeds, epochs;
+    std::map<std::string, double> hypers;  ///< those that are not scanned
+    bool resume = false, overwrite = false;
+};
+
 struct SummaryOptions {};
 
 struct ExplainScheduleOptions {
@@ -71,7 +79,7 @@ struct LrFindOptions {
 struct Printed {};
 
 struct CommandLine {
-    std::variant<Printed, TrainOptions, EvalOptions, PredictOptions, DataOptions, FactorsOptions, SummaryOptions, ExplainScheduleOptions,
+    std::variant<Printed, TrainOptions, EvalOptions, PredictOptions, DataOptions, FactorsOptions, ScanOptions, SummaryOptions, ExplainScheduleOptions,
                  LrFindOptions, TraceOptions>
         command;
     int threads = 0;  ///< 0: as many as there are processors

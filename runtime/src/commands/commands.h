@@ -12,6 +12,8 @@ void factors_command(ProgramState &state, const FactorsOptions &options);
 void data_command(ProgramState &state, const DataOptions &options);
 /// Writes a CSV file for each tensor and the picture trace.png.
 void trace_command(ProgramState &state, const TraceOptions &options);
+/// Trains each value of each setting, prints the ranking, writes tables, curves and the best model. A stop signal gives its exit code.
+ExitCode scan_command(const KilnProgram &program, const Metadata &metadata, const ScanOptions &options);
 void summary_command(const Metadata &metadata);
 /// Trains on a copy of the weights in memory; the run folder is only read.
 void lr_find_command(ProgramState &state, const LrFindOptions &options);

@@ -159,6 +159,19 @@ Metadata read(const Json &root) {
         });
         m.phases.push_back(std::move(phase));
     });
+    if (auto found = root.find("scan"); found != root.end()) {
+        const Json &j = *found;
+        Scan scan{{"train", j.at("training").at("reader"), {}}, {}, j.at("on"), j.at("metric"), j.at("higher_is_better"), j.at("seeds"), j.at("epochs"), j.at("source")};
+        for (const auto &[name, value] : j.at("training").at("arguments").items()) scan.training.arguments.emplace_back(name, value_from(value));
+        each(j, "settings", [&](const Json &s) {
+            Scan::Setting setting{s.at("hyper"), {}, s.at("begin"), s.at("end"), s.at("regularizes")};
+            if (setting.begin > setting.end || setting.end > scan.source.size()) fail(ExitCode::internal, "metadata: the value of a hyper lies outside the source");
+            each(s, "values", [&](const Json &v) { setting.values.push_back({number_from(v.at("number")), v.at("text")}); });
+            if (setting.values.empty()) fail(ExitCode::internal, "metadata: a scan without values");
+            scan.settings.push_back(std::move(setting));
+        });
+        m.scan = std::move(scan);
+    }
     each(root, "samples", [&](const Json &j) { m.samples.push_back(j); });
     m.in_training.assign(m.samples.size(), !root.contains("train_samples"));
     each(root, "train_samples", [&](const Json &j) {

@@ -103,6 +103,26 @@ struct Augmented {
     int64_t bytes() const { return element_count(shape) * size_of(dtype); }
 };
 
+/// What `scan` tries (see the language reference): each value of each setting alone, the others at their first, then the best together.
+struct Scan {
+    struct Value {
+        double number = 0;
+        std::string text;  ///< as it is written in the source
+    };
+    struct Setting {
+        std::string hyper;
+        std::vector<Value> values;
+        size_t begin = 0, end = 0;  ///< bytes of the hyper's value in `source`; 0, 0: not there
+        bool regularizes = false;
+    };
+    Split training;
+    std::vector<Setting> settings;
+    std::string on, metric;  ///< the split and the sample that decide
+    bool higher_is_better = true;
+    int64_t seeds = 3, epochs = 0;
+    std::string source;
+};
+
 struct Metric {
     std::string name;
     bool higher_is_better = true;
@@ -140,6 +160,7 @@ struct Metadata {
     std::vector<Storage> storages;
     std::vector<Split> splits;
     std::vector<Phase> phases;
+    std::optional<Scan> scan;
     std::vector<std::optional<Augmented>> augmented;  ///< by column; none: no phase augments it
     std::vector<std::string> samples;
     std::vector<bool> in_training;  ///< by index in samples: train_step adds to it
