@@ -75,7 +75,9 @@ void schedule_loops(Lowering &l, Consumer &consumer) {
     const int64_t elements = element_count(consumer.shape);
     Stage stage = consumer.stage();
     const int64_t weight = weight_of(l.body());
-    if (rank == 1 && elements * weight >= kParallelElements) {
+    // In place, a rest of less than a vector would put an `if` around every element of every task.
+    const bool even = !consumer.updates || elements % l.lanes() == 0;
+    if (rank == 1 && even && elements * weight >= kParallelElements) {
         const int64_t chunk = kTaskElements / weight / 1024 * 1024;
         Var task("task"), within("within");
         stage.split(consumer.axes[0], task, within, int(chunk), consumer.updates ? TailStrategy::GuardWithIf : TailStrategy::ShiftInwards).parallel(task);
