@@ -92,6 +92,26 @@ bool predict_reads(const Module &module, const Column &column) {
     });
 }
 
+/// The tables that prediction reads by the values of an input.
+Json embeddings_of(const Module &module) {
+    Json embeddings = Json::array();
+    auto predict = module.graphs.find("predict");
+    if (predict == module.graphs.end()) return embeddings;
+    const Graph &graph = predict->second;
+    auto input_name = [&](NodeId id, InputKind kind) -> std::string {
+        const Node &node = graph[id];
+        return node.op == Op::input && attrs<InputAttrs>(node).kind == kind ? attrs<InputAttrs>(node).name : "";
+    };
+    for (const Node &node : graph.nodes) {
+        if (node.op != Op::gather_rows) continue;
+        const std::string table = input_name(node.operands[0], InputKind::storage), input = input_name(node.operands[1], InputKind::data);
+        if (table.empty() || input.empty()) continue;
+        for (size_t i = 0; i < module.storages.size(); ++i)
+            if (module.storages[i].path == table) embeddings.push_back({{"input", input}, {"storage", i}});
+    }
+    return embeddings;
+}
+
 Json json_of(const Column &column, bool predicts) {
     Json json{{"name", column.name}, {"dtype", kiln::name_of(column.type.dtype)}, {"shape", column.type.shape}, {"classes", column.classes}};
     if (!column.capacity.empty()) json["capacity"] = column.capacity;
@@ -182,6 +202,7 @@ std::string program_metadata(const Module &module, const Plan &plan) {
     Json &traces = json["traces"] = Json::array();
     if (const Program *trace = program_of_phase(plan, "trace", 0))
         for (const Result &result : module.graphs.at("trace").results) traces.push_back(json_of(plan, layout, result.name, trace->outputs.at(result.name)));
+    json["embeddings"] = embeddings_of(module);
     Json &layers = json["layers"] = Json::array();
     for (const LayerRow &row : layer_table(module))
         layers.push_back({{"path", row.path}, {"output", to_string(row.output)}, {"parameters", row.parameters}});

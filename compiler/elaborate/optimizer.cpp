@@ -227,7 +227,7 @@ Cell Elaborator::Piece::touched() const {
 void Elaborator::run_update_hook(const ast::HookStmt &hook, const Piece &piece) {
     const bool rows = hook.kind.text == "update_rows";
     if (!rows && hook.kind.text != "update") {
-        report(DiagnosticCode::not_supported, hook.kind.range, {fmt::format("the hook `{}`", hook.kind.text)});
+        report(DiagnosticCode::hook_not_here, hook.kind.range, {hook.kind.text});
         return;
     }
     if (hook.params.size() != 2) {

@@ -39,6 +39,7 @@ ExitCode run_command(int argc, char **argv, const KilnProgram &program) {
                           [&](const PredictOptions &options) { predict_command(state, options); },
                           [&](const FactorsOptions &options) { factors_command(state, options); },
                           [&](const DataOptions &options) { data_command(state, options); },
+                          [&](const RecommendOptions &options) { (options.similar ? similar_command : recommend_command)(state, options); },
                           [&](const ExplainScheduleOptions &options) { explain_schedule_command(state, options); },
                           [&](const LrFindOptions &options) { lr_find_command(state, options); },
                           [&](const TraceOptions &options) { trace_command(state, options); }},

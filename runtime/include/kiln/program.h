@@ -91,6 +91,7 @@ typedef struct KilnProgram {
  *   "requirements": [{"message": "the learning rate is not negative", "phase": -1, "scalars": ["lr"]}],     scalars it looks at;
  *                                                  phase: index of the phase whose length they are about, -1: hypers alone
  *   "traces":   [{"name": "conv_1.conv2d", "dtype": "f32", "shape": [1, 26, 26, 8], "arena": 0, "offset": 4096}],  in order
+ *   "embeddings": [{"input": "user", "storage": 0}],             tables that prediction reads by the rows of an input
  *   "layers":   [{"path": "Digits/conv_1", "output": "f32[64, 26, 26, 32]", "parameters": 320}],
  *   "parameters": 123456, "flops_per_sample": 1.2e7, "peak_bytes": 12345678
  * }

@@ -1,5 +1,6 @@
 #include "commands/command_line.h"
 
+#include "commands/given_records.h"
 #include "support/failure.h"
 #include "support/text.h"
 
@@ -11,7 +12,7 @@
 namespace kiln::runtime {
 namespace {
 
-constexpr const char *kCommands[] = {"train", "eval", "predict", "data", "factors", "scan", "summary", "explain", "lr-find", "trace"};
+constexpr const char *kCommands[] = {"train", "eval", "predict", "data", "recommend", "similar", "factors", "scan", "summary", "explain", "lr-find", "trace"};
 constexpr double kLargestInteger = 9007199254740992;  // 2^53: exact as a double
 
 // Flags of `train` that a hyper of the same name must not hide.
@@ -129,7 +130,7 @@ CommandLine parse_command_line(int argc, char **argv, const Metadata &metadata) 
     bool asks_program = !arguments.empty() && (arguments[0] == "--help" || arguments[0] == "-h" || arguments[0] == "--version");
     if (!names_command && !asks_program) {
         if (!arguments.empty() && arguments[0].rfind("-", 0) != 0)
-            fail(ExitCode::usage, "there is no command `%s`; commands: train, eval, predict, data, factors, scan, summary, explain, lr-find, trace",
+            fail(ExitCode::usage, "there is no command `%s`; commands: train, eval, predict, data, recommend, similar, factors, scan, summary, explain, lr-find, trace",
                  arguments[0].c_str());
         arguments.insert(arguments.begin(), "train");
     }
@@ -208,8 +209,19 @@ CommandLine parse_command_line(int argc, char **argv, const Metadata &metadata) 
     prediction.run = default_run;
     auto *predict = app.add_subcommand("predict", "apply the trained model to pictures");
     predict->add_option("FILE", prediction.files, "JPEG, PNG, PGM or PPM pictures of any size, or IDX files (see --index)");
+    std::vector<std::string> given(metadata.columns.size());
+    auto add_inputs = [&](CLI::App *command) {
+        for (size_t c = 0; c < metadata.columns.size(); ++c) {
+            const Column &column = metadata.columns[c];
+            if (!has_flag(column)) continue;
+            command->add_option(input_flag(column), given[c], column.vocabulary ? "a value of this input, or its name" : "a value of this input")
+                ->type_name(column.vocabulary ? "NAME" : "NUMBER")
+                ->group("Inputs");
+        }
+    };
+    add_inputs(predict);
     predict->add_option("--split", prediction.split, "predict the records of a split instead of files")->type_name("NAME");
-    predict->add_option("--data", prediction.data, "folder of the data files, for --split [the one trained on]")->type_name("DIR");
+    predict->add_option("--data", prediction.data, "folder of the data files, for --split and for what is looked up [the one trained on]")->type_name("DIR");
     predict->add_option("--csv", prediction.csv, "write every entry of the output to this file, a line for each picture or record")->type_name("FILE");
     predict
         ->add_option("--clip", prediction.clip,
@@ -302,6 +314,28 @@ CommandLine parse_command_line(int argc, char **argv, const Metadata &metadata) 
     add_threads(scan);
     add_hypers(scan);
 
+    RecommendOptions ranking;
+    ranking.run = default_run;
+    auto *recommend = app.add_subcommand("recommend", "rank the values of an input by the output for those that are given");
+    auto *similar = app.add_subcommand("similar", "rank the values of an input by the cosine of their factors with those of one of them");
+    for (CLI::App *each : {recommend, similar}) {
+        add_inputs(each);
+        each->add_option("--top", ranking.top, "how many to print")->check(CLI::PositiveNumber)->type_name("N")->capture_default_str();
+        each->add_option("--run", ranking.run, "run folder")->type_name("DIR")->capture_default_str();
+        each->add_option("--checkpoint", ranking.checkpoint, "which checkpoint")->check(CLI::IsMember({"last", "best"}))->capture_default_str();
+        add_threads(each);
+    }
+    recommend->add_option("--data", ranking.data, "folder of the data files [the one trained on]")->type_name("DIR");
+    recommend->add_flag("--all", ranking.all, "also what the split train has with what is given");
+    similar->add_option("--embedding", ranking.embedding, "the table of factors [the largest of the input]")->type_name("PATH");
+    const bool has_inputs = std::any_of(metadata.columns.begin(), metadata.columns.end(), has_flag);
+    auto given_values = [&] {
+        std::map<std::string, std::string> values;
+        for (size_t c = 0; c < given.size(); ++c)
+            if (!given[c].empty()) values[metadata.columns[c].name] = given[c];
+        return values;
+    };
+
     app.add_subcommand("summary", "layers, parameters and memory");
 
     ExplainScheduleOptions explanation;
@@ -374,10 +408,17 @@ CommandLine parse_command_line(int argc, char **argv, const Metadata &metadata) 
     } else if (eval->parsed()) {
         result.command = std::move(evaluation);
     } else if (predict->parsed()) {
-        if (prediction.files.empty() == prediction.split.empty()) fail(ExitCode::usage, "predict takes either FILEs or --split NAME");
-        if (!prediction.data.empty() && prediction.split.empty()) fail(ExitCode::usage, "--data of predict goes with --split");
+        prediction.given = given_values();
+        if (prediction.files.empty() + prediction.split.empty() + prediction.given.empty() != 2)
+            fail(ExitCode::usage, "predict takes either FILEs or --split NAME%s", has_inputs ? ", or values of inputs" : "");
+        if (!prediction.data.empty() && !prediction.files.empty()) fail(ExitCode::usage, "--data of predict does not go with FILEs");
+        if (!prediction.csv.empty() && !prediction.given.empty()) fail(ExitCode::usage, "--csv does not go with values of inputs");
         if (prediction.clip > 0 && prediction.csv.empty()) fail(ExitCode::usage, "--clip goes with --csv");
         result.command = std::move(prediction);
+    } else if (recommend->parsed() || similar->parsed()) {
+        ranking.given = given_values();
+        ranking.similar = similar->parsed();
+        result.command = std::move(ranking);
     } else if (data->parsed()) {
         contents.hypers = std::move(hypers);
         result.command = std::move(contents);

@@ -4,6 +4,7 @@
 #include "program/metadata.h"
 #include "train/trainer.h"
 
+#include <map>
 #include <string>
 #include <variant>
 #include <vector>
@@ -18,6 +19,7 @@ struct EvalOptions {
 struct PredictOptions {
     std::vector<std::string> files;
     std::string split, data;  ///< a split instead of files
+    std::map<std::string, std::string> given;  ///< values of inputs instead of files
     std::string csv;          ///< the file to write, "" to print
     double clip = 0;
     std::string run, checkpoint = "last";
@@ -45,6 +47,16 @@ struct ScanOptions {
     std::optional<int64_t> seeds, epochs;
     std::map<std::string, double> hypers;  ///< those that are not scanned
     bool resume = false, overwrite = false;
+};
+
+/// Of recommend and of similar.
+struct RecommendOptions {
+    std::map<std::string, std::string> given;  ///< values of inputs
+    std::string data, run, checkpoint = "last";
+    int64_t top = 10;
+    bool all = false;       ///< recommend: also what the split train has
+    std::string embedding;  ///< similar: the table, "" for the largest one
+    bool similar = false;
 };
 
 struct SummaryOptions {};
@@ -79,7 +91,7 @@ struct LrFindOptions {
 struct Printed {};
 
 struct CommandLine {
-    std::variant<Printed, TrainOptions, EvalOptions, PredictOptions, DataOptions, FactorsOptions, ScanOptions, SummaryOptions, ExplainScheduleOptions,
+    std::variant<Printed, TrainOptions, EvalOptions, PredictOptions, DataOptions, RecommendOptions, FactorsOptions, ScanOptions, SummaryOptions, ExplainScheduleOptions,
                  LrFindOptions, TraceOptions>
         command;
     int threads = 0;  ///< 0: as many as there are processors

@@ -10,6 +10,8 @@ void eval_command(ProgramState &state, const EvalOptions &options);
 void predict_command(ProgramState &state, const PredictOptions &options);
 void factors_command(ProgramState &state, const FactorsOptions &options);
 void data_command(ProgramState &state, const DataOptions &options);
+void recommend_command(ProgramState &state, const RecommendOptions &options);
+void similar_command(ProgramState &state, const RecommendOptions &options);
 /// Writes a CSV file for each tensor and the picture trace.png.
 void trace_command(ProgramState &state, const TraceOptions &options);
 /// Trains each value of each setting, prints the ranking, writes tables, curves and the best model. A stop signal gives its exit code.

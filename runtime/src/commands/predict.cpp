@@ -1,5 +1,6 @@
 #include "checkpoint/checkpoint.h"
 #include "commands/commands.h"
+#include "commands/given_records.h"
 #include "commands/picture_input.h"
 #include "commands/prediction.h"
 #include "data/dataset.h"
@@ -9,10 +10,25 @@
 #include <cstdio>
 
 namespace kiln::runtime {
+namespace {
+
+// One record whose inputs stand on the command line.
+void predict_given(ProgramState &state, const PredictOptions &options) {
+    const Output &output = predicted_output(state);
+    Manifest manifest = load_checkpoint(options.run, options.checkpoint, state, false);
+    GivenRecords records(state, options.data.empty() ? manifest.data : options.data);
+    GivenRecords::Values given = records.resolved(options.given);
+    for (int64_t row = 0; row < state.metadata.batch; ++row) records.fill(given, row);
+    records.predict();
+    std::printf("%s: %s\n", describe(given, state).c_str(), describe_row(output, names_of(state, output), output_row(state, output, 0)).c_str());
+}
+
+}  // namespace
 
 void predict_command(ProgramState &state, const PredictOptions &options) {
     const Metadata &metadata = state.metadata;
     if (!options.split.empty()) return predict_split(state, options);
+    if (!options.given.empty()) return predict_given(state, options);
     const Output &output = predicted_output(state);
     const PictureInput input = picture_input(metadata);
     const Column &column = metadata.columns[input.column];

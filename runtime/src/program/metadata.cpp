@@ -193,6 +193,7 @@ Metadata read(const Json &root) {
         m.requirements.push_back({j.at("message"), j.at("phase"), j.at("scalars").get<std::vector<std::string>>()});
     });
     each(root, "traces", [&](const Json &j) { m.traces.push_back(output_from(j)); });
+    each(root, "embeddings", [&](const Json &j) { m.embeddings.push_back({j.at("input"), index_below(j.at("storage"), m.storages.size(), "storage")}); });
     each(root, "layers", [&](const Json &j) {
         m.layers.push_back({j.at("path"), j.value("output", ""), j.value("parameters", int64_t(0))});
     });

@@ -143,6 +143,12 @@ struct Requirement {
     std::vector<std::string> scalars;  ///< those it looks at
 };
 
+/// A table that is read by the rows of an input.
+struct Embedding {
+    std::string input;
+    size_t storage = 0;  ///< index in storages
+};
+
 struct Layer {
     std::string path, output;
     int64_t parameters = 0;
@@ -170,6 +176,7 @@ struct Metadata {
     std::vector<Requirement> requirements;
     std::vector<Output> traces;  ///< of one sample: shape [1, ..]
     std::vector<Layer> layers;
+    std::vector<Embedding> embeddings;
     int64_t parameters = 0, peak_bytes = 0;
     double flops_per_sample = 0;
 
