@@ -58,7 +58,7 @@ TEST(CommandLineTest, wrong_usage_says_what_is_wrong) {
                                            {{"predict", "a.png", "--split", "train"}, "predict takes either FILEs or --split NAME"},
                                            {{"predict", "a.png", "--clip", "0.1"}, "--clip goes with --csv"},
                                            {{"predict", "a.png", "--csv", "x", "--clip", "0.6"}, "--clip"},
-                                           {{"predict", "a.png", "--data", "."}, "--data of predict goes with --split"},
+                                           {{"predict", "a.png", "--data", "."}, "--data of predict does not go with FILEs"},
                                            {{"eval", "--checkpoint", "first"}, "first"},
                                            {{"explain"}, "subcommand"},
                                            {{"explain", "schedule"}, "--steps-per-epoch"}}) {
