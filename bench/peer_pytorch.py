@@ -29,7 +29,7 @@ def mlp():
                          nn.Dropout(0.2), nn.Linear(256, 10))
 
 
-def cnn():
+def mnist_cnn():
     return nn.Sequential(
         KerasBatchNorm(1),
         nn.Conv2d(1, 32, 3), nn.ReLU(), nn.Conv2d(32, 32, 3), nn.ReLU(), nn.MaxPool2d(2),
@@ -73,7 +73,7 @@ def read_idx(path):
 
 def main():
     arguments = argparse.ArgumentParser()
-    arguments.add_argument("model", choices=["linear", "mlp", "cnn", "collab_dot", "collab_nn"])
+    arguments.add_argument("model", choices=["linear", "mlp", "mnist_cnn", "collab_dot", "collab_nn"])
     arguments.add_argument("--data", required=True)
     arguments.add_argument("--threads", type=int, required=True)
     arguments.add_argument("--epochs", type=int, required=True)

@@ -1,6 +1,6 @@
 """Measures the executables beside PyTorch: the same models, data, batch and optimizer, alternating in the same minutes.
 
-usage: bench/run.py --build DIR [--models linear,mlp,cnn,collab_dot,collab_nn] [--threads 1,2] [--rounds N] [--json FILE]
+usage: bench/run.py --build DIR [--models linear,mlp,mnist_cnn,collab_dot,collab_nn] [--threads 1,2] [--rounds N] [--json FILE]
 
 Each round runs every contender once, as a process of its own bound to as many processors as it has threads. A run's figure is its
 fastest epoch after the first one (warm-up); the table shows the median and the minimum over the rounds, the peak resident memory
@@ -20,7 +20,7 @@ import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BATCH = 64
-STEPS = {"linear": 600, "mlp": 200, "cnn": 30, "collab_dot": 2000, "collab_nn": 2000}  # of an epoch: about a second
+STEPS = {"linear": 600, "mlp": 200, "mnist_cnn": 30, "collab_dot": 2000, "collab_nn": 2000}  # of an epoch: about a second
 EPOCHS = 4
 
 
@@ -135,7 +135,7 @@ def main():
         kiln = Kiln(build, folder, model)
         contenders = [kiln]
         if torch:
-            contenders += [PyTorch(model, False)] + ([PyTorch(model, True)] if model == "cnn" else [])
+            contenders += [PyTorch(model, False)] + ([PyTorch(model, True)] if model == "mnist_cnn" else [])
         _, one_step_s, _ = kiln.train(draw(build, folder, model, BATCH), 1, 1)
         size = os.path.getsize(kiln.executable)
         print(f"\n{model}: executable {size / 1e6:.2f} MB, built in {kiln.build_s:.2f} s; from start to the end of a run of one step {one_step_s:.3f} s")
