@@ -64,8 +64,8 @@ struct Column {
     Type type;            ///< per sample, without batch
     int64_t classes = 0;  ///< > 0: an i32 label in [0, classes)
     std::string capacity; ///< the `const` that gives the number of classes, "" if a literal does
-    std::optional<ReaderValue> vocabulary;  ///< a call: the values are text, numbered by the training split
-    Loc loc;
+    std::optional<ReaderValue> vocabulary{};  ///< a call: the values are text, numbered by the training split
+    Loc loc{};
 };
 
 enum class StorageKind { param, buffer, state };

@@ -64,7 +64,7 @@ int64_t weight_of(const Graph &body) {
                           node.op == Op::tanh || node.op == Op::erf;
         weight += slow ? 8 : 1;
     }
-    return std::clamp<int64_t>(weight / 8, 1, 8);
+    return std::clamp<int64_t>(weight / 4, 1, 8);
 }
 
 }  // namespace
@@ -75,13 +75,17 @@ void schedule_loops(Lowering &l, Consumer &consumer) {
     const int64_t elements = element_count(consumer.shape);
     Stage stage = consumer.stage();
     const int64_t weight = weight_of(l.body());
-    // In place, a rest of less than a vector would put an `if` around every element of every task.
-    const bool even = !consumer.updates || elements % l.lanes() == 0;
-    if (rank == 1 && even && elements * weight >= kParallelElements) {
+    if (rank == 1 && elements * weight >= kParallelElements) {
         const int64_t chunk = kTaskElements / weight / 1024 * 1024;
-        Var task("task"), within("within");
-        stage.split(consumer.axes[0], task, within, int(chunk), consumer.updates ? TailStrategy::GuardWithIf : TailStrategy::ShiftInwards).parallel(task);
-        vectorize_inner(l, stage, within, chunk, consumer.updates);
+        Var task("task"), within("within"), vector("vector"), lane("lane");
+        if (consumer.updates) {
+            // Vectors first, tasks of vectors then: the other way round every element of every task is guarded.
+            stage.split(consumer.axes[0], vector, lane, l.lanes(), TailStrategy::GuardWithIf).vectorize(lane);
+            stage.split(vector, task, within, int(chunk / l.lanes()), TailStrategy::GuardWithIf).parallel(task);
+        } else {
+            stage.split(consumer.axes[0], task, within, int(chunk), TailStrategy::ShiftInwards).parallel(task);
+            vectorize_inner(l, stage, within, chunk, false);
+        }
         return;
     }
     // Images have few channels: vectors of a warp run over the pixels of a row, or the arithmetic of a place is done for each channel.

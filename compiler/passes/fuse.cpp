@@ -198,7 +198,7 @@ private:
         if (a == b) return true;
         Group &x = groups_[size_t(a)], &y = groups_[size_t(b)];
         if (x.late != y.late || x.members.size() + y.members.size() > kMaxMembers || makes_cycle(a, b)) return false;
-        if (reads_through_memory(x, b) || reads_through_memory(y, a)) return false;
+        if (reads_through_memory(x, b) || reads_through_memory(y, a) || reads_elsewhere(x, b) || reads_elsewhere(y, a)) return false;
         if (x.kind == Kind::elementwise) {
             x.shape = y.shape;
             x.operand = y.operand;
@@ -241,8 +241,24 @@ private:
         return x.operands == y.operands && a.window == b.window && a.stride == b.stride && a.padding == b.padding;
     }
 
-    static bool fits_rows(const Group &rows, const Group &other) {
+    /// Gathered rows are read where they are used, so a kernel may have any number of them.
+    bool only_gathers(const Group &group) const {
+        return std::all_of(group.members.begin(), group.members.end(), [&](NodeId member) {
+            return graph_[member].op == Op::gather_rows || has_trait(graph_[member].op, kElementwise);
+        });
+    }
+
+    /// Whether a member of one reads a member of the other elsewhere than at its own element.
+    bool reads_elsewhere(const Group &reader, int from) const {
+        for (NodeId member : reader.members)
+            for (const Edge &edge : edges_[size_t(member.index)])
+                if (edge.access == Access::other && group_[size_t(edge.from.index)] == from) return true;
+        return false;
+    }
+
+    bool fits_rows(const Group &rows, const Group &other) const {
         if (other.kind == Kind::rows) return other.operand == rows.operand;
+        if (other.kind == Kind::anchor) return other.shape == rows.operand && only_gathers(other);
         Shape row = rows.operand;
         row.pop_back();
         return other.kind == Kind::elementwise && (other.shape == rows.operand || other.shape == row);
@@ -277,6 +293,8 @@ private:
         if (has_anchor(from) && has_anchor(to)) {
             if (from.kind == Kind::reduction && to.kind == Kind::reduction && same_reduction(from, to) && !reads_directly(from, b) && !reads_directly(to, a, id))
                 unite(a, b, Kind::reduction);
+            else if (only_gathers(from) && only_gathers(to))
+                unite(a, b, Kind::anchor);
             return;
         }
         for (NodeId member : from.members)

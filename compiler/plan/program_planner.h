@@ -36,7 +36,7 @@ private:
         NodeId value;
         std::optional<ByteRange> target;
         bool is_base = false;  ///< what set_rows stores rows over: the target is that of set_rows
-        BufferId buffer;
+        BufferId buffer{};
     };
     /// A future call: a group of nodes, or a copy (no members) of `source`.
     struct Unit {

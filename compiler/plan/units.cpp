@@ -84,14 +84,14 @@ void ProgramPlanner::make_units() {
     for (const Result &result : graph_.results) wanted.insert(root(result.value));
     for (Unit &unit : units_) unit.reads = reads_of(unit);
     for (NodeId id : wanted)
-        if (int unit = unit_of_[size_t(id.index)]; unit >= 0) units_[size_t(unit)].outputs.push_back({id, {}, {}});
+        if (int unit = unit_of_[size_t(id.index)]; unit >= 0) units_[size_t(unit)].outputs.push_back({id, {}});
 }
 
 int ProgramPlanner::add_copy(NodeId source, int source_unit, std::optional<ByteRange> target, bool late) {
     Unit copy;
     copy.source = source;
     copy.source_unit = source_unit;
-    copy.outputs.push_back({source, std::move(target), {}});
+    copy.outputs.push_back({source, std::move(target)});
     copy.late = late;
     copy.priority = graph_.size() + int(units_.size());
     if (source_unit >= 0)

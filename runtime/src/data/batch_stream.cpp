@@ -15,7 +15,7 @@ namespace {
 size_t slot_count(const std::vector<Column> &columns, int64_t batch) {
     int64_t bytes = 1;
     for (const Column &column : columns) bytes += batch * column.bytes();
-    return size_t(std::clamp<int64_t>((int64_t(2) << 20) / bytes, 3, 12));
+    return size_t(std::clamp<int64_t>((int64_t(2) << 20) / bytes, 3, 64));
 }
 
 }  // namespace
@@ -102,7 +102,8 @@ void BatchStream::fill(Slot &slot, int64_t number) const {
     int64_t first = number * batch_;
     slot.batch.valid = std::min(batch_, dataset_.records - first);
     auto read = [&](size_t row) {
-        std::vector<uint8_t *> rows(columns_.size());
+        thread_local std::vector<uint8_t *> rows;
+        rows.resize(columns_.size());
         for (size_t c = 0; c < columns_.size(); ++c) rows[c] = slot.raw[c] + int64_t(row) * columns_[c].bytes();
         int64_t record = first + int64_t(row);
         dataset_.read(order_.empty() ? record : order_[size_t(record)], rows.data());
