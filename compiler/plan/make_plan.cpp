@@ -31,7 +31,7 @@ Plan make_plan(const Module &module) {
     // The fixed ones first, so that listings of all models look alike.
     if (arenas.erase("param")) {
         add_arena("param");
-        add_arena("gradient");
+        if (module.graphs.count("train")) add_arena("gradient");
     }
     if (arenas.erase("buffer")) add_arena("buffer");
     for (const std::string &name : arenas) add_arena(name);

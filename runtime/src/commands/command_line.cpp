@@ -382,6 +382,15 @@ CommandLine parse_command_line(int argc, char **argv, const Metadata &metadata) 
     add_threads(find);
     add_hypers(find);
 
+    // What this model has no use for is not listed; who calls it is told why.
+    const bool trains = !metadata.phases.empty();
+    for (CLI::App *each : {train, eval, explain, find})
+        if (!trains) each->group("");
+    if (!metadata.scan) scan->group("");
+    if (metadata.embeddings.empty())
+        for (CLI::App *each : {factor, similar}) each->group("");
+    if (!has_inputs) recommend->group("");
+
     for (CLI::App *each : app.get_subcommands([](CLI::App *) { return true; })) each->footer("");
     schedule->footer("");
     std::reverse(arguments.begin(), arguments.end());  // CLI11 takes a vector from its end
