@@ -1,116 +1,199 @@
-"""The same models in PyTorch, eager: trains for some steps and prints one line of JSON with the milliseconds of each epoch's step.
+"""The models in PyTorch, with the weights that Kiln starts from. See peer.py.
 
-usage: peer_pytorch.py MODEL --data DIR --threads N --epochs N [--channels-last]
+usage: peer_pytorch.py MODEL --data DIR --weights FILE --threads N [--channels-last] [--compile]
 """
-import argparse
-import json
-import time
+import peer  # first: it takes the time
 
-import numpy
+import math
+
 import torch
 from torch import nn
-
-BATCH = 64
-
-
-class KerasBatchNorm(nn.BatchNorm2d):
-    """BatchNorm with the constants of the .model files."""
-
-    def __init__(self, channels):
-        super().__init__(channels, eps=1e-3, momentum=0.01)
+from torch.nn import functional
 
 
-def linear():
-    return nn.Sequential(KerasBatchNorm(1), nn.Flatten(), nn.Linear(784, 10))
+class Weights:
+    """Layers made from Kiln's tensors, which also say how large they are. `reset` fills them again."""
+
+    def __init__(self, tensors):
+        self.tensors, self.filled = tensors, []
+
+    def fill(self, parameter, name, arrange=lambda tensor: tensor):
+        self.filled.append((parameter, arrange(torch.from_numpy(self.tensors[name]))))
+
+    def reset(self):
+        with torch.no_grad():
+            for parameter, tensor in self.filled:
+                parameter.copy_(tensor)
+
+    def conv(self, path, **options):
+        height, width, channels, filters = self.tensors[path + "/W"].shape
+        layer = nn.Conv2d(channels, filters, (height, width), bias=path + "/b" in self.tensors, **options)
+        self.fill(layer.weight, path + "/W", lambda w: w.permute(3, 2, 0, 1))
+        if layer.bias is not None:
+            self.fill(layer.bias, path + "/b")
+        return layer
+
+    def dense(self, path, channels=0):
+        """channels: of the picture that was flattened; PyTorch flattens it with the channels first."""
+        inputs, units = self.tensors[path + "/W"].shape
+        layer = nn.Linear(inputs, units)
+        side = math.isqrt(inputs // channels) if channels else 0
+        self.fill(layer.weight, path + "/W",
+                  lambda w: (w.reshape(side, side, channels, units).permute(2, 0, 1, 3).reshape(inputs, units) if channels else w).T)
+        self.fill(layer.bias, path + "/b")
+        return layer
+
+    def norm(self, path, kind=nn.BatchNorm2d, eps=1e-3, momentum=0.01):
+        layer = kind(len(self.tensors[path + "/gamma"]), eps=eps, momentum=momentum)
+        self.fill(layer.weight, path + "/gamma")
+        self.fill(layer.bias, path + "/beta")
+        return layer
+
+    def embedding(self, path):
+        layer = nn.Embedding(*self.tensors[path + "/W"].shape)
+        self.fill(layer.weight, path + "/W")
+        return layer
 
 
-def mlp():
-    return nn.Sequential(nn.Flatten(), nn.Linear(784, 512), nn.ReLU(), nn.Dropout(0.2), nn.Linear(512, 256), nn.ReLU(),
-                         nn.Dropout(0.2), nn.Linear(256, 10))
+class Scale(nn.Module):
+    """Bytes as numbers in [0, 1]."""
+
+    def forward(self, x):
+        return x / 255
 
 
-def mnist_cnn():
+def linear(w):
+    return nn.Sequential(w.norm("Linear/batch_norm"), nn.Flatten(), w.dense("Linear/dense"))
+
+
+def mlp(w):
+    return nn.Sequential(Scale(), nn.Flatten(), w.dense("Perceptron/dense_1"), nn.ReLU(), nn.Dropout(0.2), w.dense("Perceptron/dense_2"), nn.ReLU(),
+                         nn.Dropout(0.2), w.dense("Perceptron/dense_3"))
+
+
+def mnist_cnn(w):
     return nn.Sequential(
-        KerasBatchNorm(1),
-        nn.Conv2d(1, 32, 3), nn.ReLU(), nn.Conv2d(32, 32, 3), nn.ReLU(), nn.MaxPool2d(2),
-        nn.Conv2d(32, 64, 3), nn.ReLU(), nn.Conv2d(64, 64, 3), nn.ReLU(), nn.MaxPool2d(2),
-        nn.Flatten(), nn.Linear(1024, 512), nn.ReLU(), nn.Dropout(0.5), nn.Linear(512, 10))
+        w.norm("Digits/batch_norm"),
+        w.conv("Digits/conv_1"), nn.ReLU(), w.conv("Digits/conv_2"), nn.ReLU(), nn.MaxPool2d(2),
+        w.conv("Digits/conv_3"), nn.ReLU(), w.conv("Digits/conv_4"), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Flatten(), w.dense("Digits/dense_1", channels=64), nn.ReLU(), nn.Dropout(0.5), w.dense("Digits/dense_2"))
+
+
+def vgg_cifar(w):
+    layers = [Scale()]
+    for stage in (1, 2, 3):
+        for number in (1, 2):
+            layers += [w.conv(f"Vgg/stage_{stage}/conv_{number}", padding=1), nn.ReLU()]
+        layers.append(nn.MaxPool2d(2))
+    return nn.Sequential(*layers, nn.Flatten(), w.dense("Vgg/dense_1", channels=256), nn.ReLU(), w.dense("Vgg/dense_2"))
+
+
+class ConvNorm(nn.Sequential):
+    def __init__(self, w, path, stride=1):
+        size = w.tensors[path + "/conv/W"].shape[0]
+        super().__init__(w.conv(path + "/conv", stride=stride, padding=size // 2), w.norm(path + "/batch_norm", eps=1e-5, momentum=0.1))
+
+
+class Block(nn.Module):
+    def __init__(self, w, path, stride=1):
+        super().__init__()
+        self.first, self.second = ConvNorm(w, path + "/conv_norm_1", stride), ConvNorm(w, path + "/conv_norm_2")
+        self.shortcut = nn.Identity() if stride == 1 else ConvNorm(w, path + "/conv_norm_3", stride)
+
+    def forward(self, x):
+        return functional.relu(self.second(functional.relu(self.first(x))) + self.shortcut(x))
+
+
+def resnet20(w):
+    blocks = [Block(w, f"Resnet/block_{number}", stride=2 if number in (4, 7) else 1) for number in range(1, 10)]
+    return nn.Sequential(Scale(), ConvNorm(w, "Resnet/conv_norm"), nn.ReLU(), *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten(), w.dense("Resnet/dense"))
+
+
+def statefarm(w):
+    return nn.Sequential(
+        w.norm("Drivers/batch_norm_1"),
+        w.conv("Drivers/conv_1"), nn.ReLU(), w.norm("Drivers/batch_norm_2"), nn.MaxPool2d(3),
+        w.conv("Drivers/conv_2"), nn.ReLU(), w.norm("Drivers/batch_norm_3"), nn.MaxPool2d(3),
+        nn.Flatten(), w.dense("Drivers/dense_1", channels=64), nn.ReLU(), w.norm("Drivers/batch_norm_4", nn.BatchNorm1d), w.dense("Drivers/dense_2"))
 
 
 class CollaborativeDot(nn.Module):
-    def __init__(self):
+    def __init__(self, w):
         super().__init__()
-        self.user, self.movie = nn.Embedding(943, 50), nn.Embedding(1682, 50)
+        self.user, self.movie = w.embedding("Ratings/embedding_1"), w.embedding("Ratings/embedding_2")
 
     def forward(self, ids):
         return (self.user(ids[:, 0]) * self.movie(ids[:, 1])).sum(-1)
 
 
 class CollaborativeNetwork(nn.Module):
-    def __init__(self):
+    def __init__(self, w):
         super().__init__()
-        self.user, self.movie = nn.Embedding(943, 50), nn.Embedding(1682, 50)
-        self.network = nn.Sequential(nn.Dropout(0.3), nn.Linear(100, 70), nn.ReLU(), nn.Dropout(0.75), nn.Linear(70, 1))
+        self.user, self.movie = w.embedding("Ratings/embedding_1"), w.embedding("Ratings/embedding_2")
+        self.network = nn.Sequential(nn.Dropout(0.3), w.dense("Ratings/dense_1"), nn.ReLU(), nn.Dropout(0.75), w.dense("Ratings/dense_2"))
 
     def forward(self, ids):
         return self.network(torch.cat([self.user(ids[:, 0]), self.movie(ids[:, 1])], 1)).squeeze(1)
 
 
-def collab_dot():
-    return CollaborativeDot()
+MODELS = {"linear": linear, "mlp": mlp, "mnist_cnn": mnist_cnn, "vgg_cifar": vgg_cifar, "resnet20": resnet20, "statefarm": statefarm,
+          "collab_dot": CollaborativeDot, "collab_nn": CollaborativeNetwork}
 
 
-def collab_nn():
-    return CollaborativeNetwork()
+class PyTorch:
+    def __init__(self, options):
+        self.layout = torch.channels_last if options.channels_last else torch.contiguous_format
+        self.weights = Weights(peer.read_safetensors(options.weights))
+        self.rate = 1e-4 if options.model == "statefarm" else 1e-3
+        self.model = MODELS[options.model](self.weights).to(memory_format=self.layout).train()
+        error = functional.mse_loss if options.model.startswith("collab") else functional.cross_entropy
+        self.loss = lambda inputs, targets: error(self.model(inputs), targets)
+        if options.compile:
+            self.loss = torch.compile(self.loss)
+        self.begin()
 
+    def begin(self):
+        self.weights.reset()
+        # In one pass over all parameters where this PyTorch can.
+        try:
+            self.optimizer = torch.optim.Adam(self.model.parameters(), lr=self.rate, eps=1e-8, fused=True)
+        except (TypeError, RuntimeError):
+            self.optimizer = torch.optim.Adam(self.model.parameters(), lr=self.rate, eps=1e-8)
 
-def read_idx(path):
-    raw = numpy.fromfile(path, dtype=numpy.uint8)
-    rank = raw[3]
-    extents = raw[4:4 + 4 * rank].view(">u4").astype(int)
-    return raw[4 + 4 * rank:].reshape(extents)
+    def reset(self):
+        for module in self.model.modules():
+            if isinstance(module, nn.Dropout):
+                module.p = 0.0
+        self.begin()
+
+    def prepare(self, inputs, targets):
+        inputs = torch.from_numpy(inputs.copy())
+        if inputs.dim() == 4:
+            inputs = inputs.float().permute(0, 3, 1, 2).contiguous(memory_format=self.layout)
+        targets = torch.from_numpy(targets.copy())
+        return inputs, targets if targets.is_floating_point() else targets.long()
+
+    def step(self, batch):
+        self.optimizer.zero_grad(set_to_none=True)
+        loss = self.loss(*batch)
+        loss.backward()
+        self.optimizer.step()
+        return loss.detach()
+
+    def value(self, loss):
+        return loss.item()
 
 
 def main():
-    arguments = argparse.ArgumentParser()
-    arguments.add_argument("model", choices=["linear", "mlp", "mnist_cnn", "collab_dot", "collab_nn"])
-    arguments.add_argument("--data", required=True)
-    arguments.add_argument("--threads", type=int, required=True)
-    arguments.add_argument("--epochs", type=int, required=True)
-    arguments.add_argument("--channels-last", action="store_true")
-    options = arguments.parse_args()
+    def more(arguments):
+        arguments.add_argument("--channels-last", action="store_true")
+        arguments.add_argument("--compile", action="store_true")
 
+    options = peer.command_line(more)
     torch.set_num_threads(options.threads)
+    torch.set_flush_denormal(True)  # as Kiln does
     torch.manual_seed(0)
-    layout = torch.channels_last if options.channels_last else torch.contiguous_format
-    # Ready as it is used: a step only gathers its batch.
-    if options.model.startswith("collab"):
-        ratings = numpy.loadtxt(options.data + "/train.csv", delimiter=",", skiprows=1)
-        inputs, targets = torch.from_numpy(ratings[:, :2].astype(numpy.int64)), torch.from_numpy(ratings[:, 2]).float()
-        loss_function = nn.MSELoss()
-    else:
-        inputs = (torch.from_numpy(read_idx(options.data + "/train-images-idx3-ubyte").copy()).unsqueeze(1).float() / 255).to(memory_format=layout)
-        targets = torch.from_numpy(read_idx(options.data + "/train-labels-idx1-ubyte").astype(numpy.int64))
-        loss_function = nn.CrossEntropyLoss()
-    model = globals()[options.model]().to(memory_format=layout).train()
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, eps=1e-8)
-    steps = len(inputs) // BATCH
-    epoch_ms, last = [], 0.0
-    for _ in range(options.epochs):
-        order = torch.randperm(len(inputs))
-        begin = time.perf_counter()
-        for step in range(steps):
-            picks = order[step * BATCH:(step + 1) * BATCH]
-            batch = inputs[picks]
-            if batch.dim() == 4:
-                batch = batch.contiguous(memory_format=layout)
-            optimizer.zero_grad(set_to_none=True)
-            loss = loss_function(model(batch), targets[picks])
-            loss.backward()
-            optimizer.step()
-        last = loss.item()
-        epoch_ms.append((time.perf_counter() - begin) * 1000 / steps)
-    print(json.dumps({"epoch_ms": epoch_ms, "loss": last, "version": torch.__version__}))
+    peer.serve(PyTorch(options), peer.Records(options.model, options.data), torch.__version__)
 
 
 if __name__ == "__main__":

@@ -1,82 +1,30 @@
-"""Measures the executables beside PyTorch: the same models, data, batch and optimizer, alternating in the same minutes.
+"""Measures the executables beside the same models in PyTorch and JAX, in one run and in turn. See README.md in this folder.
 
-usage: bench/run.py --build DIR [--models linear,mlp,mnist_cnn,collab_dot,collab_nn] [--threads 1,2] [--rounds N] [--json FILE]
+usage: bench/run.py --build DIR [--python PATH].. [--models NAME,..] [--threads 1,2] [--rounds N] [--loss-steps N] [--json FILE] [--report FILE]
 
-Each round runs every contender once, as a process of its own bound to as many processors as it has threads. A run's figure is its
-fastest epoch after the first one (warm-up); the table shows the median and the minimum over the rounds, the peak resident memory
-of the process, and for Kiln the size of the executable and the time from start to the end of a run of one single step.
-Pictures are drawn by draw-digits and ratings by chance: the time of a step does not depend on what they say.
+Exit code 1: a peer's losses are not ours, so the work is not the same, or there was nothing to measure beside.
 """
 import argparse
 import json
 import os
 import platform
-import random
-import shutil
 import statistics
 import subprocess
 import sys
 import time
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-BATCH = 64
-STEPS = {"linear": 600, "mlp": 200, "mnist_cnn": 30, "collab_dot": 2000, "collab_nn": 2000}  # of an epoch: about a second
-EPOCHS = 4
+import contenders
+import draw
+import report
 
-
-def run(command, threads, environment=None):
-    """Runs a command on the first `threads` processors it may use; returns (output, seconds, peak MiB)."""
-    processors = sorted(os.sched_getaffinity(0))[:threads]
-    begin = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, **(environment or {})},
-                               preexec_fn=lambda: os.sched_setaffinity(0, processors))
-    output = process.stdout.read()
-    errors = process.stderr.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != 0:
-        raise RuntimeError(f"{' '.join(command)}\nexit code {process.returncode}\n{(output + errors).decode(errors='replace')[-2000:]}")
-    return output.decode(), time.perf_counter() - begin, usage.ru_maxrss / 1024
-
-
-class Kiln:
-    name = "kiln"
-
-    def __init__(self, build, folder, model):
-        self.folder, self.model = folder, model
-        self.executable = os.path.join(folder, model)
-        begin = time.perf_counter()
-        subprocess.run([os.path.join(build, "bin", "kiln"), "build", os.path.join(ROOT, "bench", model + ".model"), "-o", self.executable], check=True)
-        self.build_s = time.perf_counter() - begin
-        self.one_step_s = None
-
-    def train(self, data, threads, epochs):
-        run_folder = os.path.join(self.folder, f"{self.model}.run")
-        shutil.rmtree(run_folder, ignore_errors=True)
-        _, seconds, peak = run([self.executable, "train", "--data", data, "--run", run_folder, "--threads", str(threads),
-                                "--epochs", str(epochs), "--save-every", "0", "--quiet"], threads)
-        rows = [json.loads(line) for line in open(os.path.join(run_folder, "metrics.jsonl"))]
-        return [1000 * BATCH / row["samples_per_second"] for row in rows], seconds, peak
-
-    def measure(self, data, threads):
-        epoch_ms, _, peak = self.train(data, threads, EPOCHS)
-        return min(epoch_ms[1:]), peak
-
-
-class PyTorch:
-    def __init__(self, model, channels_last):
-        self.model, self.channels_last = model, channels_last
-        self.name = "pytorch channels-last" if channels_last else "pytorch"
-
-    def measure(self, data, threads):
-        command = ["/usr/bin/python3", os.path.join(ROOT, "bench", "peer_pytorch.py"), self.model, "--data", data, "--threads", str(threads), "--epochs", str(EPOCHS)]
-        output, _, peak = run(command + (["--channels-last"] if self.channels_last else []), threads, {"OMP_NUM_THREADS": str(threads)})
-        return min(json.loads(output.splitlines()[-1])["epoch_ms"][1:]), peak
-
-
-def pytorch_version():
-    done = subprocess.run(["/usr/bin/python3", "-c", "import torch; print(torch.__version__)"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    return done.stdout.decode().strip() if done.returncode == 0 else None
+MODELS = ["linear", "mlp", "mnist_cnn", "vgg_cifar", "resnet20", "statefarm", "collab_dot", "collab_nn"]
+EPOCH_STEPS = {"mnist_cnn": 30, "vgg_cifar": 8, "resnet20": 16, "statefarm": 4}  # else 100
+LOSS_RECORDS = {"statefarm": 10}  # batches in the comparison of losses, repeated; else as many as it has steps
+# Losses are the same if the first two (the forward pass, and one whole step) agree to EARLY_TOLERANCE and the means of ten steps each to
+# LATE_TOLERANCE, as shares of our first loss: rounding grows from step to step.
+EARLY_TOLERANCE, LATE_TOLERANCE = 0.001, 0.02
+SECONDS = 1.0  # about as long as one measurement takes
+DROPPED = 1.5  # a peer so many times slower than the best one in the first round is not measured again
 
 
 def processor_name():
@@ -86,77 +34,166 @@ def processor_name():
     return platform.processor()
 
 
-def draw_ratings(folder, count):
-    """As many ratings as asked for, of random movies by random users; the ids of MovieLens 100K."""
-    data = os.path.join(folder, f"ratings-{count}")
-    os.makedirs(data, exist_ok=True)
-    for split, records in (("train", count), ("validation", BATCH)):
-        numbers = random.Random(split)
-        with open(os.path.join(data, split + ".csv"), "w") as file:
-            file.write("user,movie,rating\n")
-            for _ in range(records):
-                file.write(f"{numbers.randrange(943)},{numbers.randrange(1682)},{numbers.randint(1, 5)}\n")
-    return data
+def commit():
+    def git(*arguments):
+        return subprocess.run(["git", "-C", contenders.ROOT, *arguments], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout.strip()
+    return (git("rev-parse", "--short", "HEAD") or "unknown") + (" and changes" if git("status", "--porcelain", "--untracked-files=no") else "")
 
 
-def draw(build, folder, model, count):
-    if model.startswith("collab"):
-        return draw_ratings(folder, count)
-    data = os.path.join(folder, f"data-{count}")
-    if not os.path.exists(os.path.join(data, "t10k-labels-idx1-ubyte")):
-        subprocess.run([os.path.join(build, "bin", "draw-digits"), data, "--train", str(count), "--validation", str(BATCH)], check=True)
-    return data
+def say(text):
+    print(text, flush=True)
+
+
+class Measured:
+    """What was found out about one contender at one number of threads."""
+
+    def __init__(self):
+        self.step_ms, self.epoch_ms = [], []
+        self.peak_mib = self.start_s = self.compile_s = None
+
+    def json(self):
+        return {"step_ms": self.step_ms, "epoch_ms": self.epoch_ms, "peak_mib": self.peak_mib, "start_to_first_step_s": self.start_s, "compile_s": self.compile_s}
+
+
+def count_for(milliseconds):
+    return max(2, round(SECONDS * 1000 / milliseconds))
+
+
+def measure_kiln(kiln, data, threads, found):
+    step, start_s, peak = kiln.steps(data, threads, SECONDS)
+    found.step_ms.append(step)
+    epoch, epoch_peak = kiln.epoch(data, threads, found.epochs)
+    found.epoch_ms.append(epoch)
+    found.peak_mib = max(found.peak_mib or 0, epoch_peak)
+    found.start_s = min(found.start_s or start_s, start_s)
+
+
+def measure_peer(peer, found):
+    found.step_ms.append(peer.ask(f"steps {found.steps}")["ms"])
+    found.epoch_ms.append(statistics.median(peer.ask("epoch")["ms"] for _ in range(found.epochs)))
+    found.peak_mib = peer.peak_mib()
+
+
+def measure(kiln, peers, data, weights, threads, rounds, folder):
+    """{contender's name: Measured}, of those that run."""
+    results = {kiln.name: Measured()}
+    epoch_steps = EPOCH_STEPS.get(kiln.model, 100)
+    first_ms, _ = kiln.epoch(data, threads, 1)
+    results[kiln.name].epochs = max(1, round(count_for(first_ms) / epoch_steps))
+    running = []
+    for peer in peers:
+        found = Measured()
+        try:
+            found.start_s, found.compile_s = peer.start(kiln.model, data, weights, threads, os.path.join(folder, "peer.log"))
+            warm = peer.ask("steps 2")["ms"]
+        except RuntimeError as error:
+            say(f"  {error}")
+            continue
+        found.steps, found.epochs = count_for(warm), max(1, round(count_for(warm) / epoch_steps))
+        peer.ask(f"steps {found.steps // 2 + 1}")  # warmer
+        results[peer.name] = found
+        running.append(peer)
+    for number in range(rounds):
+        turn = [kiln, *running]
+        # Whoever goes first in one round goes last in the next.
+        for contender in turn if number % 2 == 0 else turn[::-1]:
+            if contender is kiln:
+                measure_kiln(kiln, data, threads, results[kiln.name])
+            else:
+                measure_peer(contender, results[contender.name])
+        best = min((results[peer.name].step_ms[0] for peer in running), default=0)
+        for peer in [peer for peer in running if number == 0 and results[peer.name].step_ms[0] > DROPPED * best]:
+            peer.stop()
+            running.remove(peer)
+    for peer in running:
+        peer.stop()
+    return results
+
+
+def tens(losses):
+    return [statistics.mean(losses[i:i + 10]) for i in range(0, len(losses), 10)]
+
+
+def compare_losses(kiln, peers, data, weights, threads, steps, folder):
+    """[{name, losses, early, late}]: how far a peer's losses are from ours at most, over our first loss. The first entry is ours."""
+    def apart(ours, theirs):
+        return max(abs(a - b) for a, b in zip(ours, theirs, strict=True)) / abs(first)
+
+    ours = kiln.losses(data, threads, steps, weights)
+    first = ours[0]
+    table = [{"name": kiln.name, "losses": ours, "early": 0.0, "late": 0.0}]
+    for peer in peers:
+        try:
+            peer.start(kiln.model, data, weights, threads, os.path.join(folder, "peer.log"))
+            losses = peer.ask(f"losses {steps}")["losses"]
+        except RuntimeError as error:
+            say(f"  {error}")
+            continue
+        finally:
+            peer.stop()
+        table.append({"name": peer.name, "losses": losses, "early": apart(ours[:2], losses[:2]), "late": apart(tens(ours), tens(losses))})
+    return table
 
 
 def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--build", required=True)
-    arguments.add_argument("--models", default=",".join(STEPS))
+    arguments.add_argument("--python", action="append", default=[], help="also take peers from this interpreter (a virtual environment's bin/python)")
+    arguments.add_argument("--models", default=",".join(MODELS))
     arguments.add_argument("--threads", default="1,2")
     arguments.add_argument("--rounds", type=int, default=5)
-    arguments.add_argument("--json", help="also write every figure to this file")
+    arguments.add_argument("--loss-steps", type=int, default=100, help="0: losses are not compared")
+    arguments.add_argument("--json", help="write every figure to this file")
+    arguments.add_argument("--report", help="write the tables to this file, in Markdown")
     options = arguments.parse_args()
     build = os.path.abspath(options.build)
     folder = os.path.join(build, "bench")
     os.makedirs(folder, exist_ok=True)
+    pythons = ["/usr/bin/python3", *options.python]
+    threads = [int(text) for text in options.threads.split(",")]
 
-    torch = pytorch_version()
-    if torch is None:
-        print("PyTorch is not installed (apt-get install python3-torch libopenblas0-pthread): measuring Kiln alone")
-    elif "openblas" not in os.path.realpath("/etc/alternatives/libblas.so.3-x86_64-linux-gnu"):
+    versions = {python: contenders.modules_of(python) for python in pythons}
+    if "torch" in versions["/usr/bin/python3"] and "openblas" not in os.path.realpath("/etc/alternatives/libblas.so.3-x86_64-linux-gnu"):
         # Debian's PyTorch takes its matrix products from whatever BLAS the system has.
-        print("PyTorch would run on the slow reference BLAS; for a fair comparison: apt-get install libopenblas0-pthread")
+        say("PyTorch would run on the slow reference BLAS; for a fair comparison: apt-get install libopenblas0-pthread")
         return 1
-    report = {"processor": processor_name(), "processors": os.cpu_count(), "pytorch": torch, "date": time.strftime("%Y-%m-%d %H:%M"), "results": []}
-    print(f"{report['processor']}, {report['processors']} processors; PyTorch {torch}; batch {BATCH}; {options.rounds} rounds")
+    present = sorted({f"{name} {version}" for found in versions.values() for name, version in found.items()})
+    result = {"processor": processor_name(), "processors": len(os.sched_getaffinity(0)), "date": time.strftime("%Y-%m-%d %H:%M"), "commit": commit(),
+              "batch": contenders.BATCH, "rounds": options.rounds, "peers": present, "early_tolerance": EARLY_TOLERANCE, "late_tolerance": LATE_TOLERANCE,
+              "absent": report.absent(versions), "models": [], "builds": [], "losses": []}
+    say(f"{result['processor']}, {result['processors']} processors; commit {result['commit']}; peers: {', '.join(present) or 'none'}")
+    for text in result["absent"]:
+        say(f"absent: {text}")
 
+    different = False
     for model in options.models.split(","):
-        data = draw(build, folder, model, STEPS[model] * BATCH)
-        kiln = Kiln(build, folder, model)
-        contenders = [kiln]
-        if torch:
-            contenders += [PyTorch(model, False)] + ([PyTorch(model, True)] if model == "mnist_cnn" else [])
-        _, one_step_s, _ = kiln.train(draw(build, folder, model, BATCH), 1, 1)
-        size = os.path.getsize(kiln.executable)
-        print(f"\n{model}: executable {size / 1e6:.2f} MB, built in {kiln.build_s:.2f} s; from start to the end of a run of one step {one_step_s:.3f} s")
-        print(f"  {'':24}{'threads':>8}{'ms/step median':>16}{'min':>9}{'peak MiB':>10}{'vs Kiln':>9}")
-        for threads in [int(text) for text in options.threads.split(",")]:
-            figures = {contender.name: [] for contender in contenders}
-            for round_number in range(options.rounds):
-                # Whoever goes first in one round goes last in the next.
-                for contender in contenders if round_number % 2 == 0 else contenders[::-1]:
-                    figures[contender.name].append(contender.measure(data, threads))
-            base = statistics.median(ms for ms, _ in figures["kiln"])
-            for name, pairs in figures.items():
-                median, least, peak = statistics.median(ms for ms, _ in pairs), min(ms for ms, _ in pairs), max(mib for _, mib in pairs)
-                print(f"  {name:24}{threads:8}{median:16.3f}{least:9.3f}{peak:10.0f}{median / base:8.2f}x", flush=True)
-                report["results"].append({"model": model, "contender": name, "threads": threads, "ms_per_step": [ms for ms, _ in pairs], "median_ms": median,
-                                          "min_ms": least, "peak_mib": peak})
-        report["results"].append({"model": model, "executable_bytes": size, "build_s": kiln.build_s, "start_to_one_step_s": one_step_s})
+        kiln = contenders.Kiln(build, folder, model)
+        peers = contenders.peers_of(versions, pictures=model in draw.SHAPES and model not in ("linear", "mlp"))
+        data = draw.draw(folder, model, EPOCH_STEPS.get(model, 100) * contenders.BATCH)
+        weights = kiln.start_weights(data)
+        result["builds"].append({"model": model, "cold_s": kiln.cold_s, "cached_s": kiln.cached_s, "executable_bytes": kiln.bytes})
+        say(f"\n{model}: built in {kiln.cold_s:.1f} s, from the cache {kiln.cached_s:.2f} s, executable {kiln.bytes / 1e6:.2f} MB")
+        for count in threads:
+            results = measure(kiln, peers, data, weights, count, options.rounds, folder)
+            row = report.row(model, count, kiln.name, results)
+            result["models"].append(row)
+            say(report.text(row))
+        if options.loss_steps and peers:
+            data = draw.draw(folder, model, LOSS_RECORDS.get(model, options.loss_steps) * contenders.BATCH)
+            table = compare_losses(kiln, peers, data, weights, max(threads), options.loss_steps, folder)
+            for entry in table:
+                agrees = entry["early"] <= EARLY_TOLERANCE and entry["late"] <= LATE_TOLERANCE
+                different = different or not agrees
+                result["losses"].append({"model": model, "steps": options.loss_steps, "agrees": agrees, **entry})
+                say(f"  {entry['name']:36} loss {entry['losses'][0]:.6g} at first, {entry['losses'][-1]:.6g} after {options.loss_steps} steps;"
+                    f" from ours at most {100 * entry['early']:.2g} % of the first loss in two steps, {100 * entry['late']:.2g} % in means of ten{'' if agrees else ': NOT THE SAME WORK'}")
     if options.json:
         with open(options.json, "w") as file:
-            json.dump(report, file, indent=1)
-    return 0
+            json.dump(result, file, indent=1)
+    if options.report:
+        with open(options.report, "w") as file:
+            file.write(report.markdown(result))
+    return 1 if different or not present else 0
 
 
 if __name__ == "__main__":
