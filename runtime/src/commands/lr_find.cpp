@@ -128,7 +128,8 @@ Suggestions suggestions(const Ramp &ramp, const std::vector<double> &losses) {
     Suggestions result;
     result.lowest = ramp.rates[lowest];
     double slope = 0;
-    for (size_t i = 1; i < lowest; ++i)
+    // The average of the first few losses is mostly their noise.
+    for (size_t i = std::max<size_t>(1, losses.size() / 10); i < lowest; ++i)
         if (double here = losses[i + 1] - losses[i - 1]; here < slope) {
             slope = here;
             result.steepest = ramp.rates[i];

@@ -67,7 +67,7 @@ void ProgramState::set_hypers(const std::map<std::string, double> &given) {
         if (requirement.phase >= 0 || program.check(&context_, int32_t(i))) continue;
         std::vector<std::string> values;
         for (const std::string &name : requirement.scalars) values.push_back("--" + name + " " + number_text(get(name, 0)));
-        fail(ExitCode::usage, "%s: %s", join(values, ", ").c_str(), requirement.message.c_str());
+        fail(ExitCode::usage, "%s: a requirement does not hold: %s", join(values, ", ").c_str(), requirement.message.c_str());
     }
 }
 
