@@ -181,6 +181,10 @@ std::string program_metadata(const Module &module, const Plan &plan) {
                         {"metric", scan.metric}, {"higher_is_better", scan.higher_is_better}, {"seeds", scan.seeds}, {"epochs", scan.epochs}, {"source", scan.source}};
     }
     json["samples"] = layout.samples;
+    Json &sample_values = json["sample_values"] = Json::array();
+    if (const Program *evaluate = program_of_phase(plan, "evaluate", 0))
+        for (const auto &[name, id] : evaluate->samples)
+            if (layout.sample(name) >= 0 && !is_batch_arena(plan[id].arena)) sample_values.push_back(json_of(plan, layout, name, id));
     Json &train_samples = json["train_samples"] = Json::array();
     if (const Program *train = program_of_phase(plan, "train", 0))
         for (const std::string &name : layout.samples)

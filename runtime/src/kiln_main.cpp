@@ -38,6 +38,7 @@ ExitCode run_command(int argc, char **argv, const KilnProgram &program) {
                           [&](const EvalOptions &options) { eval_command(state, options); },
                           [&](const PredictOptions &options) { predict_command(state, options); },
                           [&](const FactorsOptions &options) { factors_command(state, options); },
+                          [&](const ReportOptions &options) { report_command(state, options); },
                           [&](const DataOptions &options) { data_command(state, options); },
                           [&](const RecommendOptions &options) { (options.similar ? similar_command : recommend_command)(state, options); },
                           [&](const ExplainScheduleOptions &options) { explain_schedule_command(state, options); },

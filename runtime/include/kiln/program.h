@@ -85,6 +85,8 @@ typedef struct KilnProgram {
  *            "begin": 40, "end": 44, "regularizes": false}], "on": "validation", "metric": "accuracy", "higher_is_better": true,
  *            "seeds": 3, "epochs": 0, "source": "..."},               only with a `scan` block; begin and end are bytes of source
  *   "samples":  ["loss", "accuracy"],
+ *   "sample_values": [{"name": "loss", "dtype": "f32", "shape": [64], "arena": 0, "offset": 4096}],   what eval_step added up: a value
+ *                                                  for each sample ([batch], or [] for all of them), there until the next function is called
  *   "train_samples": ["loss"],                                    those that train_step adds to sums; absent: all of them
  *   "metrics":  [{"name": "accuracy", "higher_is_better": true}], "best_metric": "accuracy",
  *   "outputs":  [{"name": "probabilities", "dtype": "f32", "shape": [64, 10], "arena": 0, "offset": 4096}],

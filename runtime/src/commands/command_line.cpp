@@ -12,7 +12,7 @@
 namespace kiln::runtime {
 namespace {
 
-constexpr const char *kCommands[] = {"train", "eval", "predict", "data", "recommend", "similar", "factors", "scan", "summary", "explain", "lr-find", "trace"};
+constexpr const char *kCommands[] = {"train", "eval", "predict", "data", "recommend", "similar", "factors", "scan", "report", "summary", "explain", "lr-find", "trace"};
 constexpr double kLargestInteger = 9007199254740992;  // 2^53: exact as a double
 
 // Flags of `train` that a hyper of the same name must not hide.
@@ -130,7 +130,7 @@ CommandLine parse_command_line(int argc, char **argv, const Metadata &metadata) 
     bool asks_program = !arguments.empty() && (arguments[0] == "--help" || arguments[0] == "-h" || arguments[0] == "--version");
     if (!names_command && !asks_program) {
         if (!arguments.empty() && arguments[0].rfind("-", 0) != 0)
-            fail(ExitCode::usage, "there is no command `%s`; commands: train, eval, predict, data, recommend, similar, factors, scan, summary, explain, lr-find, trace",
+            fail(ExitCode::usage, "there is no command `%s`; commands: train, eval, predict, data, recommend, similar, factors, scan, report, summary, explain, lr-find, trace",
                  arguments[0].c_str());
         arguments.insert(arguments.begin(), "train");
     }
@@ -314,6 +314,18 @@ CommandLine parse_command_line(int argc, char **argv, const Metadata &metadata) 
     add_threads(scan);
     add_hypers(scan);
 
+    ReportOptions reporting;
+    reporting.run = default_run;
+    reporting.out = name + ".report.html";
+    auto *report = app.add_subcommand("report", "one HTML file about a trained model: settings, curves, what it confuses, its worst mistakes");
+    report->add_option("--data", reporting.data, "folder of the data files [the one trained on]")->type_name("DIR");
+    report->add_option("--run", reporting.run, "run folder")->type_name("DIR")->capture_default_str();
+    report->add_option("--split", reporting.split, "split to look at [test, else validation, else train]")->type_name("NAME");
+    report->add_option("--checkpoint", reporting.checkpoint, "which checkpoint")->check(CLI::IsMember({"last", "best"}))->capture_default_str();
+    report->add_option("-o,--out", reporting.out, "the file to write")->type_name("FILE")->capture_default_str();
+    report->add_option("--worst", reporting.worst, "records in each list of mistakes, at most")->check(CLI::Range(0, 1000).description(""))->type_name("N")->capture_default_str();
+    add_threads(report);
+
     RecommendOptions ranking;
     ranking.run = default_run;
     auto *recommend = app.add_subcommand("recommend", "rank the values of an input by the output for those that are given");
@@ -433,6 +445,8 @@ CommandLine parse_command_line(int argc, char **argv, const Metadata &metadata) 
         result.command = std::move(contents);
     } else if (factor->parsed()) {
         result.command = std::move(factors);
+    } else if (report->parsed()) {
+        result.command = std::move(reporting);
     } else if (scan->parsed()) {
         if (!metadata.scan) fail(ExitCode::usage, "%s has no `scan` block", metadata.source.c_str());
         if (scanning.resume && scanning.overwrite) fail(ExitCode::usage, "--resume and --overwrite exclude each other");

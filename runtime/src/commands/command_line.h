@@ -59,6 +59,11 @@ struct RecommendOptions {
     bool similar = false;
 };
 
+struct ReportOptions {
+    std::string data, run, split, checkpoint = "last", out;
+    int64_t worst = 24;  ///< records of each list
+};
+
 struct SummaryOptions {};
 
 struct ExplainScheduleOptions {
@@ -91,7 +96,7 @@ struct LrFindOptions {
 struct Printed {};
 
 struct CommandLine {
-    std::variant<Printed, TrainOptions, EvalOptions, PredictOptions, DataOptions, RecommendOptions, FactorsOptions, ScanOptions, SummaryOptions, ExplainScheduleOptions,
+    std::variant<Printed, TrainOptions, EvalOptions, PredictOptions, DataOptions, RecommendOptions, FactorsOptions, ScanOptions, ReportOptions, SummaryOptions, ExplainScheduleOptions,
                  LrFindOptions, TraceOptions>
         command;
     int threads = 0;  ///< 0: as many as there are processors

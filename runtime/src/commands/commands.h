@@ -16,6 +16,8 @@ void similar_command(ProgramState &state, const RecommendOptions &options);
 void trace_command(ProgramState &state, const TraceOptions &options);
 /// Trains each value of each setting, prints the ranking, writes tables, curves and the best model. A stop signal gives its exit code.
 ExitCode scan_command(const KilnProgram &program, const Metadata &metadata, const ScanOptions &options);
+/// Writes an HTML file that needs nothing else.
+void report_command(ProgramState &state, const ReportOptions &options);
 void summary_command(const Metadata &metadata);
 /// Trains on a copy of the weights in memory; the run folder is only read.
 void lr_find_command(ProgramState &state, const LrFindOptions &options);

@@ -8,22 +8,12 @@
 #include <cstdio>
 
 namespace kiln::runtime {
-namespace {
-
-std::string default_split(const Metadata &metadata) {
-    for (const char *name : {"test", "validation"})
-        if (metadata.find_split(name)) return name;
-    return "train";
-}
-
-}  // namespace
-
 void eval_command(ProgramState &state, const EvalOptions &options) {
     const Metadata &metadata = state.metadata;
     if (!state.program.eval_step || metadata.samples.empty())
         fail(ExitCode::usage, "%s declares no loss and no metric to measure", metadata.source.c_str());
     Manifest manifest = load_checkpoint(options.run, options.checkpoint, state, false);
-    std::string split = options.split.empty() ? default_split(metadata) : options.split;
+    std::string split = options.split.empty() ? measured_split(metadata) : options.split;
     Dataset dataset = open_split(options.data.empty() ? manifest.data : options.data, metadata, split, state.vocabularies);
     require_labels(dataset, split);
     Evaluation result = *evaluate(state, dataset, [] { return false; });

@@ -137,6 +137,12 @@ const Split &split_named(const Metadata &metadata, const std::string &name) {
          names.empty() ? "none" : join(names, ", ").c_str());
 }
 
+std::string measured_split(const Metadata &metadata) {
+    for (const char *name : {"test", "validation"})
+        if (metadata.find_split(name)) return name;
+    return "train";
+}
+
 void require_labels(const Dataset &dataset, const std::string &split) {
     if (!dataset.no_labels.empty())
         fail(ExitCode::data, "split %s has no labels to train or measure on: %s", split.c_str(), dataset.no_labels.c_str());

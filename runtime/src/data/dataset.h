@@ -90,6 +90,9 @@ Dataset open_split(const std::string &data_folder, const Split &split, const std
 /// The split of this name, or a Failure (data) that lists those there are.
 const Split &split_named(const Metadata &metadata, const std::string &name);
 
+/// The split that is measured unless another is named: test, else validation, else train.
+std::string measured_split(const Metadata &metadata);
+
 /// Throws Failure (data) for a split without labels: nothing can be trained or measured on it.
 void require_labels(const Dataset &dataset, const std::string &split);
 

@@ -8,10 +8,19 @@
 
 namespace kiln::runtime {
 
+/// How values become the brightness of pixels: those from 0 to 255 are shown as they are; others (`greatest` at most 1, or a negative
+/// `least`) are stretched over the range.
+class Shades {
+public:
+    Shades(double least, double greatest);
+    uint8_t operator()(double value) const;
+
+private:
+    double offset_ = 0, scale_ = 1;
+};
+
 class ContactSheet {
 public:
-    /// Values from 0 to 255 are shown as they are; others (`greatest` at most 1, or a negative `least`) are stretched over the
-    /// range.
     ContactSheet(const Frame &frame, size_t rows, size_t columns, double least, double greatest);
 
     /// Puts a picture, [height, width, channels] of the frame, in its place; places without one stay dark.
@@ -20,7 +29,7 @@ public:
 
 private:
     Frame frame_;
-    double offset_ = 0, scale_ = 1;
+    Shades shades_;
     Image image_;
 };
 

@@ -188,6 +188,7 @@ Metadata read(const Json &root) {
         check_range(m, o.arena, o.offset, element_count(o.shape) * size_of(o.dtype), o.name);
         return o;
     };
+    each(root, "sample_values", [&](const Json &j) { m.sample_values.push_back(output_from(j)); });
     each(root, "outputs", [&](const Json &j) { m.outputs.push_back(output_from(j)); });
     each(root, "requirements", [&](const Json &j) {
         m.requirements.push_back({j.at("message"), j.at("phase"), j.at("scalars").get<std::vector<std::string>>()});

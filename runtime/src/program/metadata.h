@@ -169,6 +169,7 @@ struct Metadata {
     std::optional<Scan> scan;
     std::vector<std::optional<Augmented>> augmented;  ///< by column; none: no phase augments it
     std::vector<std::string> samples;
+    std::vector<Output> sample_values;  ///< what eval_step added up: shape [batch], or [] for one that all samples share
     std::vector<bool> in_training;  ///< by index in samples: train_step adds to it
     std::vector<Metric> metrics;
     std::string best_metric;

@@ -1,0 +1,13 @@
+# Writes a C++ source that holds the parts of a report's page, each compressed by gzip: PAGE, SCRIPT and the chart library CHART.
+set(text "#include \"report/page.h\"\n\nnamespace kiln::runtime {\n")
+foreach(part PAGE SCRIPT CHART)
+  execute_process(COMMAND gzip -9 -n -c ${${part}} OUTPUT_FILE ${OUT}.gz COMMAND_ERROR_IS_FATAL ANY)
+  file(READ ${OUT}.gz hex HEX)
+  file(SIZE ${${part}} bytes)
+  string(LENGTH "${hex}" length)
+  math(EXPR length "${length} / 2")
+  string(REGEX REPLACE "([0-9a-f][0-9a-f])" "0x\\1," array "${hex}")
+  string(APPEND text "static const unsigned char ${part}_bytes[] = {${array}};\nconst PagePart kPage_${part}{${part}_bytes, ${length}, ${bytes}};\n")
+endforeach()
+file(REMOVE ${OUT}.gz)
+file(WRITE ${OUT} "${text}}  // namespace kiln::runtime\n")
