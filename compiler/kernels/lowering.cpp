@@ -69,6 +69,13 @@ std::string Lowering::name(NodeId id, const char *suffix) const {
     return fmt::format("{}_{}{}{}", info(node(id).op).name, id.index, *suffix ? "_" : "", suffix);
 }
 
+std::vector<NodeId> Lowering::held_by(const Func &func) const {
+    std::vector<NodeId> nodes;
+    for (const auto &[index, holder] : stored_)
+        if (holder.name() == func.name()) nodes.push_back({index});
+    return nodes;
+}
+
 std::vector<Var> Lowering::declare_vars(NodeId id) const {
     std::vector<Var> vars;
     for (int axis = 0; axis < node(id).type.rank(); axis++) vars.emplace_back(fmt::format("a{}", axis));

@@ -78,6 +78,11 @@ public:
         stored_.emplace(id.index, made);
         return made;
     }
+    bool is_stored(NodeId id) const { return stored_.count(id.index) > 0; }
+    /// The Func that holds a node; several nodes may be held by the elements of one Tuple, in the order of `held_by`.
+    void store(NodeId id, Func func) { stored_.emplace(id.index, func); }
+    Func stored(NodeId id) const { return stored_.at(id.index); }
+    std::vector<NodeId> held_by(const Func &func) const;
     /// A name unique to the kernel: "conv2d_4_padded".
     std::string name(NodeId id, const char *suffix = "") const;
     /// Vars of a Func holding the node, in axis order, and as coordinates.

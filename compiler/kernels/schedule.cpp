@@ -101,7 +101,7 @@ void schedule_loops(Lowering &l, Consumer &consumer) {
     parallelize_outer(stage, {axes.begin(), axes.end() - 1}, {shape.begin(), shape.end() - 1}, elements, weight);
 }
 
-ReductionPlan plan_reduction(const Lowering &l, const Shape &operand, const Ints &axes) {
+ReductionPlan plan_reduction(const Lowering &l, const Shape &operand, const Ints &axes, int sums) {
     ReductionPlan plan;
     const int64_t total = element_count(operand);
     const bool inner_reduced = axes.back() == int64_t(operand.size()) - 1;
@@ -118,7 +118,22 @@ ReductionPlan plan_reduction(const Lowering &l, const Shape &operand, const Ints
         plan.parallel = true;
         plan.chunks = std::clamp<int64_t>(std::min({total / kTaskElements, outer, std::max<int64_t>(1, total / kept / 16)}), 1, 16);
     }
+    // Neighbouring vectors lie in the same pages and often in the same pairs of cache lines: they are read together.
+    if (!inner_reduced && plan.chunks > 1 && extent % l.lanes() == 0)
+        for (int64_t vectors = 1; vectors * sums <= 16; vectors++)
+            if (extent / l.lanes() % vectors == 0) plan.tile = vectors * l.lanes();
     return plan;
+}
+
+void schedule_tiled_reduction(Lowering &l, Func stored, Func partial, const std::vector<Var> &kept, Var chunk, const ReductionPlan &plan,
+                              const Shape &kept_shape) {
+    Var panel("panel"), in_panel("in_panel"), k = kept.back();
+    stored.compute_root().bound(k, 0, int(kept_shape.back()));
+    stored.split(k, panel, in_panel, int(plan.tile)).vectorize(in_panel, l.lanes()).unroll(in_panel).parallel(chunk);
+    partial.compute_at(stored, panel).bound_extent(k, int(plan.tile)).vectorize(k, l.lanes()).unroll(k);
+    std::vector<VarOrRVar> order{k};
+    for (const RVar &r : partial.rvars(0)) order.push_back(r);
+    partial.update(0).reorder(order).vectorize(k, l.lanes()).unroll(k);
 }
 
 void schedule_partial_reduction(Lowering &l, Func partial, const std::vector<Var> &kept, Var chunk, Var lane, const ReductionPlan &plan,

@@ -23,9 +23,14 @@ void schedule_loops(Lowering &l, Consumer &consumer);
 struct ReductionPlan {
     int64_t lanes = 1;   ///< partial results along the innermost axis, if that is reduced
     int64_t chunks = 1;  ///< partial results over ranges of the outermost reduced axis
+    int64_t tile = 1;    ///< kept elements, along the innermost axis, whose results stay in registers over all steps
     bool parallel = false;
 };
-ReductionPlan plan_reduction(const Lowering &l, const Shape &operand, const Ints &axes);
+/// `sums`: reductions computed in the same loop.
+ReductionPlan plan_reduction(const Lowering &l, const Shape &operand, const Ints &axes, int sums);
+/// `stored`: the same as `partial`, which is computed in registers for a tile at a time.
+void schedule_tiled_reduction(Lowering &l, Func stored, Func partial, const std::vector<Var> &kept, Var chunk, const ReductionPlan &plan,
+                              const Shape &kept_shape);
 /// `partial`: Func over (kept axes.., chunk, lane), updated once over `domain`.
 void schedule_partial_reduction(Lowering &l, Func partial, const std::vector<Var> &kept, Var chunk, Var lane, const ReductionPlan &plan,
                                 const Shape &kept_shape);

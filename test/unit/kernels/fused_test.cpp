@@ -136,6 +136,17 @@ void add_reductions(Suite &s) {
             NodeId e = c.b.append(Op::exp, {c.b.subtract(x, c.b.reduce(Op::reduce_max, x, {1}, true))});
             c.result(c.b.divide(e, c.b.reduce(Op::reduce_sum, e, {1}, true)));
         });
+    // Sums over the same data are one loop, whose results stay in registers if whole vectors of channels are kept.
+    for (int64_t channels : {8, 24, 32, 33, 48, 160})
+        s.add(fmt::format("three sums, one of which needs another, of {} channels", channels), [=](Case &c) {
+            const Shape shape{16, 13, 31, channels};
+            NodeId x = c.in(shape), dy = c.in(shape);
+            NodeId sum = c.b.reduce(Op::reduce_sum, dy, {0, 1, 2});
+            NodeId centred = c.b.subtract(x, c.b.multiply(sum, c.b.constant(1.0 / 6448, {c.type, {channels}})));
+            c.result(sum);
+            c.result(c.b.reduce(Op::reduce_sum, c.b.multiply(dy, x), {0, 1, 2}));
+            c.result(c.b.reduce(Op::reduce_sum, c.b.multiply(dy, centred), {0, 1, 2}));
+        });
     s.add("mean and deviation of channels", [](Case &c) {
         NodeId x = c.in({32, 14, 14, 24});
         NodeId mean = c.b.multiply(c.b.reduce(Op::reduce_sum, x, {0, 1, 2}), c.b.constant(1.0 / 6272, {c.type, {24}}));
