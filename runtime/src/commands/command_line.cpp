@@ -295,7 +295,7 @@ CommandLine parse_command_line(int argc, char **argv, const Metadata &metadata) 
 
     ScanOptions scanning;
     scanning.run = name + ".scan";
-    int64_t scan_seeds = 0, scan_epochs = 0;
+    int64_t scan_seeds = 0;
     auto *scan = app.add_subcommand("scan", "try the values of the model's scan block, each alone and the best together");
     scan->add_option("--data", scanning.data, "folder of the data files")->type_name("DIR");
     scan->add_option("--run", scanning.run, "folder of the trials and what comes of them")->type_name("DIR")->capture_default_str();
@@ -306,9 +306,7 @@ CommandLine parse_command_line(int argc, char **argv, const Metadata &metadata) 
     auto *seeds_option = scan->add_option("--seeds", scan_seeds, "runs of each value, with a seed each [as the scan block says]")
                              ->check(CLI::Range(1, 1000).description(""))
                              ->type_name("N");
-    auto *scan_epochs_option = scan->add_option("--epochs", scan_epochs, "epochs of each run, if there is one phase [as the scan block says]")
-                                   ->check(CLI::Range(1, 1000000).description(""))
-                                   ->type_name("N");
+    scan->add_option("--epochs", epochs, "epochs of each run; of several phases, one number each: 1,3 [as the scan block says]")->type_name("N");
     scan->add_flag("--resume", scanning.resume, "go on with the scan that the folder holds");
     scan->add_flag("--overwrite", scanning.overwrite, "replace the scan that the folder holds");
     add_threads(scan);
@@ -454,8 +452,9 @@ CommandLine parse_command_line(int argc, char **argv, const Metadata &metadata) 
             if (hypers.count(setting.hyper)) fail(ExitCode::usage, "--%s: the scan sets it", setting.hyper.c_str());
         if (scan_seed->count() > 0) scanning.seed = seed;
         if (seeds_option->count() > 0) scanning.seeds = scan_seeds;
-        if (scan_epochs_option->count() > 0) scanning.epochs = scan_epochs;
-        if (scanning.epochs && metadata.phases.size() > 1) fail(ExitCode::usage, "--epochs of a scan needs a training of one phase");
+        if (!epochs.empty()) scanning.epochs = parse_epochs(epochs);
+        if (scanning.epochs && scanning.epochs->size() != metadata.phases.size())
+            fail(ExitCode::usage, "--epochs gives %zu numbers, but the training has %zu phases", scanning.epochs->size(), metadata.phases.size());
         scanning.hypers = std::move(hypers);
         result.command = std::move(scanning);
     } else if (explain->parsed()) {

@@ -44,8 +44,9 @@ struct FactorsOptions {
 struct ScanOptions {
     std::string data, run;
     std::optional<uint64_t> seed;  ///< of the first of each value's runs; the others have the numbers after it
-    std::optional<int64_t> seeds, epochs;
-    std::map<std::string, double> hypers;  ///< those that are not scanned
+    std::optional<int64_t> seeds;
+    std::optional<std::vector<int64_t>> epochs;  ///< by phase
+    std::map<std::string, double> hypers;        ///< those that are not scanned
     bool resume = false, overwrite = false;
 };
 

@@ -105,10 +105,18 @@ private:
             text += "\n";
         }
         for (const auto &[name, value] : options_.hypers) text += "--" + name + " " + number_text(value) + "\n";
-        text += format("%s.%s seed %llu epochs %lld\n", scan_.on.c_str(), scan_.metric.c_str(), (unsigned long long)options_.seed.value_or(0), (long long)epochs());
-        return text;
+        text += format("%s.%s seed %llu epochs", scan_.on.c_str(), scan_.metric.c_str(), (unsigned long long)options_.seed.value_or(0));
+        for (int64_t epochs : epochs()) text += " " + std::to_string(epochs);
+        return text + "\n";
     }
-    int64_t epochs() const { return options_.epochs.value_or(scan_.epochs); }
+    /// By phase.
+    std::vector<int64_t> epochs() const {
+        if (options_.epochs) return *options_.epochs;
+        if (scan_.epochs > 0) return {scan_.epochs};
+        std::vector<int64_t> epochs;
+        for (const Phase &phase : metadata_.phases) epochs.push_back(phase.epochs);
+        return epochs;
+    }
 
     void claim() {
         const std::string path = options_.run + "/scan.txt";
@@ -152,7 +160,7 @@ private:
         TrainOptions training;
         training.data = options_.data;
         training.run = run;
-        if (epochs() > 0) training.epochs = std::vector<int64_t>{epochs()};
+        training.epochs = epochs();
         training.seed = uint64_t(seed);
         training.hypers = options_.hypers;
         for (size_t s = 0; s < choice.size(); ++s) training.hypers[scan_.settings[s].hyper] = scan_.settings[s].values[choice[s]].number;
