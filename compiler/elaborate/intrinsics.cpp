@@ -124,6 +124,10 @@ std::optional<Value> Elaborator::call_intrinsic(const std::string &name, const s
     if (name == "is_list") return Value(values[0]->is<ListValue>(), range);
     if (name == "is_int") return Value(values[0]->is<int64_t>(), range);
     if (name == "is_number") return Value(values[0]->number(), range);
+    if (name == "is_fixed") {
+        const bool scalar = tensor && type_of(*tensor).rank() == 0;
+        return Value(values[0]->number() || (scalar && Cone{module_.hypers, false}.copy(tensor->context->graph, tensor->node)), range);
+    }
     if (name == "is_same") {
         const TensorValue *other = values[1]->get<TensorValue>();
         return Value(tensor && other && tensor->context == other->context && tensor->node == other->node, range);

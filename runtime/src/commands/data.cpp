@@ -203,9 +203,7 @@ std::string augmented_sheet(ProgramState &state, const DataOptions &options, con
 void data_command(ProgramState &state, const DataOptions &options) {
     const Metadata &metadata = state.metadata;
     const std::vector<Column> &columns = metadata.columns;
-    for (const Hyper &hyper : metadata.hypers)
-        if (auto given = options.hypers.find(hyper.name); given != options.hypers.end())
-            state.scalars()[hyper.scalar] = given->second;
+    state.set_hypers(options.hypers);
     if (!options.split.empty()) split_named(metadata, options.split);  // throws if there is none
     std::vector<SplitReport> reports;
     Dataset training = open_training_split(options.data, metadata, state.vocabularies);

@@ -58,6 +58,7 @@ public:
                 alone.push_back(none);
                 alone.back()[s] = v;
             }
+        for (const auto &choice : alone) ProgramState(program_, metadata_).set_hypers(hypers(choice));  // a value out of range is found before hours of others
         planned_ = int64_t(alone.size() + 1) * seeds_;  // and the combination
         for (const auto &choice : alone)
             if (ExitCode code = try_choice(choice); code != ExitCode::ok) return code;
@@ -117,6 +118,11 @@ private:
         for (const Phase &phase : metadata_.phases) epochs.push_back(phase.epochs);
         return epochs;
     }
+    std::map<std::string, double> hypers(const std::vector<size_t> &choice) const {
+        std::map<std::string, double> values = options_.hypers;
+        for (size_t s = 0; s < choice.size(); ++s) values[scan_.settings[s].hyper] = scan_.settings[s].values[choice[s]].number;
+        return values;
+    }
 
     void claim() {
         const std::string path = options_.run + "/scan.txt";
@@ -162,8 +168,7 @@ private:
         training.run = run;
         training.epochs = epochs();
         training.seed = uint64_t(seed);
-        training.hypers = options_.hypers;
-        for (size_t s = 0; s < choice.size(); ++s) training.hypers[scan_.settings[s].hyper] = scan_.settings[s].values[choice[s]].number;
+        training.hypers = hypers(choice);
         training.resume = true;
         training.quiet = true;
         if (ExitCode code = train(state, training); code != ExitCode::ok) return code;
