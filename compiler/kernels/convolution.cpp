@@ -160,6 +160,9 @@ Expr lower_conv2d_weight_gradient(Lowering &l, NodeId id, const Coordinates &at)
         f.shape = node.type.shape;
         Var r = f.axes[0], s = f.axes[1], c = f.axes[2], k = f.axes[3];
         const int64_t samples = dy_shape[0] / plan.parts;
+        f.samples = samples;
+        f.sample_pixels = dy_shape[1] * dy_shape[2];
+        f.sample_bytes = element_count(l.shape(node.operands[0])) / dy_shape[0] * size_of(node.type.dtype);
         f.pixels = RDom({{0, int(dy_shape[2])}, {0, int(dy_shape[1])}, {0, int(samples)}}, l.name(id, "pixel"));
         Expr n = f.p * index_expr(samples) + f.pixels[2], y = f.pixels[1], x = f.pixels[0];
         Expr at_y = y * index_expr(a.stride[0]) + r * index_expr(a.dilation[0]), at_x = x * index_expr(a.stride[1]) + s * index_expr(a.dilation[1]);

@@ -121,6 +121,9 @@ struct WeightGradientFuncs {
     std::vector<Var> axes;          ///< r, s, c, k
     Var p;
     Shape shape;                    ///< [R, S, C, K]
+    int64_t samples = 0;            ///< of a part
+    int64_t sample_pixels = 0;      ///< of the gradient
+    int64_t sample_bytes = 0;       ///< of the image
 };
 WeightGradientPlan plan_weight_gradient(int64_t batch, const Shape &weights, int64_t element_bytes);
 void schedule_weight_gradient(Lowering &l, WeightGradientFuncs &f);

@@ -14,6 +14,11 @@ namespace {
 /// Rows of a matrix often lie a multiple of 2 KiB apart, in the same few sets of the first cache: no more at a time than it has ways.
 constexpr int kMatmulRows = 8;
 
+/// Pixels that a tile of a weight gradient sums over between a load and a store.
+constexpr int64_t kPassPixels = 512;
+/// Pictures of a pass, whose channels are taken one after the other: beyond this, more of them cost more than fewer passes save.
+constexpr int64_t kPassBytes = 2 << 20;
+
 int64_t round_up(int64_t a, int64_t b) { return (a + b - 1) / b * b; }
 
 /// Exact tails for stages that update in place; else a last tile that overlaps the one before.
@@ -189,16 +194,22 @@ void schedule_weight_gradient(Lowering &l, WeightGradientFuncs &f) {
     f.part.compute_root();
     f.part.bound(k, 0, int(outputs)).bound(c, 0, int(channels)).bound(s, 0, int(f.shape[1])).bound(r, 0, int(f.shape[0])).bound(f.p, 0, int(f.plan.parts));
     f.part.vectorize(k, int(std::min<int64_t>(lanes, outputs)), TailStrategy::GuardWithIf).parallel(f.p);
+    // All weights are loaded and stored once a pass. A pass takes as many samples as make that cheap.
+    int64_t samples = 1;
+    for (int64_t more = 2; more <= f.samples && samples * f.sample_pixels < kPassPixels && more * f.sample_bytes <= kPassBytes; more++)
+        if (f.samples % more == 0) samples = more;
     Var panel("panel"), in_panel("in_panel"), rows("rows"), row("row");
+    RVar pass("pass"), sample("sample");
     Stage stage = f.part.update(0);
     stage.split(k, panel, in_panel, stored, TailStrategy::GuardWithIf).split(c, rows, row, tile.rows, TailStrategy::GuardWithIf);
-    stage.reorder(in_panel, row, x, y, r, s, rows, panel, n, f.p);
+    stage.split(n, pass, sample, int(samples), TailStrategy::GuardWithIf);
+    stage.reorder({in_panel, row, x, y, sample, r, s, rows, panel, pass, f.p});
     stage.vectorize(in_panel, std::min(lanes, stored), TailStrategy::GuardWithIf);
     if (stored > lanes) stage.unroll(in_panel);
     stage.unroll(row);
     stage.parallel(f.p);
     if (f.padded.defined()) {
-        f.padded.compute_at(f.part, n);
+        f.padded.compute_at(f.part, pass);
         f.padded.vectorize(f.padded.args()[0], int(std::min<int64_t>(lanes, channels)), TailStrategy::RoundUp);
     }
 }
