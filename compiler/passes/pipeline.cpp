@@ -13,6 +13,7 @@ const std::vector<Pass> &all_passes() {
         {"specialize", "index notation that is a product, a convolution, a reduction or elementwise becomes that", specialize},
         {"fold", "compute what depends on constants alone", fold},
         {"simplify", "algebra that keeps the bits", simplify},
+        {"factor", "take out of sums what is the same for all terms", factor},
         {"cse", "of equal computations keep the first", cse},
         {"dce", "drop what no result depends on", dce},
         {"fuse", "decide which nodes become one kernel", fuse},
@@ -30,8 +31,11 @@ Graph before_gradients(const Graph &graph, int level) { return level <= 0 ? grap
 Graph optimize(const Graph &graph, int level) {
     if (level <= 0) return dce(graph);
     Graph result = graph;
-    // Twice: a simplification can make a constant, and equal computations can make operands the same.
-    for (int round = 0; round < 2; ++round) result = dce(cse(simplify(fold(specialize(result)))));
+    // Twice, and once more without `factor`: a simplification can make a constant or a factor, a sum become zero, and equal computations
+    // can make operands the same.
+    auto clean = [](const Graph &g) { return dce(cse(g)); };
+    for (int round = 0; round < 2; ++round) result = clean(factor(simplify(fold(specialize(result)))));
+    result = clean(simplify(fold(result)));
     return fuse(result);
 }
 

@@ -60,7 +60,7 @@ public:
             store(path + name, builder_.add(builder_.multiply(scalar(0.99), old), builder_.multiply(scalar(0.01), value)));
         }
         const NodeId deviation = builder_.elementwise(Op::sqrt, {builder_.add(variance, scalar(1e-3))});
-        return builder_.add(builder_.divide(builder_.multiply(gamma, centred), deviation), beta);
+        return builder_.add(builder_.multiply(builder_.divide(gamma, deviation), centred), beta);
     }
     NodeId dropout(NodeId x, int64_t stream) {
         const NodeId seed = builder_.input(InputKind::scalar, "seed", {DType::i64, {}}), step = builder_.input(InputKind::scalar, "step", {DType::i64, {}});
