@@ -39,9 +39,9 @@ class Kiln:
 
     def run(self, *arguments, threads, executable=None):
         """(output, seconds, peak MiB) of a run of the executable."""
-        command = [executable or self.executable, *arguments, "--threads", str(threads)]
+        command = [executable or self.executable, *arguments] + (["--threads", str(threads)] if threads else [])
         begin = time.perf_counter()
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=bound_to(threads))
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=bound_to(threads or 1))
         output, errors = process.stdout.read(), process.stderr.read()
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
@@ -63,11 +63,11 @@ class Kiln:
         return statistics.median(milliseconds[1:]), peak
 
     def steps(self, data, threads, seconds):
-        """(milliseconds of a step on a batch that lies ready, seconds from the start of a process to the end of its first step, peak MiB)"""
-        milliseconds, peak = self.epoch(data, threads, 2)
-        _, start_s, _ = self.run("train", "--data", data, "--run", self.executable + ".one", "--epochs", "1", "--save-every", "0", "--quiet", threads=threads)
-        shutil.rmtree(self.executable + ".one")
-        return milliseconds, start_s, peak
+        """(milliseconds of a step on a batch that lies ready, seconds from the start of the process to the end of its first step)"""
+        output, _, _ = self.run("bench", "--data", data, "--seconds", str(seconds), "--json", threads=threads)
+        _, version_s, _ = self.run("--version", threads=None)  # what comes before main, and the end of a process
+        found = json.loads(output)
+        return found["step_ms"], version_s + found["start_to_first_step_ms"] / 1000
 
     def start_weights(self, data):
         """A safetensors file of the initial weights."""

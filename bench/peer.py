@@ -3,7 +3,7 @@
 A peer is started as
   peer_NAME.py MODEL --data DIR --weights FILE --threads N [options of its own]
 takes its first step, prints a line, and then answers each line of its standard input with one line of JSON:
-  steps N    N training steps on batches that lie ready      {"ms": milliseconds a step}
+  steps N    N training steps on a batch that lies ready     {"ms": milliseconds a step}
   epoch      an epoch: order, batches from the records, steps {"ms": milliseconds a step}
   losses N   from the start weights, without dropout, N steps on batches in the order of the records  {"losses": [..]}
 
@@ -24,7 +24,6 @@ BEGIN = time.perf_counter()
 import numpy
 
 BATCH = 64
-READY = 4  # batches that lie ready for `steps`
 
 
 def read_safetensors(path):
@@ -88,9 +87,9 @@ def serve(peer, records, version):
     def answer(**fields):
         print(json.dumps(fields), flush=True)
 
-    ready = [peer.prepare(*records.in_order(i)) for i in range(min(READY, records.steps))]
+    ready = peer.prepare(*records.in_order(0))
     begin = time.perf_counter()
-    peer.value(peer.step(ready[0]))
+    peer.value(peer.step(ready))
     now = time.perf_counter()
     answer(version=version, first_step_s=now - begin, since_main_s=now - BEGIN)
     order = numpy.random.default_rng(0)
@@ -99,8 +98,8 @@ def serve(peer, records, version):
         if words[0] == "steps":
             count = int(words[1])
             begin = time.perf_counter()
-            for i in range(count):
-                loss = peer.step(ready[i % len(ready)])
+            for _ in range(count):
+                loss = peer.step(ready)
             peer.value(loss)
             answer(ms=(time.perf_counter() - begin) * 1000 / count)
         elif words[0] == "epoch":

@@ -60,7 +60,7 @@ def count_for(milliseconds):
 
 
 def measure_kiln(kiln, data, threads, found):
-    step, start_s, peak = kiln.steps(data, threads, SECONDS)
+    step, start_s = kiln.steps(data, threads, SECONDS)
     found.step_ms.append(step)
     epoch, epoch_peak = kiln.epoch(data, threads, found.epochs)
     found.epoch_ms.append(epoch)

@@ -12,6 +12,7 @@ namespace kiln {
 struct ProgramOptions {
     std::string target;   ///< as in KernelOptions
     int level = 2;        ///< -O0 .. -O3
+    bool assembly = false;
 };
 
 /// What the executable tells about itself: names, types, offsets, splits, phases, flags, as the JSON text described in
@@ -21,7 +22,7 @@ std::string program_metadata(const Module &module, const Plan &plan);
 struct ProgramObject {
     std::vector<uint8_t> object;  ///< ELF
     std::string llvm_text;        ///< the module as text
-    std::string assembly;
+    std::string assembly;         ///< if asked for
 };
 ProgramObject emit_program(const Module &module, const Plan &plan, const ProgramOptions &options);
 

@@ -112,6 +112,39 @@ Json embeddings_of(const Module &module) {
     return embeddings;
 }
 
+Json calls_of(const Plan &plan, const std::vector<const Program *> &programs) {
+    Json calls = Json::array();
+    for (const Program *program : programs)
+        for (const Call &call : program->calls) {
+            const Kernel &kernel = plan[call.kernel];
+            calls.push_back({{"kernel", kernel.family}, {"at", call.loc.valid() ? to_string(call.loc) : ""}, {"in", call.scope}, {"flops", kernel.flops},
+                             {"bytes", kernel.bytes}, {"type", call.outputs.empty() ? "" : to_string(plan[call.outputs[0]].type)}});
+        }
+    return calls;
+}
+
+/// The kernels that each function of the program runs, in order; phases that run the same share an entry.
+Json profiles_of(const Module &module, const Plan &plan) {
+    Json profiles = Json::array();
+    std::map<std::vector<const Program *>, size_t> known;
+    auto add = [&](const char *name, int phase, std::initializer_list<const char *> parts) {
+        std::vector<const Program *> programs;
+        for (const char *part : parts)
+            if (const Program *program = program_of_phase(plan, part, phase)) programs.push_back(program);
+        if (programs.empty()) return;
+        auto [entry, is_new] = known.try_emplace(programs, profiles.size());
+        if (is_new) profiles.push_back({{"program", name}, {"phases", Json::array()}, {"calls", calls_of(plan, programs)}});
+        profiles[entry->second]["phases"].push_back(phase);
+    };
+    for (int phase = 0; phase < int(module.phases.size()); ++phase) {
+        add("train", phase, {"train", "update"});
+        add("augment", phase, {"augment"});
+    }
+    add("evaluate", 0, {"evaluate"});
+    add("predict", 0, {"predict"});
+    return profiles;
+}
+
 Json json_of(const Column &column, bool predicts) {
     Json json{{"name", column.name}, {"dtype", kiln::name_of(column.type.dtype)}, {"shape", column.type.shape}, {"classes", column.classes}};
     if (!column.capacity.empty()) json["capacity"] = column.capacity;
@@ -206,6 +239,7 @@ std::string program_metadata(const Module &module, const Plan &plan) {
     Json &traces = json["traces"] = Json::array();
     if (const Program *trace = program_of_phase(plan, "trace", 0))
         for (const Result &result : module.graphs.at("trace").results) traces.push_back(json_of(plan, layout, result.name, trace->outputs.at(result.name)));
+    json["profiles"] = profiles_of(module, plan);
     json["embeddings"] = embeddings_of(module);
     Json &layers = json["layers"] = Json::array();
     for (const LayerRow &row : layer_table(module))

@@ -16,7 +16,7 @@ ModuleBuilder::ModuleBuilder(const Module &module, const Plan &the_plan)
 
     byte_pointer = ir.getInt8PtrTy();
     auto *doubles = ir.getDoubleTy()->getPointerTo();
-    context_type = llvm::StructType::create(context, {byte_pointer->getPointerTo(), byte_pointer->getPointerTo(), doubles, doubles, byte_pointer->getPointerTo()}, "KilnContext");
+    context_type = llvm::StructType::create(context, {byte_pointer->getPointerTo(), byte_pointer->getPointerTo(), doubles, doubles, byte_pointer->getPointerTo(), ir.getInt64Ty()->getPointerTo()}, "KilnContext");
     context_pointer = context_type->getPointerTo();
     make_buffers();
 }

@@ -18,6 +18,7 @@ public:
 
     ProgramFunctions run() {
         ProgramFunctions functions;
+        mark_ = mark();
         functions.bind = bind();
         functions.init = whole_program("kiln.init", "init");
         if (program_of_phase(m_.plan, "train", 0)) {
@@ -51,6 +52,23 @@ private:
         return function;
     }
 
+    /// Notes the time if somebody asked for it. Not inlined: one call before and after each kernel instead of two branches.
+    llvm::Function *mark() {
+        auto *function = m_.begin("kiln.mark", ir_.getVoidTy(), context_only());
+        function->addFnAttr(llvm::Attribute::NoInline);
+        auto *asked = llvm::BasicBlock::Create(m_.context, "asked", function);
+        auto *end = llvm::BasicBlock::Create(m_.context, "end", function);
+        auto *marks = ir_.CreateLoad(ir_.getInt64Ty()->getPointerTo(), ir_.CreateStructGEP(m_.context_type, function->getArg(0), 5), "marks");
+        ir_.CreateCondBr(ir_.CreateIsNull(marks), end, asked);
+        ir_.SetInsertPoint(asked);
+        ir_.CreateCall(m_.llvm_module.getOrInsertFunction("kiln_mark", llvm::FunctionType::get(ir_.getVoidTy(), {m_.context_pointer}, false)), {function->getArg(0)});
+        ir_.CreateBr(end);
+        ir_.SetInsertPoint(end);
+        ir_.CreateRetVoid();
+        m_.end(function);
+        return function;
+    }
+
     llvm::Value *read_context_scalar(llvm::Value *context, const Node &node) {
         const auto &input = attrs<InputAttrs>(node);
         KILN_CHECK(input.kind == InputKind::scalar, "input `{}` among scalars", input.name);
@@ -78,7 +96,7 @@ private:
         }
     }
 
-    void emit_calls(const Program &program, const std::vector<llvm::Value *> &scalars, size_t begin, size_t end) {
+    void emit_calls(llvm::Value *context, const Program &program, const std::vector<llvm::Value *> &scalars, size_t begin, size_t end) {
         for (size_t c = begin; c < end; c++) {
             const Call &call = program.calls[c];
             std::vector<llvm::Value *> arguments;
@@ -92,8 +110,10 @@ private:
             m_.set_location(call.loc);
             auto callee = m_.kernel(call.kernel);
             KILN_CHECK(callee.getFunctionType()->getNumParams() == arguments.size(), "call of {} with {} arguments", m_.plan[call.kernel].name, arguments.size());
+            ir_.CreateCall(mark_, {context});
             auto *instruction = ir_.CreateCall(callee, arguments);
             instruction->setAttributes(llvm::cast<llvm::Function>(callee.getCallee())->getAttributes());
+            ir_.CreateCall(mark_, {context});
         }
         m_.set_location({});
     }
@@ -153,7 +173,7 @@ private:
     void emit_whole(llvm::Function *function, const Program &program) {
         set_columns(function->getArg(0), program);
         auto scalars = scalars_of(function->getArg(0), program.scalars);
-        emit_calls(program, scalars, 0, program.calls.size());
+        emit_calls(function->getArg(0), program, scalars, 0, program.calls.size());
         store_scalar_results(function->getArg(0), program, scalars);
     }
 
@@ -220,7 +240,7 @@ private:
         auto *context = function->getArg(0);
         set_columns(context, program);
         auto scalars = scalars_of(context, program.scalars);
-        emit_calls(program, scalars, 0, size_t(program.commit));
+        emit_calls(context, program, scalars, 0, size_t(program.commit));
 
         llvm::Value *loss = nullptr;
         for (const ScalarResult &result : program.scalar_results)
@@ -236,7 +256,7 @@ private:
             ir_.SetInsertPoint(finite);
         }
 
-        emit_calls(program, scalars, size_t(program.commit), program.calls.size());
+        emit_calls(context, program, scalars, size_t(program.commit), program.calls.size());
         store_scalar_results(context, program, scalars);
         for (const auto &[name, id] : program.samples)
             if (m_.layout.sample(name) >= 0) sum_samples(function, name, id, m_.integer(batch_));
@@ -359,6 +379,7 @@ private:
     llvm::IRBuilder<> &ir_;
     int64_t batch_;
     int phases_;
+    llvm::Function *mark_ = nullptr;
 };
 
 }  // namespace

@@ -64,11 +64,13 @@ void compile_module(llvm::Module &module, const ProgramOptions &options, Program
     auto machine = target_machine(module.getTargetTriple(), options);
     module.setDataLayout(machine->createDataLayout());
     optimize_module(module, *machine, options.level);
-    auto copy = llvm::CloneModule(module);  // code generation changes a module
-    auto object = generate(*copy, *machine, llvm::CGFT_ObjectFile);
+    if (options.assembly) {
+        auto copy = llvm::CloneModule(module);  // code generation changes a module
+        auto assembly = generate(*copy, *machine, llvm::CGFT_AssemblyFile);
+        result.assembly.assign(assembly.begin(), assembly.end());
+    }
+    auto object = generate(module, *machine, llvm::CGFT_ObjectFile);
     result.object.assign(object.begin(), object.end());
-    auto assembly = generate(module, *machine, llvm::CGFT_AssemblyFile);
-    result.assembly.assign(assembly.begin(), assembly.end());
 }
 
 }  // namespace kiln

@@ -58,7 +58,7 @@ std::string kernel_statements(const Plan &plan, const EmitOptions &options, cons
 
 std::string assembly(const Module &module, const Plan &plan, const EmitOptions &options, const KernelOptions &kernel_options) {
     std::string text;
-    if (options.kernel.empty()) text = emit_program(module, plan, {options.compile.target, options.compile.level}).assembly;
+    if (options.kernel.empty()) text = emit_program(module, plan, {options.compile.target, options.compile.level, true}).assembly;
     for (const Kernel *kernel : chosen_kernels(plan, options.kernel))
         text += fmt::format("\n# kernel {}\n{}", kernel->name, kernel_assembly(*kernel, kernel_options));
     return text;

@@ -160,6 +160,7 @@ Kernel make_kernel(Graph body, std::vector<int> in_place) {
     for (int argument : in_place) text += fmt::format("in place {}\n", argument);
     kernel.name = fmt::format("k_{}_{:016x}", kernel.family, content_hash(text));
     for (const Node &node : body.nodes) kernel.flops += flops_of(body, node);
+    kernel.bytes = bytes_of(body, in_place);
     kernel.body = std::move(body);
     kernel.in_place = std::move(in_place);
     return kernel;

@@ -32,4 +32,7 @@ bool may_update_in_place(const Graph &body, int result, NodeId argument);
 /// element of reductions, one per window element of pooling; moving data counts nothing.
 int64_t flops_of(const Graph &graph, const Node &node);
 
+/// Kernel::bytes: what has to be read and written at least.
+int64_t bytes_of(const Graph &body, const std::vector<int> &in_place);
+
 }  // namespace kiln

@@ -2,6 +2,8 @@
 
 #include "compiler/support/check.h"
 
+#include <algorithm>
+
 namespace kiln {
 
 int64_t flops_of(const Graph &graph, const Node &node) {
@@ -98,6 +100,28 @@ int64_t flops_of(const Graph &graph, const Node &node) {
             return elements * window(attrs<WindowAttrs>(node).window);
     }
     KILN_UNREACHABLE("op {}", int(node.op));
+}
+
+int64_t bytes_of(const Graph &body, const std::vector<int> &in_place) {
+    // By node: bytes that its users look at, all of it unless they say otherwise.
+    std::vector<int64_t> read(body.nodes.size(), 0);
+    for (const Node &node : body.nodes)
+        for (size_t i = 0; i < node.operands.size(); ++i) {
+            const Type &type = body[node.operands[i]].type;
+            int64_t bytes = type.bytes();
+            if ((node.op == Op::gather_rows && i == 0) || node.op == Op::slice) bytes = std::min(bytes, node.type.bytes());
+            if (node.op == Op::set_rows && i == 0 && !in_place.empty() && in_place[0] >= 0) bytes = 0;  // the other rows stay where they are
+            int64_t &all = read[size_t(node.operands[i].index)];
+            all = std::min(type.bytes(), all + bytes);
+        }
+    int64_t total = 0;
+    for (size_t i = 0; i < body.nodes.size(); ++i)
+        if (body.nodes[i].op == Op::input && !(body.nodes[i].type.rank() == 0 && attrs<InputAttrs>(body.nodes[i]).name.starts_with("scalar"))) total += read[i];
+    for (size_t i = 0; i < body.results.size(); ++i) {
+        const Node &node = body[body.results[i].value];
+        total += node.op == Op::set_rows && in_place[i] >= 0 ? body[node.operands[1]].type.bytes() : node.type.bytes();
+    }
+    return total;
 }
 
 }  // namespace kiln

@@ -25,6 +25,7 @@ struct Kernel {
     /// in_place[i] = j: result i may be stored over argument j (same bytes); -1 if not. The kernel must honour it.
     std::vector<int> in_place;
     int64_t flops = 0;
+    int64_t bytes = 0;      ///< of arguments and results, each once; of a table whose rows are looked up, these rows
 };
 
 struct Buffer {

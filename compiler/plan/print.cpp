@@ -66,7 +66,7 @@ std::string print(const Plan &plan) {
     std::string out = fmt::format("{} kernels\n", plan.kernels.size());
     for (size_t i = 0; i < plan.kernels.size(); ++i) {
         const Kernel &kernel = plan.kernels[i];
-        out += fmt::format("  {}  calls {}, FLOPs {}: {}\n", kernel.name, uses[i], kernel.flops, ops_of(kernel.body));
+        out += fmt::format("  {}  calls {}, FLOPs {}, bytes {}: {}\n", kernel.name, uses[i], kernel.flops, kernel.bytes, ops_of(kernel.body));
     }
     out += "\n";
     for (const Program &program : plan.programs) out += program_text(plan, program);

@@ -6,6 +6,7 @@
 #include "threads/team.h"
 
 #include <cerrno>
+#include <chrono>
 #include <cstdio>
 #include <cstring>
 #include <new>
@@ -18,7 +19,9 @@ struct Overloaded : Cases... {
     using Cases::operator()...;
 };
 
-ExitCode run_command(int argc, char **argv, const KilnProgram &program) {
+using Clock = std::chrono::steady_clock;
+
+ExitCode run_command(Clock::time_point start, int argc, char **argv, const KilnProgram &program) {
     if (program.abi_version != KILN_ABI_VERSION)
         fail(ExitCode::internal, "the program was made for runtime version %d, this is %d", program.abi_version,
              int(KILN_ABI_VERSION));
@@ -29,6 +32,7 @@ ExitCode run_command(int argc, char **argv, const KilnProgram &program) {
         summary_command(metadata);
         return ExitCode::ok;
     }
+    if (auto *options = std::get_if<BenchOptions>(&line.command)) options->start = start;
     ThreadTeam team(line.threads > 0 ? line.threads : available_processors());
     if (const auto *options = std::get_if<ScanOptions>(&line.command)) return scan_command(program, metadata, *options);
     ProgramState state(program, metadata);
@@ -42,6 +46,7 @@ ExitCode run_command(int argc, char **argv, const KilnProgram &program) {
                           [&](const DataOptions &options) { data_command(state, options); },
                           [&](const RecommendOptions &options) { (options.similar ? similar_command : recommend_command)(state, options); },
                           [&](const ExplainScheduleOptions &options) { explain_schedule_command(state, options); },
+                          [&](const BenchOptions &options) { bench_command(state, options); },
                           [&](const LrFindOptions &options) { lr_find_command(state, options); },
                           [&](const TraceOptions &options) { trace_command(state, options); }},
                line.command);
@@ -59,9 +64,10 @@ int report(const char *name, ExitCode code, const std::string &message) {
 
 int kiln_main(int argc, char **argv, const KilnProgram *program) {
     using namespace kiln::runtime;
+    const auto start = Clock::now();
     const char *name = argc > 0 ? argv[0] : "kiln";
     try {
-        ExitCode code = run_command(argc, argv, *program);
+        ExitCode code = run_command(start, argc, argv, *program);
         // Whatever was computed is worth nothing to a caller who cannot read it.
         bool written = std::fflush(stdout) == 0 && !std::ferror(stdout);
         if (!written && code == ExitCode::ok)

@@ -14,7 +14,7 @@
 extern "C" {
 #endif
 
-enum { KILN_ABI_VERSION = 2 };
+enum { KILN_ABI_VERSION = 3 };
 
 /* What the generated functions work on; owned by the runtime. The four tables stay where they are for the life of the
  * program, and so do the arenas; entries of `columns` change from step to step. */
@@ -24,6 +24,7 @@ typedef struct KilnContext {
     double *scalars;       /* by index in metadata.scalars; integers (seed, step) are exact below 2^53 */
     double *sums;          /* by index in metadata.samples: sums over samples, added to by train_step and eval_step */
     void **augmented;      /* where `augment` writes, by index in metadata.columns: as `columns`; read by `augment` alone */
+    int64_t *marks;        /* null; else kiln_mark writes the time here before and after each kernel, and moves it on: see metadata.profiles */
 } KilnContext;
 
 enum { KILN_STEP_OK = 0, KILN_STEP_NOT_FINITE = 1 };
@@ -93,6 +94,9 @@ typedef struct KilnProgram {
  *   "requirements": [{"message": "the learning rate is not negative", "phase": -1, "scalars": ["lr"]}],     scalars it looks at;
  *                                                  phase: index of the phase whose length they are about, -1: hypers alone
  *   "traces":   [{"name": "conv_1.conv2d", "dtype": "f32", "shape": [1, 26, 26, 8], "arena": 0, "offset": 4096}],  in order
+ *   "profiles": [{"program": "train", "phases": [0], "calls": [{"kernel": "conv2d", "at": "digits.model:12:5", "in": "Digits/conv_1", "flops": 123456,
+ *                 "bytes": 4096, "type": "f32[64, 26, 26, 8]"}]}],      the kernels of train_step ("train"), eval_step ("evaluate"), predict_step
+ *                                                  ("predict") and augment ("augment"), in order; bytes: of arguments and results, each once
  *   "embeddings": [{"input": "user", "storage": 0}],             tables that prediction reads by the rows of an input
  *   "layers":   [{"path": "Digits/conv_1", "output": "f32[64, 26, 26, 32]", "parameters": 320}],
  *   "parameters": 123456, "flops_per_sample": 1.2e7, "peak_bytes": 12345678

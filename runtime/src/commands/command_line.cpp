@@ -12,7 +12,7 @@
 namespace kiln::runtime {
 namespace {
 
-constexpr const char *kCommands[] = {"train", "eval", "predict", "data", "recommend", "similar", "factors", "scan", "report", "summary", "explain", "lr-find", "trace"};
+constexpr const char *kCommands[] = {"train", "eval", "predict", "data", "recommend", "similar", "factors", "scan", "report", "summary", "explain", "lr-find", "trace", "bench"};
 constexpr double kLargestInteger = 9007199254740992;  // 2^53: exact as a double
 
 // Flags of `train` that a hyper of the same name must not hide.
@@ -130,7 +130,7 @@ CommandLine parse_command_line(int argc, char **argv, const Metadata &metadata) 
     bool asks_program = !arguments.empty() && (arguments[0] == "--help" || arguments[0] == "-h" || arguments[0] == "--version");
     if (!names_command && !asks_program) {
         if (!arguments.empty() && arguments[0].rfind("-", 0) != 0)
-            fail(ExitCode::usage, "there is no command `%s`; commands: train, eval, predict, data, recommend, similar, factors, scan, report, summary, explain, lr-find, trace",
+            fail(ExitCode::usage, "there is no command `%s`; commands: train, eval, predict, data, recommend, similar, factors, scan, report, summary, explain, lr-find, trace, bench",
                  arguments[0].c_str());
         arguments.insert(arguments.begin(), "train");
     }
@@ -392,6 +392,23 @@ CommandLine parse_command_line(int argc, char **argv, const Metadata &metadata) 
     add_threads(find);
     add_hypers(find);
 
+    BenchOptions benchmark;
+    auto *bench = app.add_subcommand("bench", "how long each kernel of a step takes, and its share of what the processor can do; nothing is saved");
+    bench->add_option("--data", benchmark.data, "folder of the data files, for the first records of the training split [random values]")->type_name("DIR");
+    bench->add_option("--program", benchmark.program, "what to run [train, else predict]")->check(CLI::IsMember({"train", "evaluate", "predict", "augment"}));
+    bench->add_option("--phase", benchmark.phase, "the phase that is meant [the first]")->type_name("NAME");
+    auto *bench_seconds = bench->add_option("--seconds", benchmark.seconds, "how long to measure")
+                              ->check(CLI::Range(0.01, 3600.0).description(""))
+                              ->type_name("S")
+                              ->capture_default_str();
+    bench->add_option("--steps", benchmark.steps, "measure so many steps, however long they take")
+        ->check(CLI::Range(1, 1000000).description(""))
+        ->type_name("N")
+        ->excludes(bench_seconds);
+    bench->add_flag("--json", benchmark.json, "print one JSON object instead of tables");
+    add_threads(bench);
+    add_hypers(bench);
+
     // What this model has no use for is not listed; who calls it is told why.
     const bool trains = !metadata.phases.empty();
     for (CLI::App *each : {train, eval, explain, find})
@@ -463,6 +480,9 @@ CommandLine parse_command_line(int argc, char **argv, const Metadata &metadata) 
         result.command = std::move(explanation);
     } else if (trace->parsed()) {
         result.command = std::move(tracing);
+    } else if (bench->parsed()) {
+        benchmark.hypers = std::move(hypers);
+        result.command = std::move(benchmark);
     } else if (find->parsed()) {
         search.hypers = std::move(hypers);
         result.command = std::move(search);

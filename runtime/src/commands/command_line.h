@@ -4,6 +4,7 @@
 #include "program/metadata.h"
 #include "train/trainer.h"
 
+#include <chrono>
 #include <map>
 #include <string>
 #include <variant>
@@ -65,6 +66,18 @@ struct ReportOptions {
     int64_t worst = 24;  ///< records of each list
 };
 
+/// Of bench.
+struct BenchOptions {
+    std::string data;     ///< empty: random values
+    std::string program;  ///< "train", "evaluate", "predict", "augment"; empty: the first of train and predict that there is
+    std::string phase;    ///< empty: the first
+    std::map<std::string, double> hypers;
+    double seconds = 2;   ///< of plain and marked steps together
+    int64_t steps = 0;    ///< > 0: so many of each instead
+    bool json = false;
+    std::chrono::steady_clock::time_point start{};  ///< of the program
+};
+
 struct SummaryOptions {};
 
 struct ExplainScheduleOptions {
@@ -97,7 +110,7 @@ struct LrFindOptions {
 struct Printed {};
 
 struct CommandLine {
-    std::variant<Printed, TrainOptions, EvalOptions, PredictOptions, DataOptions, RecommendOptions, FactorsOptions, ScanOptions, ReportOptions, SummaryOptions, ExplainScheduleOptions,
+    std::variant<Printed, TrainOptions, EvalOptions, PredictOptions, DataOptions, RecommendOptions, FactorsOptions, ScanOptions, ReportOptions, SummaryOptions, BenchOptions, ExplainScheduleOptions,
                  LrFindOptions, TraceOptions>
         command;
     int threads = 0;  ///< 0: as many as there are processors

@@ -21,6 +21,8 @@ void report_command(ProgramState &state, const ReportOptions &options);
 void summary_command(const Metadata &metadata);
 /// Trains on a copy of the weights in memory; the run folder is only read.
 void lr_find_command(ProgramState &state, const LrFindOptions &options);
+/// Trains, or predicts, on one batch in memory.
+void bench_command(ProgramState &state, const BenchOptions &options);
 void explain_schedule_command(ProgramState &state, const ExplainScheduleOptions &options);
 
 }  // namespace kiln::runtime

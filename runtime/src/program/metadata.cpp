@@ -195,6 +195,14 @@ Metadata read(const Json &root) {
     });
     each(root, "traces", [&](const Json &j) { m.traces.push_back(output_from(j)); });
     each(root, "embeddings", [&](const Json &j) { m.embeddings.push_back({j.at("input"), index_below(j.at("storage"), m.storages.size(), "storage")}); });
+    each(root, "profiles", [&](const Json &j) {
+        Profile profile{j.at("program"), {}, {}};
+        each(j, "phases", [&](const Json &phase) { profile.phases.push_back(phase); });
+        each(j, "calls", [&](const Json &c) {
+            profile.calls.push_back({c.at("kernel"), c.value("at", ""), c.value("in", ""), c.value("type", ""), c.value("flops", int64_t(0)), c.value("bytes", int64_t(0))});
+        });
+        m.profiles.push_back(std::move(profile));
+    });
     each(root, "layers", [&](const Json &j) {
         m.layers.push_back({j.at("path"), j.value("output", ""), j.value("parameters", int64_t(0))});
     });

@@ -154,6 +154,19 @@ struct Layer {
     int64_t parameters = 0;
 };
 
+/// One kernel of a function of the program.
+struct ProfiledCall {
+    std::string kernel, at, scope, type;  ///< family, place in the source, layer, type of its first result
+    int64_t flops = 0, bytes = 0;         ///< bytes: of arguments and results, each once
+};
+
+/// The kernels that a function of the program runs, in order.
+struct Profile {
+    std::string program;          ///< "train", "evaluate", "predict", "augment"
+    std::vector<int64_t> phases;  ///< of train and augment: those in which it runs these
+    std::vector<ProfiledCall> calls;
+};
+
 struct Metadata {
     std::string model, doc, source, version, float_type;
     int64_t batch = 1;
@@ -178,6 +191,7 @@ struct Metadata {
     std::vector<Output> traces;  ///< of one sample: shape [1, ..]
     std::vector<Layer> layers;
     std::vector<Embedding> embeddings;
+    std::vector<Profile> profiles;
     int64_t parameters = 0, peak_bytes = 0;
     double flops_per_sample = 0;
 

@@ -46,7 +46,7 @@ ProgramState::ProgramState(const KilnProgram &program, const Metadata &metadata)
     sums_.resize(metadata.samples.size());
     for (const Hyper &hyper : metadata.hypers) scalars_[hyper.scalar] = hyper.default_value;
     for (const Global &global : metadata.globals) scalars_[global.scalar] = global.initial;
-    context_ = {arenas_.data(), columns_.data(), scalars_.data(), sums_.data(), nullptr};
+    context_ = {arenas_.data(), columns_.data(), scalars_.data(), sums_.data(), nullptr, nullptr};
     if (program.bind) program.bind(&context_);
 }
 

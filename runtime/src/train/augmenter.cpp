@@ -25,13 +25,14 @@ Augmenter::Augmenter(ProgramState &state, int64_t phase)
       augmented_(state.metadata.columns.size()),
       phase_(phase) {
     if (state.program.augment) columns_ = state.metadata.phases[size_t(phase)].augmented;
-    context_ = {state.context()->arenas, raw_.data(), scalars_.data(), nullptr, augmented_.data()};
+    context_ = {state.context()->arenas, raw_.data(), scalars_.data(), nullptr, augmented_.data(), nullptr};
 }
 
-void Augmenter::run(const StepClock &clock, const std::vector<const void *> &raw, const std::vector<void *> &augmented) {
+void Augmenter::run(const StepClock &clock, const std::vector<const void *> &raw, const std::vector<void *> &augmented, int64_t *marks) {
     clock.write(state_.metadata, scalars_);
     std::copy(raw.begin(), raw.end(), raw_.begin());
     std::copy(augmented.begin(), augmented.end(), augmented_.begin());
+    context_.marks = marks;
     state_.program.augment(&context_, int32_t(phase_));
 }
 

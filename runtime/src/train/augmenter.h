@@ -27,8 +27,8 @@ public:
     /// Bytes of column i of a batch as it makes it.
     int64_t bytes(size_t column) const { return state_.metadata.augmented[column]->bytes(); }
 
-    /// raw[i] -> augmented[i] for every i of columns(); both by index in metadata.columns, 64-byte aligned.
-    void run(const StepClock &clock, const std::vector<const void *> &raw, const std::vector<void *> &augmented);
+    /// raw[i] -> augmented[i] for every i of columns(); both by index in metadata.columns, 64-byte aligned. marks: see KilnContext.
+    void run(const StepClock &clock, const std::vector<const void *> &raw, const std::vector<void *> &augmented, int64_t *marks = nullptr);
 
 private:
     ProgramState &state_;

@@ -131,6 +131,8 @@ int k_update(Buffer *w, float rate, Buffer *gradient, Buffer *result) {
     *(float *)result->host = *(float *)w->host - rate * *(float *)gradient->host;
     return 0;
 }
+int64_t marks[8];
+void kiln_mark(KilnContext *context) { *context->marks++ = 7; }
 int kiln_main(int argc, char **argv, const KilnProgram *program) {
     static _Alignas(64) uint8_t work[256], param[128], constant[64];
     uint8_t *arenas[] = {work, param, constant};
@@ -155,6 +157,10 @@ int kiln_main(int argc, char **argv, const KilnProgram *program) {
     sums[0] = sums[1] = 0;
     program->eval_step(&context, 3);
     printf("sums %g %g\n", sums[0], sums[1]);
+    context.marks = marks;
+    program->eval_step(&context, 3);
+    printf("marks %d %d %d\n", (int)(context.marks - marks), (int)marks[1], (int)marks[2]);
+    context.marks = 0;
     x[1] = NAN;
     sums[0] = sums[1] = 0;
     printf("status %d", program->train_step(&context, 0));
@@ -178,6 +184,7 @@ TEST_P(ProgramTest, TrainsEvaluatesAndReports) {
     has("status 0\nw 0.625 loss 2.25 rate 0.25 seen 8 sums 9 9");
     has("status 0\nw 6.25 seen 9");  // the second phase has an update of its own
     has("sums 6.75 8");              // 3 times the rank-0 loss; the first three squares
+    has("marks 2 7 0");              // before and after the one kernel
     has("status 1 w 0 seen 9 sums 0 0");
     has("reported 0.5 3");
     has("predict (nil)");
@@ -196,6 +203,14 @@ TEST(Metadata, NamesWhatTheCodeUses) {
     EXPECT_EQ(json["samples"], (nlohmann::json{"loss", "rmse"}));
     EXPECT_EQ(json["train_samples"], (nlohmann::json{"loss", "rmse"}));
     EXPECT_EQ(json["phases"][1]["epochs"], 2);
+    // Phases with updates of their own have profiles of their own.
+    EXPECT_EQ(json["profiles"].size(), 3u);
+    EXPECT_EQ(json["profiles"][0]["program"], "train");
+    EXPECT_EQ(json["profiles"][0]["phases"], (nlohmann::json{0}));
+    EXPECT_EQ(json["profiles"][0]["calls"].size(), 2u);
+    EXPECT_EQ(json["profiles"][0]["calls"][0]["at"], "line.model:12:5");
+    EXPECT_EQ(json["profiles"][0]["calls"][0]["in"], "Line");
+    EXPECT_EQ(json["profiles"][2]["program"], "evaluate");
     EXPECT_EQ(json["columns"][1]["classes"], 3);
 }
 
@@ -215,7 +230,7 @@ TEST(EmitProgram, IsReproducible) {
 
 TEST(EmitProgram, CallsCarryPlacesOfTheModel) {
     Example example;
-    auto program = emit_program(example.module, example.plan, {"native", 0});
+    auto program = emit_program(example.module, example.plan, {"native", 0, true});
     EXPECT_NE(program.llvm_text.find("!DILocation(line: 12, column: 5"), std::string::npos);
     EXPECT_NE(program.assembly.find(".loc\t1 12 5"), std::string::npos) << program.assembly;
 }

@@ -68,6 +68,7 @@ std::vector<double> compiled(const Graph &graph, int level) {
     plan.programs.push_back({});
     plan.programs[0].name = "train";
     std::ostringstream stub;
+    stub << "void kiln_mark(KilnContext *context) {}\n";
     stub << "int kiln_main(int argc, char **argv, const KilnProgram *program) { static double scalars[100000]; KilnContext context = {0, 0, scalars, 0};\n";
     for (size_t v = 0; v < kValues.size(); v++) stub << "scalars[" << 10 + v << "] = " << std::hexfloat << kValues[v] << std::defaultfloat << ";\n";
     stub << "program->step_rule(&context, 0);\nfor (int i = 0; i < " << graph.results.size() << "; i++) printf(\"%a\\n\", scalars[" << 10 + kValues.size() << " + i]); return 0; }\n";
