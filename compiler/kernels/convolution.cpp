@@ -52,14 +52,33 @@ Func build_convolution(Lowering &l, NodeId id, const Border &border, int64_t cha
     f.channels = channels;
     f.products = node.type.elements() * channels * taps[0] * taps[1];
     Var n = f.axes[0], y = f.axes[1], x = f.axes[2], k = f.axes[3];
-    f.taps = RDom({{0, int(channels)}, {0, int(taps[1])}, {0, int(taps[0])}}, l.name(id, "tap"));
-    Expr c = f.taps[0], s = f.taps[1], r = f.taps[2];
-    if (border.needed) f.taps.where(row_is_inside(l, border, y * index_expr(stride[0]) + r * index_expr(dilation[0])));
-    Expr at_y = y * index_expr(stride[0]) + r * index_expr(dilation[0]), at_x = x * index_expr(stride[1]) + s * index_expr(dilation[1]);
-    Expr pixel = read_pixel(l, id, border, n, at_y, at_x, c, f.padded);
+    f.split = split_channels(l, node.type.shape[3], node.type.shape[2]);
     f.product = Func(l.name(id, "product"));
-    f.product(k, x, y, n) = Internal::make_zero(storage_type(node.type.dtype));
-    f.product(k, x, y, n) += weight(r, s, c, k) * pixel;
+    const Expr zero = Internal::make_zero(storage_type(node.type.dtype));
+    f.product(k, x, y, n) = f.split.rest > 0 ? undef(zero.type()) : zero;
+    auto accumulate = [&](const char *name, int64_t first, int64_t count) {
+        Region region{{0, int(channels)}, {0, int(taps[1])}, {0, int(taps[0])}};
+        if (count > 0) region.insert(region.begin(), {int(first), int(count)});
+        RDom domain(region, l.name(id, name));
+        const int at = count > 0 ? 1 : 0;
+        Expr c = domain[at], s = domain[at + 1], r = domain[at + 2], to = count > 0 ? Expr(domain[0]) : Expr(k);
+        Expr at_y = y * index_expr(stride[0]) + r * index_expr(dilation[0]), at_x = x * index_expr(stride[1]) + s * index_expr(dilation[1]);
+        if (border.needed) domain.where(row_is_inside(l, border, at_y));
+        Expr pixel = f.padded.defined() ? f.padded(c, at_x, at_y, n) : read_pixel(l, id, border, n, at_y, at_x, c, f.padded);
+        f.product(to, x, y, n) += weight(r, s, c, to) * pixel;
+        return domain;
+    };
+    if (f.split.rest == 0) {
+        f.taps = accumulate("tap", 0, 0);
+    } else {
+        // Written as it is added to, or LLVM keeps the rest in full vectors that it takes apart for each product.
+        f.zeros = RDom(0, int(f.split.full), l.name(id, "zero"));
+        f.rest_zeros = RDom(int(f.split.full), int(f.split.rest_lanes), l.name(id, "rest_zero"));
+        f.product(f.zeros, x, y, n) = zero;
+        f.product(f.rest_zeros, x, y, n) = zero;
+        f.taps = accumulate("tap", 0, f.split.full);
+        f.rest_taps = accumulate("rest", f.split.full, f.split.rest_lanes);
+    }
     if (l.is_fused(id)) {
         l.schedule_fused = [&l, f](Consumer &consumer) mutable { schedule_convolution(l, consumer, f); };
         return f.product;
@@ -135,7 +154,9 @@ Expr lower_conv2d_input_gradient(Lowering &l, NodeId id, const Coordinates &at) 
         }
         Consumer turned{Func(l.name(id, "weights")), {Var("r"), Var("s"), Var("k"), Var("c")}, {w[0], w[1], w[3], w[2]}};
         Var r = turned.axes[0], s = turned.axes[1], k = turned.axes[2], c = turned.axes[3];
-        turned.func(c, k, s, r) = l.value(node.operands[1], {index_expr(w[0] - 1) - r, index_expr(w[1] - 1) - s, c, k});
+        // The rest of the channels is a vector that may have a few lanes more than there are channels.
+        const Expr channel = split_channels(l, w[2], node.type.shape[2]).rest > 0 ? min(c, index_expr(w[2] - 1)) : Expr(c);
+        turned.func(c, k, s, r) = l.value(node.operands[1], {index_expr(w[0] - 1) - r, index_expr(w[1] - 1) - s, channel, k});
         turned.func.compute_root();
         schedule_loops(l, turned);
         return build_convolution(l, id, border, w[3], {w[0], w[1]}, {1, 1}, a.dilation,
@@ -163,13 +184,31 @@ Expr lower_conv2d_weight_gradient(Lowering &l, NodeId id, const Coordinates &at)
         f.samples = samples;
         f.sample_pixels = dy_shape[1] * dy_shape[2];
         f.sample_bytes = element_count(l.shape(node.operands[0])) / dy_shape[0] * size_of(node.type.dtype);
-        f.pixels = RDom({{0, int(dy_shape[2])}, {0, int(dy_shape[1])}, {0, int(samples)}}, l.name(id, "pixel"));
-        Expr n = f.p * index_expr(samples) + f.pixels[2], y = f.pixels[1], x = f.pixels[0];
-        Expr at_y = y * index_expr(a.stride[0]) + r * index_expr(a.dilation[0]), at_x = x * index_expr(a.stride[1]) + s * index_expr(a.dilation[1]);
-        Expr pixel = read_pixel(l, id, border, n, at_y, at_x, c, f.padded);
         f.part = Func(l.name(id, "part"));
         f.part(k, c, s, r, f.p) = Internal::make_zero(storage_type(node.type.dtype));
-        f.part(k, c, s, r, f.p) += l.stored_value(node.operands[1], {n, y, x, k}) * pixel;
+        auto accumulate = [&](const char *name, int64_t first, int64_t count) {
+            WeightGradientFuncs::Update update;
+            Region region{{0, int(dy_shape[2])}, {0, int(dy_shape[1])}, {0, int(samples)}};
+            if (count > 0) region.insert(region.begin(), {int(first), int(count)});
+            update.pixels = RDom(region, l.name(id, name));
+            const int at = count > 0 ? 1 : 0;
+            Expr to = count > 0 ? Expr(update.pixels[0]) : Expr(k);
+            Expr n = f.p * index_expr(samples) + update.pixels[at + 2], y = update.pixels[at + 1], x = update.pixels[at];
+            Expr at_y = y * index_expr(a.stride[0]) + r * index_expr(a.dilation[0]), at_x = x * index_expr(a.stride[1]) + s * index_expr(a.dilation[1]);
+            Expr pixel = read_pixel(l, id, border, n, at_y, at_x, c, update.padded);
+            f.part(to, c, s, r, f.p) += l.stored_value(node.operands[1], {n, y, x, to}) * pixel;
+            update.columns = count > 0 ? count : f.shape[3];
+            f.updates.push_back(update);
+        };
+        // Masked vectors would be taken apart into single numbers.
+        const int64_t rest = f.shape[3] % l.lanes();
+        f.is_split = rest > 0 && rest < f.shape[3];
+        if (f.is_split) {
+            accumulate("pixel", 0, f.shape[3] - rest);
+            accumulate("rest", f.shape[3] - rest, rest);
+        } else {
+            accumulate("pixel", 0, 0);
+        }
         schedule_weight_gradient(l, f);
         return f.part;
     });

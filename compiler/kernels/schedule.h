@@ -46,7 +46,8 @@ struct Tile {
     int vectors = 1, rows = 1;
 };
 /// The fastest tile for columns x rows results by a model of one FMA a cycle and two loads a cycle.
-Tile choose_tile(const Lowering &l, int64_t columns, int64_t rows, int lanes, int most_rows = 28);
+/// `even`: the columns are full vectors, and a number of whole tiles.
+Tile choose_tile(const Lowering &l, int64_t columns, int64_t rows, int lanes, int most_rows = 28, bool even = false);
 
 /// How a sum in index notation runs: vectors along one axis of the result, a few positions of another beside them in registers.
 struct SumPlan {
@@ -89,10 +90,22 @@ struct MatmulFuncs {
 MatmulPlan plan_matmul(const Lowering &l, int64_t m, int64_t n, int64_t k, bool transpose_a, bool transpose_b);
 void schedule_matmul(Lowering &l, Consumer &consumer, MatmulFuncs &f);
 
+/// Output channels as full vectors and a rest of at most half of one. The rest has an update of its own, in vectors of its length:
+/// a third vector of which one lane counts would take as long as a full one.
+struct ChannelSplit {
+    int64_t full = 0;               ///< channels in full vectors; all of them if rest is 0
+    int64_t rest = 0;
+    int64_t rest_lanes = 0;         ///< of a vector that holds the rest: a few lanes more are faster than single numbers
+};
+/// `rows`: the other side of the tile.
+ChannelSplit split_channels(const Lowering &l, int64_t channels, int64_t rows);
+
 struct ConvolutionFuncs {
     Func product;                   ///< over (n, y, x, k)
     Func padded;                    ///< the image with its border, or undefined
-    Halide::RDom taps;              ///< channel, s, r
+    Halide::RDom taps;              ///< channel, s, r; behind a channel of the result if they are split
+    Halide::RDom rest_taps, zeros, rest_zeros;
+    ChannelSplit split;
     std::vector<Var> axes;          ///< n, y, x, k
     int64_t channels = 0;           ///< reduced
     int64_t products = 0;           ///< multiplications in all
@@ -116,8 +129,13 @@ struct WeightGradientPlan {
 struct WeightGradientFuncs {
     WeightGradientPlan plan;
     Func part;                      ///< over (r, s, c, k, part)
-    Func padded;                    ///< the image with its border, or undefined
-    Halide::RDom pixels;            ///< x, y, sample of the part
+    bool is_split = false;          ///< the last channels of k, less than a vector, have an update of their own
+    struct Update {
+        int64_t columns = 0;        ///< of k
+        Func padded;                ///< the image with its border, or undefined
+        Halide::RDom pixels;        ///< x, y, sample of the part; behind k if that is split
+    };
+    std::vector<Update> updates;
     std::vector<Var> axes;          ///< r, s, c, k
     Var p;
     Shape shape;                    ///< [R, S, C, K]

@@ -4,6 +4,7 @@
 #include "compiler/kernels/target.h"
 
 #include <algorithm>
+#include <bit>
 
 namespace kiln {
 
@@ -29,7 +30,7 @@ TailStrategy tail_of(const Consumer &consumer, int64_t extent, int64_t factor) {
 
 }  // namespace
 
-Tile choose_tile(const Lowering &l, int64_t columns, int64_t rows, int lanes, int most_rows) {
+Tile choose_tile(const Lowering &l, int64_t columns, int64_t rows, int lanes, int most_rows, bool even) {
     const int registers = vector_registers(l.target());
     Tile best;
     double best_cost = 1e300;
@@ -37,6 +38,7 @@ Tile choose_tile(const Lowering &l, int64_t columns, int64_t rows, int lanes, in
         for (int r = 1; r <= most_rows; r++) {
             if (r > rows || vectors * r + vectors + 1 > registers || (vectors == 4 && r == 7)) continue;
             if (vectors > 1 && (vectors - 1) * lanes >= columns) continue;
+            if (even && columns % (vectors * lanes) != 0) continue;
             // Cycles for one step of the reduction over all tiles: one FMA a cycle, two loads a cycle, latency of four.
             const double step = std::max({double(vectors * r), (vectors + r) / 2.0, 4.0}) + 0.3;
             const double tiles = double((columns + vectors * lanes - 1) / (vectors * lanes)) * double((rows + r - 1) / r);
@@ -120,18 +122,31 @@ void schedule_matmul(Lowering &l, Consumer &consumer, MatmulFuncs &f) {
     }
 }
 
+ChannelSplit split_channels(const Lowering &l, int64_t channels, int64_t rows) {
+    const int64_t lanes = l.lanes(), over = channels % lanes, full = channels - over;
+    const ChannelSplit whole{channels, 0, 0};
+    if (full == 0 || over == 0 || over > lanes / 2) return whole;
+    // The rest goes with the only panel.
+    if (choose_tile(l, full, rows, int(lanes)).vectors * lanes < full) return whole;
+    return {full, over, int64_t(std::bit_ceil(uint64_t(std::max<int64_t>(over, 4))))};
+}
+
 void schedule_convolution(Lowering &l, Consumer &consumer, ConvolutionFuncs &f) {
     const int lanes = l.lanes();
     Var n = consumer.axes[0], y = consumer.axes[1], x = consumer.axes[2], k = consumer.axes[3];
     const int64_t channels = consumer.shape[3], width = consumer.shape[2];
-    const Tile tile = choose_tile(l, channels, width, lanes);
-    const int vector_width = tile.vectors * lanes, stored = int(std::min<int64_t>(vector_width, channels));
+    const Tile tile = choose_tile(l, f.split.full, width, lanes);
+    // A rest of channels belongs to the one panel there is.
+    const int vector_width = f.split.rest > 0 ? int(round_up(channels, lanes)) : tile.vectors * lanes, stored = int(std::min<int64_t>(vector_width, channels));
     Var panel("panel"), in_panel("in_panel"), pixels("pixels"), pixel("pixel");
     Stage stage = consumer.stage();
     stage.split(k, panel, in_panel, stored, tail_of(consumer, channels, stored)).split(x, pixels, pixel, tile.rows, tail_of(consumer, width, tile.rows));
     stage.reorder(in_panel, pixel, pixels, panel, y, n);
-    if (stored > 1) stage.vectorize(in_panel, std::min(lanes, stored), TailStrategy::GuardWithIf);
-    if (stored > lanes) stage.unroll(in_panel);
+    // Shorter vectors that leave no rest are faster than full ones that leave some numbers.
+    const bool even = f.split.rest >= 4 && std::has_single_bit(uint64_t(f.split.rest));
+    const int vector = even ? int(f.split.rest) : std::min(lanes, stored);
+    if (stored > 1) stage.vectorize(in_panel, vector, TailStrategy::GuardWithIf);
+    if (stored > vector) stage.unroll(in_panel);
     stage.unroll(pixel);
     Var row = y;
     if (f.products >= kParallelProducts) {
@@ -144,12 +159,30 @@ void schedule_convolution(Lowering &l, Consumer &consumer, ConvolutionFuncs &f) 
         }
     }
     Var pk = f.axes[3], px = f.axes[2];
-    RVar c = f.taps[0], s = f.taps[1], r = f.taps[2];
     f.product.compute_at(consumer.func, pixels).bound_extent(pk, vector_width).bound_extent(px, tile.rows);
-    f.product.vectorize(pk, lanes).unroll(pk).unroll(px);
-    f.product.update().reorder(pk, px, c, s, r).vectorize(pk, lanes).unroll(pk).unroll(px);
-    if (f.channels <= 4) {
-        f.product.update().unroll(c).unroll(s);
+    if (f.split.rest == 0) f.product.vectorize(pk, lanes).unroll(pk).unroll(px);
+    auto schedule_update = [&](Stage update, RDom &taps, int lanes_of_update) {
+        const int at = f.split.rest > 0 ? 1 : 0;
+        RVar c = taps[at], s = taps[at + 1], r = taps[at + 2];
+        if (f.split.rest > 0) {
+            RVar to = taps[0];
+            update.reorder(to, px, c, s, r);
+            if (lanes_of_update > 1) update.vectorize(to, lanes_of_update);
+            update.unroll(to);
+        } else {
+            update.reorder(pk, px, c, s, r).vectorize(pk, lanes_of_update).unroll(pk);
+        }
+        update.unroll(px);
+        if (f.channels <= 4) update.unroll(c).unroll(s);
+    };
+    if (f.split.rest == 0) {
+        schedule_update(f.product.update(0), f.taps, lanes);
+    } else {
+        const int rest = int(f.split.rest_lanes);
+        f.product.update(0).reorder(f.zeros.x, px).vectorize(f.zeros.x, lanes).unroll(f.zeros.x).unroll(px);
+        f.product.update(1).reorder(f.rest_zeros.x, px).vectorize(f.rest_zeros.x, rest).unroll(f.rest_zeros.x).unroll(px);
+        schedule_update(f.product.update(2), f.taps, lanes);
+        schedule_update(f.product.update(3), f.rest_taps, rest);
     }
     if (f.padded.defined()) {
         f.padded.compute_at(consumer.func, row);
@@ -187,9 +220,8 @@ WeightGradientPlan plan_weight_gradient(int64_t batch, const Shape &weights, int
 void schedule_weight_gradient(Lowering &l, WeightGradientFuncs &f) {
     const int lanes = l.lanes();
     Var r = f.axes[0], s = f.axes[1], c = f.axes[2], k = f.axes[3];
-    RVar x = f.pixels[0], y = f.pixels[1], n = f.pixels[2];
     const int64_t channels = f.shape[2], outputs = f.shape[3];
-    const Tile tile = choose_tile(l, outputs, channels, lanes);
+    const Tile tile = choose_tile(l, f.updates[0].columns, channels, lanes, 28, f.is_split);
     const int stored = int(std::min<int64_t>(tile.vectors * lanes, outputs));
     f.part.compute_root();
     f.part.bound(k, 0, int(outputs)).bound(c, 0, int(channels)).bound(s, 0, int(f.shape[1])).bound(r, 0, int(f.shape[0])).bound(f.p, 0, int(f.plan.parts));
@@ -198,19 +230,32 @@ void schedule_weight_gradient(Lowering &l, WeightGradientFuncs &f) {
     int64_t samples = 1;
     for (int64_t more = 2; more <= f.samples && samples * f.sample_pixels < kPassPixels && more * f.sample_bytes <= kPassBytes; more++)
         if (f.samples % more == 0) samples = more;
-    Var panel("panel"), in_panel("in_panel"), rows("rows"), row("row");
-    RVar pass("pass"), sample("sample");
-    Stage stage = f.part.update(0);
-    stage.split(k, panel, in_panel, stored, TailStrategy::GuardWithIf).split(c, rows, row, tile.rows, TailStrategy::GuardWithIf);
-    stage.split(n, pass, sample, int(samples), TailStrategy::GuardWithIf);
-    stage.reorder({in_panel, row, x, y, sample, r, s, rows, panel, pass, f.p});
-    stage.vectorize(in_panel, std::min(lanes, stored), TailStrategy::GuardWithIf);
-    if (stored > lanes) stage.unroll(in_panel);
-    stage.unroll(row);
-    stage.parallel(f.p);
-    if (f.padded.defined()) {
-        f.padded.compute_at(f.part, pass);
-        f.padded.vectorize(f.padded.args()[0], int(std::min<int64_t>(lanes, channels)), TailStrategy::RoundUp);
+    for (size_t i = 0; i < f.updates.size(); i++) {
+        WeightGradientFuncs::Update &update = f.updates[i];
+        const int at = f.is_split ? 1 : 0;
+        RVar x = update.pixels[at], y = update.pixels[at + 1], n = update.pixels[at + 2], pass("pass"), sample("sample");
+        Var panel("panel"), in_panel("in_panel"), rows("rows"), row("row");
+        Stage stage = f.part.update(int(i));
+        stage.split(c, rows, row, tile.rows, TailStrategy::GuardWithIf).split(n, pass, sample, int(samples), TailStrategy::GuardWithIf);
+        if (f.is_split) {
+            RVar to = update.pixels[0], tile_of("tile_of"), in_tile("in_tile");
+            const int width = i == 0 ? stored : int(update.columns), vector = std::min(lanes, width);
+            stage.split(to, tile_of, in_tile, width, TailStrategy::GuardWithIf);
+            stage.reorder({in_tile, row, x, y, sample, r, s, rows, tile_of, pass, f.p});
+            if (vector > 1) stage.vectorize(in_tile, vector, TailStrategy::GuardWithIf);
+            if (width > vector) stage.unroll(in_tile);
+        } else {
+            stage.split(k, panel, in_panel, stored, TailStrategy::GuardWithIf);
+            stage.reorder({in_panel, row, x, y, sample, r, s, rows, panel, pass, f.p});
+            stage.vectorize(in_panel, std::min(lanes, stored), TailStrategy::GuardWithIf);
+            if (stored > lanes) stage.unroll(in_panel);
+        }
+        stage.unroll(row);
+        stage.parallel(f.p);
+        if (update.padded.defined()) {
+            update.padded.compute_at(f.part, pass);
+            update.padded.vectorize(update.padded.args()[0], int(std::min<int64_t>(lanes, channels)), TailStrategy::RoundUp);
+        }
     }
 }
 

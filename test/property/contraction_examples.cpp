@@ -38,6 +38,12 @@ void add_contraction_examples(ExampleList &list) {
         {"uneven padding, strides and kernel", {2, 4, 7, 1}, {2, 5, 1, 2}, {{1, 2}, {1, 0, 3, 2}, {1, 1}}},
         {"padding wider than the kernel", {1, 3, 3, 1}, {2, 2, 1, 2}, {{1, 1}, {3, 3, 3, 3}, {1, 1}}},
         {"kernel as large as the image", {3, 4, 5, 2}, {4, 5, 2, 3}, {}},
+        // Numbers of channels around vectors: a rest of one, of a quarter, of a half, of more.
+        {"33 to 33 channels", {2, 3, 4, 33}, {2, 2, 33, 33}, {{1, 1}, {1, 0, 0, 1}, {1, 1}}},
+        {"20 to 24 channels", {1, 3, 5, 20}, {2, 3, 20, 24}, {}},
+        {"28 to 41 channels", {1, 2, 3, 28}, {1, 2, 28, 41}, {}},
+        {"72 to 60 channels", {1, 2, 3, 72}, {1, 1, 72, 60}, {}},
+        {"9 to 100 channels", {2, 3, 2, 9}, {1, 2, 9, 100}, {{1, 1}, {0, 0, 1, 1}, {1, 1}}},
         {"a column", {1, 9, 1, 3}, {3, 1, 3, 2}, {{1, 1}, {1, 1, 0, 0}, {1, 1}}},
     };
     for (const Convolution &each : convolutions) {
