@@ -17,6 +17,7 @@ struct CompileOptions {
     std::string cache_folder;                    ///< empty: no cache
     int jobs = 1;
     bool debug_checks = false;
+    bool direct_convolutions = false;
     bool colour = false;                         ///< of diagnostics, on stderr
 };
 

@@ -40,6 +40,8 @@ struct CompileFlags {
         command->add_option("--cache", options.cache_folder, "folder of compiled kernels (default: $XDG_CACHE_HOME/kiln or ~/.cache/kiln)")->type_name("DIR");
         command->add_flag("--no-cache", no_cache, "compile every kernel");
         command->add_option("-j,--jobs", options.jobs, "kernels compiled at once (default: the processors)")->type_name("N")->check(CLI::Range(1, 1024));
+        command->add_flag("--direct-convolutions", options.direct_convolutions,
+                          "3x3 convolutions without minimal filtering (Winograd): two to three times the arithmetic, errors of a few roundings less");
         command->add_flag("--debug-checks", options.debug_checks, "keep the assertions of kernels");
     }
 

@@ -15,7 +15,7 @@ Compilation Session::run(Stage last) {
 
 bool Session::finish() const { return print_diagnostics(diagnostics_, options_.colour); }
 
-KernelOptions Session::kernel_options() const { return {options_.target, options_.debug_checks, options_.cache_folder, options_.jobs}; }
+KernelOptions Session::kernel_options() const { return {options_.target, options_.debug_checks, options_.cache_folder, options_.jobs, options_.direct_convolutions}; }
 
 bool print_diagnostics(const Diagnostics &diagnostics, bool colour) {
     if (!diagnostics.all().empty()) fmt::print(stderr, "{}", render(diagnostics, colour));

@@ -1,5 +1,6 @@
 // Convolutions, NHWC with weights [R, S, C, K]: output channels in vectors, a register tile of pixels by vectors.
 #include "compiler/kernels/schedule.h"
+#include "compiler/kernels/winograd.h"
 #include "compiler/support/check.h"
 
 namespace kiln {
@@ -43,10 +44,40 @@ Expr row_is_inside(Lowering &l, const Border &b, Expr y) {
     return b.step_y > 1 ? inside && py % index_expr(b.step_y) == 0 : inside;
 }
 
+/// The same by minimal filtering. The last tiles may reach past the border.
+Func build_filtered(Lowering &l, NodeId id, Border border, int64_t channels, const std::function<Expr(Expr, Expr, Expr, Expr)> &weight,
+                    const WinogradPlan &plan) {
+    const Node &node = l.node(id);
+    const Shape &shape = node.type.shape;
+    border.needed = border.needed || shape[1] % kWinogradTile != 0 || shape[2] % kWinogradTile != 0;
+    WinogradSource source;
+    source.pixel = [&](Expr n, Expr y, Expr x, Expr c) { return read_with_border(l, border, n, y, x, c); };
+    source.weight = weight;
+    source.is_plain = !border.needed && l.is_plain(border.operand);
+    source.channels = channels;
+    WinogradFuncs f;
+    f.plan = plan;
+    Func result(l.name(id));
+    Expr value = build_winograd(l, id, source, f);
+    result(reversed(f.axes)) = value;
+    if (l.is_fused(id)) {
+        l.schedule_fused = [&l, f](Consumer &consumer) mutable { schedule_winograd(l, consumer, f); };
+        return result;
+    }
+    Consumer consumer{result, f.axes, shape};
+    result.compute_root();
+    schedule_winograd(l, consumer, f);
+    return result;
+}
+
 /// sum over c, s, r of weight(r, s, c, k) * image(n, y * stride + r * dilation, x * stride + s * dilation, c), image with border.
 Func build_convolution(Lowering &l, NodeId id, const Border &border, int64_t channels, Ints taps, Ints stride, Ints dilation,
                        const std::function<Expr(Expr, Expr, Expr, Expr)> &weight) {
     const Node &node = l.node(id);
+    if (!l.direct_convolutions() && taps == Ints{3, 3} && stride == Ints{1, 1} && dilation == Ints{1, 1} && border.step_y == 1 && border.step_x == 1 && node.type.dtype == DType::f32) {
+        const WinogradPlan plan = plan_winograd(l, node.type.shape, channels);
+        if (plan.pays) return build_filtered(l, id, border, channels, weight, plan);
+    }
     ConvolutionFuncs f;
     f.axes = l.declare_vars(id);
     f.channels = channels;

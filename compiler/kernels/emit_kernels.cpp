@@ -22,13 +22,14 @@ namespace {
 
 std::string cache_key(const Kernel &kernel, const KernelOptions &options) {
     std::string key = fmt::format("sources {}\ntarget {}\n", kKernelSourcesHash, kernel_target(options.target, options.debug_checks).to_string());
+    if (options.direct_convolutions) key += "direct convolutions\n";
     key += fmt::format("kernel {}\nin place", kernel.name);
     for (int argument : kernel.in_place) key += fmt::format(" {}", argument);
     return key + "\n" + print(kernel.body, {.locations = false, .scopes = false});
 }
 
 Halide::Module lower_kernel(const Kernel &kernel, const KernelOptions &options) {
-    return Lowering(kernel, kernel_target(options.target, options.debug_checks), !options.debug_checks).lower(kernel.name);
+    return Lowering(kernel, kernel_target(options.target, options.debug_checks), !options.debug_checks, options.direct_convolutions).lower(kernel.name);
 }
 
 /// The kernel's text in the explanation of an internal error.

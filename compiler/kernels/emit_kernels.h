@@ -18,6 +18,7 @@ struct KernelOptions {
     bool debug_checks = false; ///< keep Halide's assertions
     std::string cache_folder;  ///< empty: no cache
     int jobs = 1;
+    bool direct_convolutions = false;  ///< no minimal filtering (winograd.h): slower, and errors of a few roundings less
 };
 
 struct ObjectFile {

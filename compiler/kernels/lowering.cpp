@@ -54,8 +54,8 @@ static Expr dispatch(Lowering &l, NodeId id, const Coordinates &at) {
     KILN_UNREACHABLE("op {}", int(l.node(id).op));
 }
 
-Lowering::Lowering(const Kernel &kernel, const Target &target, bool flatten)
-    : kernel_(kernel), body_(flatten ? collapse_dimensions(kernel.body) : kernel.body), target_(target) {
+Lowering::Lowering(const Kernel &kernel, const Target &target, bool flatten, bool direct_convolutions)
+    : kernel_(kernel), body_(flatten ? collapse_dimensions(kernel.body) : kernel.body), target_(target), direct_convolutions_(direct_convolutions) {
     int64_t widest = 1;
     for (const Node &node : body_.nodes) {
         KILN_CHECK(node.type.elements() < (int64_t(1) << 31), "a tensor of {} elements in kernel {}", node.type.elements(), kernel.name);

@@ -53,12 +53,13 @@ struct Consumer {
 class Lowering {
 public:
     /// `flatten`: arguments are declared with collapsed dimensions (only their address is read then).
-    Lowering(const Kernel &kernel, const Halide::Target &target, bool flatten);
+    Lowering(const Kernel &kernel, const Halide::Target &target, bool flatten, bool direct_convolutions = false);
 
     const Graph &body() const { return body_; }
     const Node &node(NodeId id) const { return body_[id]; }
     const Shape &shape(NodeId id) const { return body_[id].type.shape; }
     const Halide::Target &target() const { return target_; }
+    bool direct_convolutions() const { return direct_convolutions_; }
     /// Vector width for the widest element type of the body.
     int lanes() const { return lanes_; }
 
@@ -110,6 +111,7 @@ private:
     Kernel kernel_;
     Graph body_;
     Halide::Target target_;
+    bool direct_convolutions_ = false;
     int lanes_ = 1;
     NodeId fused_anchor_;
 

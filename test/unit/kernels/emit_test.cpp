@@ -113,9 +113,44 @@ int spills(const std::string &assembly) {
     return count;
 }
 
+/// The blocks between labels whose vector arithmetic is multiplications alone: the steps of a product.
+std::string product_steps(const std::string &assembly) {
+    std::istringstream lines(assembly);
+    std::string line, block, steps;
+    int products = 0;
+    bool others = false;
+    auto close = [&] {
+        if (products >= 8 && !others) steps += block;
+        block.clear(), products = 0, others = false;
+    };
+    while (std::getline(lines, line)) {
+        if (line.starts_with(".LBB")) close();
+        products += line.find("vfmadd231ps") != std::string::npos;
+        for (const char *other : {"vaddps", "vsubps", "vmulps", "vfmadd213ps", "vfmsub", "vfnmadd"}) others = others || line.find(other) != std::string::npos;
+        block += line + "\n";
+    }
+    close();
+    return steps;
+}
+
+TEST(Emit, TilesOfFilteredConvolutionsFit) {
+    for (int64_t channels : {16, 32, 64, 256}) {
+        Graph g;
+        Builder b(g);
+        const int64_t size = 2048 / channels;
+        NodeId x = b.input(InputKind::argument, "x", {DType::f32, {64, size, size, channels}}), w = b.input(InputKind::argument, "w", {DType::f32, {3, 3, channels, channels}});
+        g.results.push_back({ResultKind::value, "", b.append(Op::conv2d, {x, w}, ConvAttrs{{1, 1}, {1, 1, 1, 1}, {1, 1}})});
+        const std::string steps = product_steps(kernel_assembly(kernel_of(g, "filtered"), {.target = "x86-64-v4", .debug_checks = false, .cache_folder = "", .jobs = 1}));
+        EXPECT_NE(steps.find("vfmadd231ps"), std::string::npos) << channels;
+        EXPECT_EQ(spills(steps), 0) << channels;
+    }
+}
+
 TEST(Emit, RegisterTilesFit) {
     for (const Kernel &kernel : {convolution_kernel(), matmul_kernel()}) {
-        const std::string assembly = kernel_assembly(kernel, {.target = "x86-64-v4", .debug_checks = false, .cache_folder = "", .jobs = 1});
+        KernelOptions options{.target = "x86-64-v4", .debug_checks = false, .cache_folder = "", .jobs = 1};
+        options.direct_convolutions = true;
+        const std::string assembly = kernel_assembly(kernel, options);
         EXPECT_NE(assembly.find("vfmadd231ps"), std::string::npos);
         EXPECT_EQ(spills(assembly), 0) << kernel.name;
     }

@@ -1,0 +1,111 @@
+// Convolutions by minimal filtering: a task transforms the tiles of a few rows or images, multiplies them, and transforms the products
+// back while all of it lies in the second cache.
+#include "compiler/kernels/winograd.h"
+
+#include "compiler/kernels/target.h"
+
+#include <algorithm>
+
+namespace kiln {
+
+using namespace Halide;
+
+namespace {
+
+/// Bytes of a task's transformed tiles and products together.
+constexpr int64_t kTaskBytes = 1 << 20;
+/// Tiles of a task from which on reading the transformed weights costs little beside the arithmetic.
+constexpr int64_t kTaskTiles = 16;
+
+int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+/// The largest divisor up to a limit.
+int64_t divisor(int64_t of, int64_t most) {
+    for (int64_t d = std::min(of, most); d > 1; d--)
+        if (of % d == 0) return d;
+    return 1;
+}
+
+}  // namespace
+
+WinogradPlan plan_winograd(const Lowering &l, const Shape &shape, int64_t channels) {
+    WinogradPlan plan;
+    const int64_t batch = shape[0], height = shape[1], width = shape[2], outputs = shape[3], lanes = l.lanes();
+    plan.tiles_y = ceil_div(height, kWinogradTile), plan.tiles_x = ceil_div(width, kWinogradTile);
+    // Rows of a register tile: 6 to 9 tiles along x, else along y and over images, too.
+    for (int64_t rows = 1; rows <= std::min<int64_t>(plan.tiles_x, 8); rows++)
+        if (ceil_div(plan.tiles_x, rows) * rows * 10 <= plan.tiles_x * 11) plan.rows_x = int(rows);
+    plan.rows_y = int(divisor(plan.tiles_y, 8 / plan.rows_x));
+    plan.rows_n = plan.rows_x * plan.rows_y == plan.tiles_x * plan.tiles_y ? int(divisor(batch, 8 / (plan.rows_x * plan.rows_y))) : 1;
+    const int64_t rows = plan.rows_x * plan.rows_y * plan.rows_n;
+    const int registers = vector_registers(l.target());
+    int64_t best = INT64_MAX;
+    for (int vectors = 1; vectors <= 4; vectors++) {
+        const int64_t computed = ceil_div(outputs, vectors * lanes) * vectors;
+        if (vectors * rows + vectors + 1 <= registers && !(vectors == 4 && rows == 7) && computed <= best) best = computed, plan.vectors = vectors;
+    }
+    // A task: rows of tiles of one image, or whole images.
+    const int64_t row_bytes = plan.tiles_x * kWinogradPoints * kWinogradPoints * (channels + outputs) * 4;
+    const int64_t most_rows = std::max({kTaskBytes / row_bytes, ceil_div(kTaskTiles, plan.tiles_x), int64_t(1)});
+    plan.band = most_rows >= plan.tiles_y ? plan.tiles_y : std::max<int64_t>(plan.rows_y, divisor(plan.tiles_y / plan.rows_y, most_rows / plan.rows_y) * plan.rows_y);
+    plan.images = plan.band == plan.tiles_y ? std::max<int64_t>(plan.rows_n, divisor(batch / plan.rows_n, most_rows / plan.tiles_y / plan.rows_n) * plan.rows_n) : 1;
+    // Multiplications and additions of a tile in whole vectors, against those of 16 sums over 3x3 windows. A transformation of 36 numbers
+    // takes about 160.
+    const double direct = 144.0 * double(height * width) / double(plan.tiles_y * plan.tiles_x * 16) * double(channels) * double(ceil_div(outputs, lanes));
+    const double filtered = 36.0 * double(channels) * double(best) + 200.0 * double(ceil_div(channels, lanes)) + 160.0 * double(best);
+    plan.pays = channels >= l.lanes() && outputs >= l.lanes() && filtered < 0.8 * direct;
+    return plan;
+}
+
+void schedule_winograd(Lowering &l, Consumer &consumer, WinogradFuncs &f) {
+    const int lanes = l.lanes(), width = f.plan.vectors * lanes;
+    const int64_t outputs = f.shape[3];
+    Var n = consumer.axes[0], y = consumer.axes[1], x = consumer.axes[2], k = consumer.axes[3];
+    Var band("band"), in_band("in_band"), block("block"), in_block("in_block"), task("task"), in_vector("in_vector");
+    Stage stage = consumer.stage();
+    const int rows = int(f.plan.band * kWinogradTile);
+    const int vector = int(std::min<int64_t>(lanes, outputs));
+    stage.split(y, band, in_band, rows, consumer.shape[1] % rows == 0 ? TailStrategy::RoundUp : TailStrategy::GuardWithIf);
+    stage.split(n, block, in_block, int(f.plan.images), TailStrategy::RoundUp);
+    const TailStrategy tail = outputs % vector == 0 ? TailStrategy::RoundUp : consumer.updates ? TailStrategy::GuardWithIf : TailStrategy::ShiftInwards;
+    stage.split(k, k, in_vector, vector, tail);
+    stage.reorder(in_vector, k, x, in_band, in_block, band, block).vectorize(in_vector);
+    stage.fuse(band, block, task).parallel(task);
+
+    const auto tiles_of = [&](Func func) {
+        func.bound_extent(Var("tx"), int(f.plan.tiles_x)).bound_extent(Var("ty"), int(f.plan.band)).bound_extent(Var("n"), int(f.plan.images));
+    };
+    const int panels = int(ceil_div(outputs, width)), channel_vector = int(std::min<int64_t>(lanes, f.channels));
+    Var c("c"), a("a"), i("i"), j("j"), tx("tx"), ty("ty"), tn("n"), u("u"), panel("panel"), s("s"), p("p"), q("q"), cv("cv");
+    if (f.padded.defined()) f.padded.compute_at(consumer.func, task).vectorize(c, channel_vector);
+
+    f.tile.compute_at(consumer.func, task).bound_extent(c, int(f.channels));
+    tiles_of(f.tile);
+    f.tile.split(c, c, cv, channel_vector).reorder(cv, i, j, c, tx, ty, tn).vectorize(cv).unroll(i).unroll(j).bound(i, 0, kWinogradPoints).bound(j, 0, kWinogradPoints);
+    f.half_tile.compute_at(f.tile, c).vectorize(c, channel_vector).unroll(a).unroll(i);
+
+    f.weights.compute_root().bound(u, 0, width).bound(panel, 0, panels).bound(i, 0, kWinogradPoints).bound(j, 0, kWinogradPoints);
+    f.weights.reorder(u, i, j, c, panel).vectorize(u, lanes).unroll(i).unroll(j);
+    Var some("some");
+    f.weights.fuse(c, panel, some).parallel(some, std::max(1, int(f.channels) / 8));
+    f.half_weights.compute_at(f.weights, u).vectorize(u, lanes).unroll(i).unroll(s);
+
+    Var tile_x("tile_x"), tile_y("tile_y"), tile_n("tile_n");
+    f.product.compute_at(consumer.func, task).bound(u, 0, width).bound(panel, 0, panels).bound(i, 0, kWinogradPoints).bound(j, 0, kWinogradPoints);
+    tiles_of(f.product);
+    f.product.split(tx, tile_x, tx, f.plan.rows_x, TailStrategy::ShiftInwards)
+        .split(ty, tile_y, ty, f.plan.rows_y, TailStrategy::ShiftInwards)
+        .split(tn, tile_n, tn, f.plan.rows_n, TailStrategy::ShiftInwards);
+    f.product.reorder(u, tx, ty, tn, tile_x, tile_y, tile_n, panel, i, j).vectorize(u, lanes).unroll(u).unroll(tx).unroll(ty).unroll(tn);
+    f.sum.compute_at(f.product, tile_x).bound_extent(u, width).bound_extent(tx, f.plan.rows_x).bound_extent(ty, f.plan.rows_y).bound_extent(tn, f.plan.rows_n);
+    f.sum.vectorize(u, lanes).unroll(u).unroll(tx).unroll(ty).unroll(tn);
+    f.sum.update().reorder(u, tx, ty, tn, f.channel.x).vectorize(u, lanes).unroll(u).unroll(tx).unroll(ty).unroll(tn);
+
+    f.image.compute_at(consumer.func, task).bound(u, 0, width).bound(panel, 0, panels).bound(p, 0, kWinogradTile).bound(q, 0, kWinogradTile);
+    tiles_of(f.image);
+    Var uv("uv");
+    f.image.split(u, u, uv, lanes).reorder(uv, p, q, u, panel, tx, ty, tn).vectorize(uv).unroll(p).unroll(q);
+    f.half_image.compute_at(f.image, u).vectorize(u, lanes).unroll(i).unroll(q);
+}
+
+}  // namespace kiln

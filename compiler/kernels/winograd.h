@@ -1,0 +1,51 @@
+// 3x3 convolutions by Winograd's minimal filtering, F(4x4, 3x3) (Lavin & Gray 2016, "Fast algorithms for convolutional neural
+// networks", with the points 0, 1, -1, 2, -2 and infinity): a tile of 4x4 results takes 36 multiplications a pair of channels instead of
+// 144. Tiles of 6x6 pixels and the weights are transformed, the products are 36 matrix products, and their results are transformed back.
+#pragma once
+
+#include "compiler/kernels/schedule.h"
+
+namespace kiln {
+
+/// Results of a tile in each direction, and pixels or products.
+inline constexpr int kWinogradTile = 4, kWinogradPoints = 6;
+
+/// What the convolution reads: the image with its border of zeros, which is read past its end, too; and the weights.
+struct WinogradSource {
+    std::function<Expr(Expr, Expr, Expr, Expr)> pixel;   ///< (n, y, x, c)
+    std::function<Expr(Expr, Expr, Expr, Expr)> weight;  ///< (r, s, c, k)
+    bool is_plain = false;   ///< pixels are loads and always inside
+    int64_t channels = 0;
+};
+
+struct WinogradPlan {
+    bool pays = false;
+    int64_t tiles_y = 0, tiles_x = 0;
+    int64_t band = 1;        ///< rows of tiles of one task
+    int64_t images = 1;      ///< images of one task
+    int rows_x = 1, rows_y = 1, rows_n = 1;  ///< tiles of a register tile
+    int vectors = 1;
+};
+/// `shape`: of the result, [N, P, Q, K].
+WinogradPlan plan_winograd(const Lowering &l, const Shape &shape, int64_t channels);
+
+struct WinogradFuncs {
+    WinogradPlan plan;
+    Func padded;             ///< (c, x, y, n), or undefined
+    Func half_tile;          ///< (c, a, i, tx, ty, n): the tile transformed along y
+    Func tile;               ///< (c, tx, ty, n, i, j): and along x
+    Func half_weights;       ///< (u, c, panel, i, s)
+    Func weights;            ///< (u, c, panel, i, j), k = panel * width + u
+    Func sum, product;       ///< (u, tx, ty, n, panel, i, j)
+    Func half_image;         ///< (u, panel, i, q, tx, ty, n)
+    Func image;              ///< (u, panel, q, p, tx, ty, n)
+    Halide::RDom channel;
+    std::vector<Var> axes;   ///< of the result: n, y, x, k
+    Shape shape;
+    int64_t channels = 0;
+};
+/// The result as an expression over f.axes.
+Expr build_winograd(Lowering &l, NodeId id, const WinogradSource &source, WinogradFuncs &f);
+void schedule_winograd(Lowering &l, Consumer &consumer, WinogradFuncs &f);
+
+}  // namespace kiln
