@@ -73,6 +73,25 @@ def scaling(result):
     return table(["model", "1 thread over 2"], rows) if rows else ""
 
 
+def kernels(result):
+    """A line for each kernel of the table of shapes, with the shares of peak by threads."""
+    threads = sorted({row["threads"] for row in result["kernels"]})
+    lines = {}
+    for row in result["kernels"]:
+        lines.setdefault((row["shape"], row["part"]), {})[row["threads"]] = row
+    headings = ["shape", "part"]
+    for count in threads:
+        headings += [f"GFLOP/s, {count} thread{'s' if count > 1 else ''}", "of peak", "GB/s", "of a copy"]
+    rows = []
+    for (shape, part), found in lines.items():
+        cell = [shape, part]
+        for count in threads:
+            row = found[count]
+            cell += [f"{row['GFLOP/s']:.1f}", f"{100 * row['of_peak']:.0f} %", f"{row['GB/s']:.1f}", f"{100 * row['of_copy']:.0f} %"]
+        rows.append(cell)
+    return table(headings, rows)
+
+
 def markdown(result):
     out = ["# Results\n", "Written by `./dev bench`; what is measured and how: [README.md](README.md).\n",
            f"{result['processor']}, {result['processors']} processors; {result['date']}; commit {result['commit']}; batch {result['batch']}, Adam, f32; "
@@ -95,5 +114,7 @@ def markdown(result):
     for model in dict.fromkeys(entry["model"] for entry in result["models"]):
         out += [f"### {model}\n", table(HEADINGS, [cells(entry, name) for entry in result["models"] if entry["model"] == model for name in entry["contenders"]])]
     if "kernels" in result:
-        out += ["## Kernels alone\n", result["kernels"]]
+        peaks = ", ".join(f"{peak:g} GFLOP/s on {count} thread{'s' if int(count) > 1 else ''}" for count, peak in result["peak_gflops"].items())
+        out += ["## Kernels alone\n", f"The fastest run of many; on one thread by the time it had a processor. Peak of multiply-adds in registers: {peaks}. GB/s: of the bytes that a "
+                "kernel has to read and write at least, beside a plain copy of as many.\n", kernels(result)]
     return "\n".join(out)

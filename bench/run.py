@@ -1,6 +1,6 @@
 """Measures the executables beside the same models in PyTorch and JAX, in one run and in turn. See README.md in this folder.
 
-usage: bench/run.py --build DIR [--python PATH].. [--models NAME,..] [--threads 1,2] [--rounds N] [--loss-steps N] [--json FILE] [--report FILE]
+usage: bench/run.py --build DIR [--python PATH].. [--models NAME,..] [--threads 1,2] [--rounds N] [--loss-steps N] [--no-kernels] [--json FILE] [--report FILE]
 
 Exit code 1: a peer's losses are not ours, so the work is not the same, or there was nothing to measure beside.
 """
@@ -135,6 +135,21 @@ def compare_losses(kiln, peers, data, weights, threads, steps, folder):
     return table
 
 
+def measure_kernels(build, folder, threads):
+    """[{shape, part, threads, GFLOP/s, of_peak, GB/s, of_copy}] of the table of shapes, and the peak by threads."""
+    rows, peaks = [], {}
+    for count in threads:
+        command = [os.path.join(build, "bin", "bench_kernels"), f"--threads={count}", f"--cache={os.path.join(folder, 'kernels')}", "--benchmark_format=json",
+                   "--benchmark_min_time=0.2"]
+        output = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True, preexec_fn=contenders.bound_to(count)).stdout
+        found = json.loads(output)
+        peaks[count] = float(found["context"]["peak_gflops"])
+        for each in found["benchmarks"]:
+            shape, _, part = each["name"].removesuffix("/manual_time").partition(": ")
+            rows.append({"shape": shape, "part": part, "threads": count, **{key: each[key] for key in ("GFLOP/s", "of_peak", "GB/s", "of_copy")}})
+    return rows, peaks
+
+
 def main():
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--build", required=True)
@@ -143,9 +158,13 @@ def main():
     arguments.add_argument("--threads", default="1,2")
     arguments.add_argument("--rounds", type=int, default=5)
     arguments.add_argument("--loss-steps", type=int, default=100, help="0: losses are not compared")
+    arguments.add_argument("--no-kernels", action="store_true", help="leave out the kernels of the table of shapes")
     arguments.add_argument("--json", help="write every figure to this file")
-    arguments.add_argument("--report", help="write the tables to this file, in Markdown")
+    arguments.add_argument("--report", help="write the tables to this file, in Markdown [bench/RESULTS.md, if everything is measured]")
     options = arguments.parse_args()
+    everything = not options.no_kernels and options.loss_steps and (options.models, options.threads) == (arguments.get_default("models"), arguments.get_default("threads"))
+    if everything and not options.report:
+        options.report = os.path.join(contenders.ROOT, "bench", "RESULTS.md")
     build = os.path.abspath(options.build)
     folder = os.path.join(build, "bench")
     os.makedirs(folder, exist_ok=True)
@@ -187,6 +206,9 @@ def main():
                 result["losses"].append({"model": model, "steps": options.loss_steps, "agrees": agrees, **entry})
                 say(f"  {entry['name']:36} loss {entry['losses'][0]:.6g} at first, {entry['losses'][-1]:.6g} after {options.loss_steps} steps;"
                     f" from ours at most {100 * entry['early']:.2g} % of the first loss in two steps, {100 * entry['late']:.2g} % in means of ten{'' if agrees else ': NOT THE SAME WORK'}")
+    if not options.no_kernels:
+        result["kernels"], result["peak_gflops"] = measure_kernels(build, folder, threads)
+        say("\n" + report.kernels(result))
     if options.json:
         with open(options.json, "w") as file:
             json.dump(result, file, indent=1)

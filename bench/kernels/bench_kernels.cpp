@@ -1,193 +1,209 @@
-// Times every kernel of a model's training step and of its augmentation on one thread, in processor time, beside the peak of a loop of independent FMAs measured in the same run.
-//   bench_kernels MODEL [--only WORD]
-// Columns: kernel, microseconds (best of many), share of the step, GFLOP/s, % of the FMA peak, GB/s over arguments and results.
+// Kernels alone, by Google Benchmark: those of the table of shapes, or of the training steps and augmentations of models.
+//   bench_kernels [--threads=N] [--cache=DIR] [FILE.model ..] [--benchmark_filter=REGEX and the other flags of Google Benchmark]
+// Counters: GFLOP/s, and its share of the peak of multiply-adds in registers; GB/s of the bytes that have to be read and written at least, and its
+// share of a plain copy of as many. Peaks are measured before, by as many threads. Data stay in the caches from run to run if they fit.
+#include "bench/kernels/shapes.h"
 #include "compiler/driver/compile.h"
 #include "compiler/kernels/emit_kernels.h"
+#include "runtime/src/commands/roofline.h"
+#include "runtime/src/program/state.h"
+#include "runtime/src/threads/team.h"
 
+#include <benchmark/benchmark.h>
 #include <halide14/HalideRuntime.h>
 
-#include <algorithm>
 #include <cstring>
 #include <ctime>
 #include <dlfcn.h>
 #include <filesystem>
 #include <fstream>
-#include <map>
+#include <set>
 #include <sstream>
 
 #include <fmt/format.h>
 
-extern "C" {
-void *halide_malloc(void *, size_t bytes) { return aligned_alloc(128, (bytes + 255) / 128 * 128); }
-void halide_free(void *, void *pointer) { free(pointer); }
-int halide_do_par_for(void *context, halide_task_t body, int min, int size, uint8_t *closure) {
-    for (int i = min; i < min + size; i++)
-        if (int status = body(context, i, closure)) return status;
-    return 0;
-}
-int halide_error_out_of_memory(void *) { abort(); }
-}
-
 namespace kiln {
 namespace {
 
-/// Seconds this thread has run: what other processes take of the machine is not counted.
-double now() {
-    timespec time;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-    return double(time.tv_sec) + 1e-9 * double(time.tv_nsec);
+/// What kernels call; named here so that the linker takes it from the runtime's archive.
+[[gnu::used]] void *const kCalledByKernels[] = {reinterpret_cast<void *>(&::halide_malloc), reinterpret_cast<void *>(&::halide_free), reinterpret_cast<void *>(&::halide_do_par_for)};
+
+constexpr int kFewest = 4;  // calls of a kernel before Google Benchmark begins to count
+
+struct Named {
+    std::string name;
+    Kernel kernel;
+};
+
+std::vector<Named> table_of_shapes() {
+    std::vector<Named> kernels;
+    for (ShapeKernel &each : shape_kernels()) kernels.push_back({each.shape + (each.part.empty() ? "" : ": " + each.part), std::move(each.kernel)});
+    return kernels;
 }
 
-/// GFLOP/s of twelve independent chains of FMAs, in the widest vectors of this processor.
-typedef float Vector512 __attribute__((vector_size(64)));
-typedef float Vector256 __attribute__((vector_size(32)));
-template <typename Vector> __attribute__((always_inline)) inline double fma_loop() {
-    Vector chains[12], factor = Vector{} + 0.9999f, term = Vector{} + 1e-6f;
-    for (Vector &chain : chains) chain = Vector{} + 1.0f;
-    const int steps = 400000;
-    const double begin = now();
-    for (int i = 0; i < steps; i++)
-        for (Vector &chain : chains) chain = chain * factor + term;
-    const double seconds = now() - begin;
-    Vector sum{};
-    for (Vector &chain : chains) sum += chain;
-    volatile float keep = sum[0];
-    (void)keep;
-    return 2.0 * steps * 12 * (sizeof(Vector) / 4) / seconds / 1e9;
-}
-__attribute__((target("avx512f"), optimize("O3", "fp-contract=fast"))) double peak_512() { return fma_loop<Vector512>(); }
-__attribute__((target("avx2,fma"), optimize("O3", "fp-contract=fast"))) double peak_256() { return fma_loop<Vector256>(); }
-double peak() {
-    double best = 0;
-    for (int i = 0; i < 20; i++) best = std::max(best, __builtin_cpu_supports("avx512f") ? peak_512() : peak_256());
-    return best;
+std::vector<Named> kernels_of_model(const std::string &path) {
+    std::stringstream text;
+    text << std::ifstream(path).rdbuf();
+    SourceMap sources;
+    Diagnostics diagnostics;
+    const Compilation compiled = compile(sources.add(path, text.str()), sources, {}, 2, Stage::plan, diagnostics);
+    if (diagnostics.has_errors()) throw std::runtime_error(render(diagnostics, false));
+    std::vector<Named> kernels;
+    std::set<KernelId> known;
+    for (const Program &program : compiled.plan.programs) {
+        if (program.name != "train" && program.name != "update" && !augments(program.name)) continue;
+        for (const Call &call : program.calls)
+            if (known.insert(call.kernel).second)
+                kernels.push_back({fmt::format("{} {} {}", compiled.plan[call.kernel].name, to_string(compiled.plan[call.outputs.at(0)].type), to_string(call.loc)), compiled.plan[call.kernel]});
+    }
+    return kernels;
 }
 
 halide_type_t halide_type(DType dtype) {
-    if (dtype == DType::f32) return {halide_type_float, 32};
-    if (dtype == DType::f64) return {halide_type_float, 64};
-    if (dtype == DType::i32) return {halide_type_int, 32};
-    if (dtype == DType::i64) return {halide_type_int, 64};
-    return {halide_type_uint, 8};
+    switch (dtype) {
+    case DType::f32: return {halide_type_float, 32};
+    case DType::f64: return {halide_type_float, 64};
+    case DType::i32: return {halide_type_int, 32};
+    case DType::i64: return {halide_type_int, 64};
+    case DType::u8:
+    case DType::boolean: return {halide_type_uint, 8};
+    }
+    return {};
 }
 
 struct Operand {
-    uint8_t *data;
+    runtime::Memory memory;
     halide_buffer_t buffer{};
     std::vector<halide_dimension_t> dims;
-    explicit Operand(const Type &type) : data(static_cast<uint8_t *>(aligned_alloc(64, size_t(type.bytes() + 127) / 64 * 64))) {
-        memset(data, 0, size_t(type.bytes()));
+    explicit Operand(const Type &type) : memory(size_t(type.bytes()) + 64) {
+        memset(memory.data(), 0, size_t(type.bytes()));
         if (type.dtype == DType::f32)
-            for (int64_t i = 0; i < type.elements(); i++) reinterpret_cast<float *>(data)[i] = float(i % 17) * 0.1f - 0.5f;
+            for (int64_t i = 0; i < type.elements(); i++) reinterpret_cast<float *>(memory.data())[i] = float(i % 17) * 0.1f + 0.05f;
         int32_t stride = 1;
         for (size_t i = type.shape.size(); i-- > 0;) {
             dims.emplace_back(0, int32_t(type.shape[i]), stride);
             stride *= int32_t(type.shape[i]);
         }
-        buffer.host = data;
+        buffer.host = memory.data();
         buffer.type = halide_type(type.dtype);
         buffer.dimensions = int32_t(dims.size());
         buffer.dim = dims.data();
     }
 };
 
-/// Best time of one call, in seconds. Scalars are zero.
-double time_kernel(const Kernel &kernel, void *symbol) {
-    std::vector<std::unique_ptr<Operand>> operands;
-    std::vector<uint64_t> words;
-    std::vector<size_t> word_of;
-    for (const Node &node : kernel.body.nodes) {
-        if (node.op != Op::input) continue;
-        word_of.push_back(words.size());
-        if (node.type.rank() == 0 && attrs<InputAttrs>(node).name.starts_with("scalar")) {
-            if (!is_float(node.type.dtype)) words.push_back(0);
-            continue;
+/// A kernel with arguments: tensors of small numbers, scalars that are 0.
+class Prepared {
+public:
+    Prepared(const Kernel &kernel, void *symbol) : symbol_(symbol) {
+        std::vector<size_t> word_of;
+        for (const Node &node : kernel.body.nodes) {
+            if (node.op != Op::input) continue;
+            word_of.push_back(words_.size());
+            if (node.type.rank() > 0 || !attrs<InputAttrs>(node).name.starts_with("scalar")) add(node.type);
+            else if (!is_float(node.type.dtype)) words_.push_back(0);
         }
-        operands.push_back(std::make_unique<Operand>(node.type));
-        words.push_back(uint64_t(&operands.back()->buffer));
-    }
-    for (size_t i = 0; i < kernel.body.results.size(); i++) {
-        if (kernel.in_place[i] >= 0) {
-            words.push_back(words[word_of[size_t(kernel.in_place[i])]]);
-            continue;
+        for (size_t i = 0; i < kernel.body.results.size(); i++) {
+            if (kernel.in_place[i] >= 0) words_.push_back(words_[word_of[size_t(kernel.in_place[i])]]);
+            else add(kernel.body[kernel.body.results[i].value].type);
         }
-        operands.push_back(std::make_unique<Operand>(kernel.body[kernel.body.results[i].value].type));
-        words.push_back(uint64_t(&operands.back()->buffer));
+        words_.resize(std::max<size_t>(words_.size(), 16));
     }
-    words.resize(std::max<size_t>(words.size(), 16));
-    using Function = int (*)(uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, double, double, double, double, double, double, double,
-                             double, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t);
-    const auto &w = words;
-    double best = 1e9;
-    const double begin = now();
-    for (int i = 0; i < 2000 && (i < 5 || now() - begin < 0.15); i++) {
-        const double start = now();
-        reinterpret_cast<Function>(symbol)(w[0], w[1], w[2], w[3], w[4], w[5], 0, 0, 0, 0, 0, 0, 0, 0, w[6], w[7], w[8], w[9], w[10], w[11], w[12], w[13],
-                                           w[14], w[15]);
-        best = std::min(best, now() - start);
-    }
-    for (auto &operand : operands) free(operand->data);
-    return best;
-}
 
-int run(const std::string &path, const std::string &only) {
-    std::stringstream text;
-    text << std::ifstream(path).rdbuf();
-    SourceMap sources;
-    Diagnostics diagnostics;
-    const SourceFile &file = sources.add(path, text.str());
-    const Compilation compiled = compile(file, sources, {}, 2, Stage::plan, diagnostics);
-    const Plan &plan = compiled.plan;
-    std::map<int, int> calls, augmenting;
-    for (const Program &program : plan.programs)
-        if (program.name == "train" || program.name == "update" || program.name == "augment")
-            for (const Call &call : program.calls) (augments(program.name) ? augmenting : calls)[call.kernel.index]++;
-    Plan used;
-    std::vector<int> count, augment_count;
-    for (int index = 0; index < int(plan.kernels.size()); index++) {
-        const Kernel &kernel = plan.kernels[size_t(index)];
-        if ((!calls.count(index) && !augmenting.count(index)) || kernel.name.find(only) == std::string::npos) continue;
-        used.kernels.push_back(kernel), count.push_back(calls[index]), augment_count.push_back(augmenting[index]);
+    /// Pointers and whole numbers go to general registers and the stack, floating-point ones to eight others: a call with all of them fits every kernel.
+    void call() const {
+        using Function = int (*)(uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, double, double, double, double, double, double, double, double, uint64_t,
+                                 uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t);
+        const auto &w = words_;
+        reinterpret_cast<Function>(symbol_)(w[0], w[1], w[2], w[3], w[4], w[5], 0, 0, 0, 0, 0, 0, 0, 0, w[6], w[7], w[8], w[9], w[10], w[11], w[12], w[13], w[14], w[15]);
     }
+
+private:
+    void add(const Type &type) {
+        operands_.push_back(std::make_unique<Operand>(type));
+        words_.push_back(uint64_t(&operands_.back()->buffer));
+    }
+
+    void *symbol_;
+    std::vector<std::unique_ptr<Operand>> operands_;
+    std::vector<uint64_t> words_;
+};
+
+void *load(const std::vector<Named> &kernels, const std::string &cache) {
+    Plan plan;
+    std::set<std::string> names;
+    for (const Named &each : kernels)
+        if (names.insert(each.kernel.name).second) plan.kernels.push_back(each.kernel);
     KernelOptions options;
     options.target = "native";
-    options.jobs = 2;
-    char folder[] = "/tmp/bench_kernels_XXXXXX";
-    if (!mkdtemp(folder)) return 1;
+    options.cache_folder = cache;
+    options.jobs = runtime::available_processors();
+    std::string folder = (std::filesystem::temp_directory_path() / "bench_kernels_XXXXXX").string();
+    if (!mkdtemp(folder.data())) throw std::runtime_error("cannot make a temporary folder");
     std::string command = fmt::format("cc -shared -o {}/kernels.so", folder);
-    for (const ObjectFile &object : emit_kernels(used, options)) {
+    for (const ObjectFile &object : emit_kernels(plan, options)) {
         const std::string name = fmt::format("{}/{}.o", folder, object.name);
         std::ofstream(name, std::ios::binary).write(reinterpret_cast<const char *>(object.bytes.data()), long(object.bytes.size()));
         command += " " + name;
     }
-    if (system((command + " -lm").c_str()) != 0) return 1;
-    void *library = dlopen(fmt::format("{}/kernels.so", folder).c_str(), RTLD_NOW);
-    if (!library) return fmt::print("{}\n", dlerror()), 1;
+    const bool linked = system((command + " -lm").c_str()) == 0;
+    void *library = linked ? dlopen((folder + "/kernels.so").c_str(), RTLD_NOW) : nullptr;
     std::filesystem::remove_all(folder);
-    const double gflops = peak();
-    std::vector<double> seconds;
-    double total = 0, augment_total = 0;
-    for (size_t i = 0; i < used.kernels.size(); i++) {
-        seconds.push_back(time_kernel(used.kernels[i], dlsym(library, used.kernels[i].name.c_str())));
-        total += seconds.back() * count[i];
-        augment_total += seconds.back() * augment_count[i];
+    if (!library) throw std::runtime_error(linked ? dlerror() : "cannot link the kernels");
+    return library;
+}
+
+/// Of one thread the time that it had a processor, so that other processes count less; of several the time that passed.
+double now(int threads) {
+    timespec time;
+    clock_gettime(threads == 1 ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC, &time);
+    return double(time.tv_sec) + double(time.tv_nsec) / 1e9;
+}
+
+void measure(benchmark::State &state, const Kernel &kernel, void *symbol, int threads, double peak, runtime::CopySpeed &copy) {
+    const Prepared prepared(kernel, symbol);
+    auto timed = [&] {
+        const double begin = now(threads);
+        prepared.call();
+        return now(threads) - begin;
+    };
+    double least = timed();
+    for (int i = 0; i < kFewest; ++i) least = std::min(least, timed());
+    for (auto unused : state) {
+        const double seconds = timed();
+        least = std::min(least, seconds);
+        state.SetIterationTime(seconds);
     }
-    fmt::print("FMA peak {:.1f} GFLOP/s; kernels of one step {:.3f} ms\n", gflops, total * 1e3);
-    if (augment_total > 0)
-        fmt::print("augmenting a batch of {}: {:.3f} ms, {:.1f} us a sample\n", compiled.graph.batch, augment_total * 1e3, augment_total * 1e6 / double(compiled.graph.batch));
-    for (size_t i = 0; i < used.kernels.size(); i++) {
-        const Kernel &kernel = used.kernels[i];
-        int64_t bytes = 0;
-        for (const Node &node : kernel.body.nodes)
-            if (node.op == Op::input) bytes += node.type.bytes();
-        for (const Result &result : kernel.body.results) bytes += kernel.body[result.value].type.bytes();
-        std::string shapes;
-        for (const Node &node : kernel.body.nodes)
-            if (node.op == Op::input && shapes.size() < 50) shapes += to_string(node.type.shape);
-        fmt::print("{:44} {:9.1f} us x{} {:5.1f}% {:7.1f} GFLOP/s {:5.1f}% {:6.1f} GB/s  {}\n", kernel.name, seconds[i] * 1e6, count[i] + augment_count[i],
-                   100 * seconds[i] * (count[i] + augment_count[i]) / (total + augment_total), double(kernel.flops) / seconds[i] / 1e9, double(kernel.flops) / seconds[i] / 1e7 / gflops,
-                   double(bytes) / seconds[i] / 1e9, shapes);
+    // Of the fastest run: what the kernel can do, whatever else the machine was at.
+    state.counters["GFLOP/s"] = double(kernel.flops) / least / 1e9;
+    state.counters["of_peak"] = double(kernel.flops) / least / peak;
+    state.counters["GB/s"] = double(kernel.bytes) / least / 1e9;
+    state.counters["of_copy"] = double(kernel.bytes) / least / copy.moving(kernel.bytes);
+}
+
+int run(int argc, char **argv) {
+    benchmark::Initialize(&argc, argv);
+    int threads = 1;
+    std::string cache;
+    std::vector<Named> kernels;
+    for (int i = 1; i < argc; i++) {
+        const std::string argument = argv[i];
+        if (argument.starts_with("--threads=")) threads = std::stoi(argument.substr(10));
+        else if (argument.starts_with("--cache=")) cache = argument.substr(8);
+        else if (argument.starts_with("-")) throw std::runtime_error("unknown flag " + argument);
+        else for (Named &each : kernels_of_model(argument)) kernels.push_back(std::move(each));
     }
+    if (kernels.empty()) kernels = table_of_shapes();
+    void *library = load(kernels, cache);  // before there are threads: it forks
+    runtime::ThreadTeam team(threads);
+    const double peak = runtime::arithmetic_peak(runtime::DType::f32);
+    runtime::CopySpeed copy;
+    benchmark::AddCustomContext("peak_gflops", fmt::format("{:.1f}", peak / 1e9));
+    benchmark::AddCustomContext("team", std::to_string(threads));
+    for (const Named &each : kernels)
+        benchmark::RegisterBenchmark(each.name.c_str(), [&each, library, threads, peak, &copy](benchmark::State &state) {
+            measure(state, each.kernel, dlsym(library, each.kernel.name.c_str()), threads, peak, copy);
+        })->UseManualTime()->Unit(benchmark::kMicrosecond);
+    benchmark::RunSpecifiedBenchmarks();
     return 0;
 }
 
@@ -195,6 +211,10 @@ int run(const std::string &path, const std::string &only) {
 }  // namespace kiln
 
 int main(int argc, char **argv) {
-    if (argc < 2) return fmt::print("usage: bench_kernels MODEL [--only WORD]\n"), 2;
-    return kiln::run(argv[1], argc > 3 ? argv[3] : "");
+    try {
+        return kiln::run(argc, argv);
+    } catch (const std::exception &error) {
+        fmt::print(stderr, "bench_kernels: {}\n", error.what());
+        return 1;
+    }
 }

@@ -48,23 +48,27 @@ std::vector<uint8_t> compile_object(const Kernel &kernel, const KernelOptions &o
     });
 }
 
-std::string compile_text(const Kernel &kernel, const KernelOptions &options, Halide::OutputFileType type) {
-    std::vector<IsolatedTask> tasks{[&] {
-        return explained(kernel, [&] {
-            const int file = memfd_create("kernel", 0);
-            KILN_CHECK(file >= 0, "memfd_create failed");
-            const std::string path = fmt::format("/proc/self/fd/{}", file);
-            lower_kernel(kernel, options).compile({{type, path}});
-            std::ifstream in(path, std::ios::binary);
-            std::stringstream text;
-            text << in.rdbuf();
-            const std::string s = text.str();
-            close(file);
-            return std::vector<uint8_t>(s.begin(), s.end());
-        });
-    }};
-    const std::vector<uint8_t> text = run_isolated(tasks, 1)[0];
-    return {text.begin(), text.end()};
+std::vector<uint8_t> compile_text(const Kernel &kernel, const KernelOptions &options, Halide::OutputFileType type) {
+    return explained(kernel, [&] {
+        const int file = memfd_create("kernel", 0);
+        KILN_CHECK(file >= 0, "memfd_create failed");
+        const std::string path = fmt::format("/proc/self/fd/{}", file);
+        lower_kernel(kernel, options).compile({{type, path}});
+        std::ifstream in(path, std::ios::binary);
+        std::stringstream text;
+        text << in.rdbuf();
+        const std::string s = text.str();
+        close(file);
+        return std::vector<uint8_t>(s.begin(), s.end());
+    });
+}
+
+std::vector<std::string> compile_texts(const std::vector<Kernel> &kernels, const KernelOptions &options, Halide::OutputFileType type) {
+    std::vector<IsolatedTask> tasks;
+    for (const Kernel &kernel : kernels) tasks.push_back([&] { return compile_text(kernel, options, type); });
+    std::vector<std::string> texts;
+    for (const std::vector<uint8_t> &text : run_isolated(tasks, options.jobs)) texts.emplace_back(text.begin(), text.end());
+    return texts;
 }
 
 }  // namespace
@@ -90,11 +94,13 @@ std::vector<ObjectFile> emit_kernels(const Plan &plan, const KernelOptions &opti
 }
 
 std::string kernel_statement(const Kernel &kernel, const KernelOptions &options, bool html) {
-    return compile_text(kernel, options, html ? Halide::OutputFileType::stmt_html : Halide::OutputFileType::stmt);
+    return compile_texts({kernel}, options, html ? Halide::OutputFileType::stmt_html : Halide::OutputFileType::stmt)[0];
 }
 
-std::string kernel_assembly(const Kernel &kernel, const KernelOptions &options) {
-    return compile_text(kernel, options, Halide::OutputFileType::assembly);
+std::string kernel_assembly(const Kernel &kernel, const KernelOptions &options) { return kernel_assemblies({kernel}, options)[0]; }
+
+std::vector<std::string> kernel_assemblies(const std::vector<Kernel> &kernels, const KernelOptions &options) {
+    return compile_texts(kernels, options, Halide::OutputFileType::assembly);
 }
 
 }  // namespace kiln

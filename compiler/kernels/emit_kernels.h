@@ -32,6 +32,8 @@ std::vector<ObjectFile> emit_kernels(const Plan &plan, const KernelOptions &opti
 /// Halide's lowered statement of one kernel, as text or HTML; for `kiln emit kernels`.
 std::string kernel_statement(const Kernel &kernel, const KernelOptions &options, bool html);
 std::string kernel_assembly(const Kernel &kernel, const KernelOptions &options);
+/// Of several, in parallel.
+std::vector<std::string> kernel_assemblies(const std::vector<Kernel> &kernels, const KernelOptions &options);
 
 /// The features behind a target name, for messages ("avx512_skylake avx512_cannonlake fma ...") and for cache keys.
 std::string describe_target(const std::string &target);

@@ -173,7 +173,7 @@ void schedule_convolution(Lowering &l, Consumer &consumer, ConvolutionFuncs &f) 
             update.reorder(pk, px, c, s, r).vectorize(pk, lanes_of_update).unroll(pk);
         }
         update.unroll(px);
-        if (f.channels <= 4) update.unroll(c).unroll(s);
+        if (f.channels <= 4) update.unroll(c);
     };
     if (f.split.rest == 0) {
         schedule_update(f.product.update(0), f.taps, lanes);

@@ -1,0 +1,67 @@
+// The table of shapes that the benchmark measures: no register tile of any of them may spill.
+#include "bench/kernels/shapes.h"
+#include "compiler/kernels/emit_kernels.h"
+
+#include <gtest/gtest.h>
+
+#include <sstream>
+
+namespace kiln {
+namespace {
+
+struct Products {
+    int multiplications = 0, spills = 0;
+};
+
+/// Over the blocks, between labels and jumps, whose vector arithmetic is multiply-adds alone, that is, the steps of products: how many there are, and vectors
+/// that are stored to the stack among them. What is kept on the stack around such a loop costs little.
+Products products_of(const std::string &assembly) {
+    std::istringstream lines(assembly);
+    std::string line;
+    Products total, block;
+    bool others = false;
+    auto close = [&] {
+        if (block.multiplications >= 8 && !others) total.multiplications += block.multiplications, total.spills += block.spills;
+        block = {}, others = false;
+    };
+    auto has = [&](const char *text) { return line.find(text) != std::string::npos; };
+    while (std::getline(lines, line)) {
+        if (line.starts_with(".LBB")) close();
+        block.multiplications += has("vfmadd231ps");
+        block.spills += has("vmov") && has("zmm") && has("-byte Spill");
+        for (const char *other : {"vaddps", "vsubps", "vmulps", "vfmadd213ps", "vfmadd132ps", "vfmsub", "vfnmadd"}) others = others || has(other);
+        if (line.starts_with("\tj")) close();
+    }
+    close();
+    return total;
+}
+
+TEST(Shapes, NoRegisterTileSpills) {
+    const std::vector<ShapeKernel> table = shape_kernels();
+    std::vector<Kernel> kernels;
+    for (const ShapeKernel &each : table) kernels.push_back(each.kernel);
+    KernelOptions options;
+    options.target = "x86-64-v4";
+    options.jobs = 2;
+    const auto assemblies = kernel_assemblies(kernels, options);
+    for (size_t i = 0; i < table.size(); ++i) {
+        const Products products = products_of(assemblies[i]);
+        const bool contraction = table[i].kernel.family.starts_with("conv2d") || table[i].kernel.family == "matmul";
+        if (contraction) { EXPECT_NE(assemblies[i].find("vfmadd231ps"), std::string::npos) << table[i].shape << " " << table[i].part; }
+        EXPECT_EQ(products.spills, 0) << table[i].shape << " " << table[i].part;
+    }
+}
+
+// The counter counts: a tile of 30 vectors that is stored between its multiplications.
+TEST(Shapes, SpillsAreFound) {
+    std::string block = ".LBB0_1:\n";
+    for (int i = 0; i < 8; ++i) block += "\tvfmadd231ps\t(%rax), %zmm1, %zmm2\n";
+    block += "\tvmovups\t%zmm2, 64(%rsp)                # 64-byte Spill\n";
+    EXPECT_EQ(products_of(block).spills, 1);
+    EXPECT_EQ(products_of(block + ".LBB0_2:\n\tret\n").multiplications, 8);
+    EXPECT_EQ(products_of(block + "\tjne\t.LBB0_1\n\tvaddps\t%zmm1, %zmm2, %zmm3\n").spills, 1);
+    EXPECT_EQ(products_of(block + "\tvaddps\t%zmm1, %zmm2, %zmm3\n").spills, 0);
+}
+
+}  // namespace
+}  // namespace kiln
