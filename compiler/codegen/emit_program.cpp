@@ -10,7 +10,7 @@ namespace kiln {
 namespace {
 
 /// The KilnProgram the runtime is handed.
-llvm::GlobalVariable *program_table(ModuleBuilder &m, const Module &module, const ProgramFunctions &f) {
+llvm::GlobalVariable *program_table(ModuleBuilder &m, const Module &module, const ProgramFunctions &f, const ProgramOptions &options) {
     llvm::Constant *constants = llvm::ConstantPointerNull::get(m.byte_pointer);
     if (!m.plan.constants.empty()) {
         auto *bytes = llvm::ConstantDataArray::get(m.context, llvm::ArrayRef<uint8_t>(m.plan.constants));
@@ -27,7 +27,7 @@ llvm::GlobalVariable *program_table(ModuleBuilder &m, const Module &module, cons
         return llvm::ConstantPointerNull::get(type->getPointerTo());
     };
     std::vector<llvm::Constant *> fields = {
-        m.ir.getInt32(KILN_ABI_VERSION), m.text(program_metadata(module, m.plan), "metadata"), constants, f.bind, f.init,
+        m.ir.getInt32(KILN_ABI_VERSION), m.text(program_metadata(module, m.plan, options), "metadata"), constants, f.bind, f.init,
         entry(f.step_rule, phase_to_void), entry(f.train_step, phase_to_status), entry(f.epoch_end, phase_to_void),
         entry(f.eval_step, valid_to_void), entry(f.predict_step, context_to_void), f.report, entry(f.augment, phase_to_void), entry(f.check, phase_to_status),
         entry(f.trace_step, context_to_void)};
@@ -50,7 +50,7 @@ void emit_main(ModuleBuilder &m, llvm::GlobalVariable *program) {
 ProgramObject emit_program(const Module &module, const Plan &plan, const ProgramOptions &options) {
     ModuleBuilder builder(module, plan);
     ProgramFunctions functions = emit_steps(builder, module.batch, int(module.phases.size()));
-    emit_main(builder, program_table(builder, module, functions));
+    emit_main(builder, program_table(builder, module, functions, options));
 
     ProgramObject result;
     llvm::Module &finished = builder.finish();

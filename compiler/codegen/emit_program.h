@@ -17,7 +17,7 @@ struct ProgramOptions {
 
 /// What the executable tells about itself: names, types, offsets, splits, phases, flags, as the JSON text described in
 /// runtime/include/kiln/program.h.
-std::string program_metadata(const Module &module, const Plan &plan);
+std::string program_metadata(const Module &module, const Plan &plan, const ProgramOptions &options);
 
 struct ProgramObject {
     std::vector<uint8_t> object;  ///< ELF

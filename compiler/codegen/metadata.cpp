@@ -155,7 +155,7 @@ Json json_of(const Column &column, bool predicts) {
 
 }  // namespace
 
-std::string program_metadata(const Module &module, const Plan &plan) {
+std::string program_metadata(const Module &module, const Plan &plan, const ProgramOptions &options) {
     ProgramLayout layout = layout_of(module, plan);
     Json json;
     json["model"] = module.name;
@@ -207,11 +207,13 @@ std::string program_metadata(const Module &module, const Plan &plan) {
         Json settings = Json::array();
         for (const Scan::Setting &setting : scan.settings) {
             Json values = Json::array();
-            for (const Scan::Value &value : setting.values) values.push_back({{"number", finite(value.number)}, {"text", value.text}});
-            settings.push_back({{"hyper", setting.hyper}, {"values", values}, {"begin", setting.begin}, {"end", setting.end}, {"regularizes", setting.regularizes}});
+            for (const Scan::Value &value : setting.values)
+                values.push_back(setting.constant ? Json{{"define", value.define}, {"text", value.text}} : Json{{"number", finite(value.number)}, {"text", value.text}});
+            settings.push_back({{setting.constant ? "const" : "hyper", setting.name}, {"built", setting.built}, {"values", values}, {"begin", setting.begin}, {"end", setting.end}, {"regularizes", setting.regularizes}});
         }
         json["scan"] = {{"training", {{"reader", scan.training.reader}, {"arguments", json_of(scan.training.arguments)}}}, {"settings", settings}, {"on", scan.on},
-                        {"metric", scan.metric}, {"higher_is_better", scan.higher_is_better}, {"seeds", scan.seeds}, {"epochs", scan.epochs}, {"source", scan.source}};
+                        {"metric", scan.metric}, {"higher_is_better", scan.higher_is_better}, {"seeds", scan.seeds}, {"epochs", scan.epochs}, {"source", scan.source},
+                        {"build", Json::array({"-O" + std::to_string(options.level), "--target", options.target})}};
     }
     json["samples"] = layout.samples;
     Json &sample_values = json["sample_values"] = Json::array();

@@ -56,6 +56,7 @@ private:
     void load_prelude();
     void declare_file(const ast::Module &file, const std::shared_ptr<Scope> &scope);
     void declare_value(const ast::Decl &decl, const ast::ValueDecl &value, Binding &binding);
+    static std::string imported_name(const std::string &path, const SourceFile *from);
     void import_file(const ast::Decl &decl, const std::string &path, const SourceFile *from, const std::shared_ptr<Scope> &scope);
     void apply_precision(const ast::Module &file);
     std::optional<Value> parse_define(const std::string &text, const Value &like);
@@ -161,6 +162,7 @@ private:
     // scan.cpp
     void elaborate_scan(const Value &training);
     void scan_setting(const ast::BindStmt &setting);
+    std::string whole_source(const ast::Module &file, std::set<const ast::Module *> &done, std::vector<Scan::Setting> *settings);
     void scan_metric(const ast::Expr &written);
     void warn_of_regularizers();
     void note_regularizers(const FunctionValue &function, const std::vector<std::optional<Value>> &values);

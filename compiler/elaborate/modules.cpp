@@ -171,9 +171,14 @@ std::optional<Value> Elaborator::parse_define(const std::string &text, const Val
     return {};
 }
 
-void Elaborator::import_file(const ast::Decl &decl, const std::string &path, const SourceFile *from, const std::shared_ptr<Scope> &scope) {
+/// A path is relative to the importing file.
+std::string Elaborator::imported_name(const std::string &path, const SourceFile *from) {
     size_t slash = from->name.rfind('/');
-    std::string name = path.empty() || path[0] == '/' || slash == std::string::npos ? path : from->name.substr(0, slash + 1) + path;
+    return path.empty() || path[0] == '/' || slash == std::string::npos ? path : from->name.substr(0, slash + 1) + path;
+}
+
+void Elaborator::import_file(const ast::Decl &decl, const std::string &path, const SourceFile *from, const std::shared_ptr<Scope> &scope) {
+    const std::string name = imported_name(path, from);
     if (!imported_.insert(name).second) return;  // twice, or in a circle: its names are there already
     std::ifstream in(name, std::ios::binary);
     std::string text{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <sstream>
 
 namespace kiln {
 
@@ -21,55 +22,136 @@ void collect_scalars(const Graph &graph, NodeId id, std::set<std::string> &names
 
 }  // namespace
 
-/// Remembers the hypers that set how strongly a model is regularized: what a sample says about them misleads.
+/// Remembers the hypers and constants that set how strongly a model is regularized: what a sample says about them misleads.
 void Elaborator::note_regularizers(const FunctionValue &function, const std::vector<std::optional<Value>> &values) {
     if (!scan_ || !in_stdlib(function.place)) return;
     const bool all = kRegularizers.count(function.name()) > 0;
     for (size_t i = 0; i < values.size(); ++i) {
-        const TensorValue *tensor = values[i] ? values[i]->get<TensorValue>() : nullptr;
-        if (tensor && is_scalar(*values[i]) && (all || kRegularizingParameters.count(function.params()[i].name.text)))
-            collect_scalars(tensor->context->graph, tensor->node, regularizers_);
+        if (!values[i] || !(all || kRegularizingParameters.count(function.params()[i].name.text))) continue;
+        const TensorValue *tensor = values[i]->get<TensorValue>();
+        if (tensor && is_scalar(*values[i])) collect_scalars(tensor->context->graph, tensor->node, regularizers_);
+        // A constant is known by the place of its value.
+        for (const auto &[name, binding] : file_scope_->names) {
+            const SourceRange place = binding.constant ? binding.value.origin : SourceRange{};
+            if (place.valid() && place.file == values[i]->origin.file && place.begin == values[i]->origin.begin) regularizers_.insert(name);
+        }
     }
+}
+
+/// What `-D name=` takes for a value.
+static std::string define_text(const Value &value) {
+    if (const std::string *text = value.get<std::string>()) return *text;
+    if (const bool *flag = value.get<bool>()) return *flag ? "true" : "false";
+    if (const int64_t *number = value.get<int64_t>()) return std::to_string(*number);
+    return fmt::format("{}", value.as_double());
 }
 
 /// `rotation = [0deg, 5deg]`
 void Elaborator::scan_setting(const ast::BindStmt &setting) {
     const ast::Name &name = setting.names[0];
     auto declared = file_scope_->names.find(name.text);
+    const bool here = declared != file_scope_->names.end() && declared->second.declared.file == scan_->name.range.file;
     auto hyper = std::find_if(module_.hypers.begin(), module_.hypers.end(), [&](const Hyper &h) { return h.name == name.text; });
-    if (hyper == module_.hypers.end() || declared == file_scope_->names.end() || declared->second.declared.file != scan_->name.range.file) {
+    if (!here || (hyper == module_.hypers.end() && !declared->second.constant)) {
         std::vector<std::string> names;
-        for (const Hyper &h : module_.hypers) names.push_back(h.name);
-        suggest(report(DiagnosticCode::scan_of_no_hyper, name.range, {name.text}), name.text, names);
+        for (const auto &[candidate, binding] : file_scope_->names)
+            if (binding.declared.file == scan_->name.range.file && (binding.constant || binding.cell)) names.push_back(candidate);
+        suggest(report(DiagnosticCode::scan_of_what, name.range, {name.text}), name.text, names);
         return;
     }
     Value value = evaluate(*setting.value);
-    if (value.poison()) return;
+    const Value *now = declared->second.constant ? &declared->second.value : nullptr;
+    if (value.poison() || (now && now->poison())) return;
     const ListValue *list = value.get<ListValue>();
     Scan::Setting result;
-    result.hyper = name.text;
-    bool numbers = list && !list->items->empty();
-    for (size_t i = 0; numbers && i < list->items->size(); ++i) {
+    result.name = name.text;
+    result.constant = now != nullptr;
+    bool fits = list && !list->items->empty();
+    for (size_t i = 0; fits && i < list->items->size(); ++i) {
         const Value &item = (*list->items)[i];
-        const bool *flag = item.get<bool>();
-        const bool fits = hyper->kind == ScalarKind::boolean ? flag != nullptr : hyper->kind == ScalarKind::integer ? item.is<int64_t>() : item.number();
-        numbers = fits;
-        if (!fits) break;
-        const double number = flag ? double(*flag) : item.as_double();
+        Scan::Value tried{0, source_text(item.origin)};
+        if (now) {
+            std::optional<Value> given = parse_define(define_text(item), *now);
+            fits = given && (item.is<std::string>() == now->is<std::string>());
+            if (!fits) break;
+            tried.define = define_text(*given);
+            if (tried.define == define_text(*now)) result.built = int64_t(i);
+        } else {
+            const bool *flag = item.get<bool>();
+            fits = hyper->kind == ScalarKind::boolean ? flag != nullptr : hyper->kind == ScalarKind::integer ? item.is<int64_t>() : item.number();
+            if (!fits) break;
+            tried.number = flag ? double(*flag) : item.as_double();
+        }
         for (const Scan::Value &other : result.values)
-            if (other.number == number) report(DiagnosticCode::scan_value_twice, item.origin, {name.text, show(item)});
-        result.values.push_back({number, source_text(item.origin)});
+            if (other.number == tried.number && other.define == tried.define) report(DiagnosticCode::scan_value_twice, item.origin, {name.text, show(item)});
+        result.values.push_back(std::move(tried));
     }
-    if (!numbers) {
+    if (!fits) {
         report(DiagnosticCode::scan_without_values, setting.value->range, {name.text, describe(value)});
         return;
     }
-    for (const ast::Decl &decl : main_file_->declarations)
-        if (const auto *declaration = std::get_if<ast::ValueDecl>(&decl.node); declaration && decl.name.text == name.text) {
-            result.begin = declaration->value->range.begin;
-            result.end = declaration->value->range.end;
-        }
     module_.scan->settings.push_back(std::move(result));
+}
+
+namespace {
+
+struct SourceEdit {
+    uint32_t begin, end;
+    std::string text;
+};
+
+/// What documents a file does not document the one that it becomes a part of.
+std::string with_plain_comments(const std::string &text) {
+    std::string result;
+    std::istringstream lines(text);
+    for (std::string line; std::getline(lines, line);) {
+        const size_t at = line.find_first_not_of(" \t");
+        if (at != std::string::npos && line.compare(at, 3, "//!") == 0) line.erase(at + 2, 1);
+        result += line + "\n";
+    }
+    return result;
+}
+
+}  // namespace
+
+/// The text of a file that needs no other: imported files stand where they are imported, and values given by -D where they are declared.
+/// `settings` of the file, if any, learn where their values are there.
+std::string Elaborator::whole_source(const ast::Module &file, std::set<const ast::Module *> &done, std::vector<Scan::Setting> *settings) {
+    std::vector<SourceEdit> edits;
+    for (const ast::Decl &decl : file.declarations) {
+        if (const auto *import = std::get_if<ast::ImportDecl>(&decl.node)) {
+            std::string text;
+            const std::string name = imported_name(import->path, file.file);
+            for (const auto &tree : trees_)
+                if (tree->file->name == name && done.insert(tree.get()).second) text = fmt::format("// {}\n{}", import->path, with_plain_comments(whole_source(*tree, done, nullptr)));
+            edits.push_back({decl.range.begin, decl.range.end, std::move(text)});
+        } else if (const auto *value = std::get_if<ast::ValueDecl>(&decl.node); value && value->kind != ast::ValueDecl::Kind::hyper && options_.defines.count(decl.name.text)) {
+            const Value &given = file_scope_->names.at(decl.name.text).value;
+            edits.push_back({value->value->range.begin, value->value->range.end, given.is<std::string>() ? show(given) : define_text(given)});
+        }
+    }
+    std::string text;
+    uint32_t from = 0;
+    std::vector<std::pair<uint32_t, int64_t>> shifts;  // from this byte on
+    for (const SourceEdit &edit : edits) {
+        text += file.file->text.substr(from, edit.begin - from) + edit.text;
+        from = edit.end;
+        shifts.push_back({edit.end, int64_t(text.size()) - int64_t(edit.end)});
+    }
+    text += file.file->text.substr(from);
+    for (size_t i = 0; settings && i < settings->size(); ++i)
+        for (const ast::Decl &decl : file.declarations)
+            if (const auto *value = std::get_if<ast::ValueDecl>(&decl.node); value && decl.name.text == (*settings)[i].name) {
+                int64_t begin_shift = 0, end_shift = 0;
+                for (auto [byte, shift] : shifts) {
+                    // A value that -D gave begins where it was and ends elsewhere.
+                    if (byte <= value->value->range.begin) begin_shift = shift;
+                    if (byte <= value->value->range.end) end_shift = shift;
+                }
+                (*settings)[i].begin = value->value->range.begin + begin_shift;
+                (*settings)[i].end = value->value->range.end + end_shift;
+            }
+    return text;
 }
 
 /// `metric = validation.accuracy`, or with a minus sign if less is better.
@@ -127,15 +209,16 @@ void Elaborator::elaborate_scan(const Value &training) {
         if (module_.scan->settings.empty() && !diagnostics_->has_errors()) report(DiagnosticCode::missing_setting, scan_->name.range, {"hyper = [values]"});
         if (module_.scan->epochs > 0 && module_.phases.size() > 1) report(DiagnosticCode::setting_without_effect, scan_->name.range, {"epochs"});
     });
-    module_.scan->source = main_file_->file->text;
+    std::set<const ast::Module *> done;
+    module_.scan->source = whole_source(*main_file_, done, &module_.scan->settings);
 }
 
 /// Once model and optimizer have shown what regularizes.
 void Elaborator::warn_of_regularizers() {
     if (!module_.scan || !std::get<ast::TrainDecl>(scan_->node).data) return;
     for (Scan::Setting &setting : module_.scan->settings) {
-        setting.regularizes = regularizers_.count(setting.hyper) > 0;
-        if (setting.regularizes) report(DiagnosticCode::scan_of_regularization, scan_->name.range, {setting.hyper});
+        setting.regularizes = regularizers_.count(setting.name) > 0;
+        if (setting.regularizes) report(DiagnosticCode::scan_of_regularization, scan_->name.range, {setting.name});
     }
 }
 

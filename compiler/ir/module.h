@@ -105,12 +105,18 @@ struct Phase {
 
 /// What `./x scan` tries: every value of each setting alone, the others at the first of theirs, then the best together.
 struct Scan {
-    struct Value { double number = 0; std::string text; };  ///< text: as written
+    struct Value {
+        double number = 0;             ///< of a hyper
+        std::string text;              ///< as written
+        std::string define = {};       ///< of a const: after `-D name=`
+    };
     struct Setting {
-        std::string hyper;
+        std::string name;              ///< of a hyper, or of a const, each of whose values needs an executable of its own
         std::vector<Value> values;     ///< the first is what the others are compared with
-        int64_t begin = 0, end = 0;    ///< bytes of the hyper's value in `source`
+        int64_t begin = 0, end = 0;    ///< bytes of its value in `source`
         bool regularizes = false;      ///< and the training set is a sample: the result misleads
+        bool constant = false;
+        int64_t built = -1;            ///< of a const: which of the values this program is compiled with; -1: none of them
     };
     Split training;                    ///< what is trained on
     std::vector<Setting> settings;
@@ -118,7 +124,7 @@ struct Scan {
     bool higher_is_better = true;
     int64_t seeds = 3;
     int64_t epochs = 0;                ///< 0: as many as `train` says
-    std::string source;                ///< text of the .model file
+    std::string source;                ///< the .model file with imported files and -D values in their places: it builds alone
 };
 
 struct Metric {

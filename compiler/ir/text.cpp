@@ -240,8 +240,12 @@ std::string print(const Module &module, const PrintOptions &options) {
             out += fmt::format("  scan {} {} higher {} seeds {} epochs {} training {} source {}\n", quoted(scan.on), quoted(scan.metric), scan.higher_is_better, scan.seeds,
                                scan.epochs, call_text(scan.training.reader, scan.training.arguments), quoted(scan.source));
             for (const Scan::Setting &setting : scan.settings) {
-                out += fmt::format("    try {} bytes {} {}{} [", quoted(setting.hyper), setting.begin, setting.end, setting.regularizes ? " regularizes" : "");
-                for (size_t i = 0; i < setting.values.size(); ++i) out += fmt::format("{}{} {}", i ? ", " : "", real(setting.values[i].number), quoted(setting.values[i].text));
+                out += fmt::format("    try {} bytes {} {}{}{} [", quoted(setting.name), setting.begin, setting.end, setting.regularizes ? " regularizes" : "",
+                                   setting.constant ? fmt::format(" constant {}", setting.built) : "");
+                for (size_t i = 0; i < setting.values.size(); ++i) {
+                    const Scan::Value &value = setting.values[i];
+                    out += fmt::format("{}{} {}", i ? ", " : "", setting.constant ? quoted(value.define) : real(value.number), quoted(value.text));
+                }
                 out += "]\n";
             }
         }

@@ -180,16 +180,21 @@ private:
             return false;
         while (in_.accept_word("try")) {
             Scan::Setting &setting = scan.settings.emplace_back();
-            if (!assign(setting.hyper, in_.string()) || !in_.expect_word("bytes") || !assign(setting.begin, in_.integer()) || !assign(setting.end, in_.integer())) return false;
+            if (!assign(setting.name, in_.string()) || !in_.expect_word("bytes") || !assign(setting.begin, in_.integer()) || !assign(setting.end, in_.integer())) return false;
             if (setting.begin < 0 || setting.end < setting.begin || setting.end > int64_t(scan.source.size()))
                 return in_.error_here(DiagnosticCode::ir_expected, {"a range of the source", std::to_string(setting.end)}), false;
             setting.regularizes = in_.accept_word("regularizes");
+            setting.constant = in_.accept_word("constant");
+            if (setting.constant && !assign(setting.built, in_.integer())) return false;
             if (!in_.expect('[')) return false;
             while (!in_.accept(']')) {
                 if (!setting.values.empty() && !in_.expect(',')) return false;
                 Scan::Value &value = setting.values.emplace_back();
-                if (!assign(value.number, in_.real()) || !assign(value.text, in_.string())) return false;
+                if (setting.constant ? !assign(value.define, in_.string()) : !assign(value.number, in_.real())) return false;
+                if (!assign(value.text, in_.string())) return false;
             }
+            if (setting.built < -1 || setting.built >= int64_t(setting.values.size()))
+                return in_.error_here(DiagnosticCode::ir_expected, {"one of the values", std::to_string(setting.built)}), false;
         }
         module_.scan = std::move(scan);
         return true;

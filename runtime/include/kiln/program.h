@@ -84,7 +84,10 @@ typedef struct KilnProgram {
  *                                                                 is f32[batch, classes], shares of the classes
  *   "scan": {"training": {"reader": .., "arguments": ..}, "settings": [{"hyper": "rotation", "values": [{"number": 0.0873, "text": "5deg"}],
  *            "begin": 40, "end": 44, "regularizes": false}], "on": "validation", "metric": "accuracy", "higher_is_better": true,
- *            "seeds": 3, "epochs": 0, "source": "..."},               only with a `scan` block; begin and end are bytes of source
+ *            "seeds": 3, "epochs": 0, "source": "...", "build": ["-O2", ..]},   only with a `scan` block; begin and end are bytes of source, which
+ *                                                             needs no other file; a setting {"const": "width", "values": [{"define": "32", ..}],
+ *                                                             "built": 0, ..} takes programs of `kiln build -D width=32` with the arguments
+ *                                                             `build`; this program has the value number `built` (-1: another one)
  *   "samples":  ["loss", "accuracy"],
  *   "sample_values": [{"name": "loss", "dtype": "f32", "shape": [64], "arena": 0, "offset": 4096}],   what eval_step added up: a value
  *                                                  for each sample ([batch], or [] for all of them), there until the next function is called

@@ -307,6 +307,13 @@ CommandLine parse_command_line(int argc, char **argv, const Metadata &metadata) 
                              ->check(CLI::Range(1, 1000).description(""))
                              ->type_name("N");
     scan->add_option("--epochs", epochs, "epochs of each run; of several phases, one number each: 1,3 [as the scan block says]")->type_name("N");
+    scan->add_option("--kiln", scanning.kiln, "the compiler, if the scan sets constants: each value needs a program of its own")
+        ->envname("KILN")
+        ->type_name("FILE")
+        ->capture_default_str();
+    std::vector<std::string> trial_values;  // what a scan tells the programs that it builds
+    scan->add_option("--trial", scanning.trial)->group("");
+    scan->add_option("--with", trial_values)->group("")->allow_extra_args(false);
     scan->add_flag("--resume", scanning.resume, "go on with the scan that the folder holds");
     scan->add_flag("--overwrite", scanning.overwrite, "replace the scan that the folder holds");
     add_threads(scan);
@@ -466,13 +473,20 @@ CommandLine parse_command_line(int argc, char **argv, const Metadata &metadata) 
         if (!metadata.scan) fail(ExitCode::usage, "%s has no `scan` block", metadata.source.c_str());
         if (scanning.resume && scanning.overwrite) fail(ExitCode::usage, "--resume and --overwrite exclude each other");
         for (const Scan::Setting &setting : metadata.scan->settings)
-            if (hypers.count(setting.hyper)) fail(ExitCode::usage, "--%s: the scan sets it", setting.hyper.c_str());
+            if (hypers.count(setting.name)) fail(ExitCode::usage, "--%s: the scan sets it", setting.name.c_str());
+        for (const std::string &text : trial_values) {
+            const size_t equals = text.find('=');
+            auto hyper = std::find_if(metadata.hypers.begin(), metadata.hypers.end(), [&](const Hyper &each) { return each.name == text.substr(0, equals); });
+            if (equals == std::string::npos || hyper == metadata.hypers.end()) fail(ExitCode::usage, "--with: `%s` is no value of a hyper", text.c_str());
+            hypers[hyper->name] = std::strtod(text.c_str() + equals + 1, nullptr);
+        }
         if (scan_seed->count() > 0) scanning.seed = seed;
         if (seeds_option->count() > 0) scanning.seeds = scan_seeds;
         if (!epochs.empty()) scanning.epochs = parse_epochs(epochs);
         if (scanning.epochs && scanning.epochs->size() != metadata.phases.size())
             fail(ExitCode::usage, "--epochs gives %zu numbers, but the training has %zu phases", scanning.epochs->size(), metadata.phases.size());
         scanning.hypers = std::move(hypers);
+        scanning.threads = result.threads;
         result.command = std::move(scanning);
     } else if (explain->parsed()) {
         if (!epochs.empty()) explanation.epochs = parse_epochs(epochs);

@@ -47,7 +47,10 @@ struct ScanOptions {
     std::optional<uint64_t> seed;  ///< of the first of each value's runs; the others have the numbers after it
     std::optional<int64_t> seeds;
     std::optional<std::vector<int64_t>> epochs;  ///< by phase
-    std::map<std::string, double> hypers;        ///< those that are not scanned
+    std::map<std::string, double> hypers;        ///< those that are not scanned; of a trial, all
+    std::string kiln = "kiln";                   ///< the compiler, for settings that are constants
+    std::string trial;                           ///< not empty: one run only, in this folder, for the scan that started this program
+    int threads = 0;                             ///< as given
     bool resume = false, overwrite = false;
 };
 

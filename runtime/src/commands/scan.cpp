@@ -1,19 +1,27 @@
 // scan: the settings of the scan block, each value alone, then the best of each together. Every trial is an ordinary run in a
 // folder of its own, so that an interrupted scan goes on where it stood. Trials of one seed start from the same weights and see the
 // same batches, so differences come from the setting; the spread over seeds says which of them mean anything.
+//
+// Values of a const that this program was not compiled with need others: the scan has the compiler build them from the source that
+// the program carries, and each runs its trials by `scan --trial`.
 #include "checkpoint/checkpoint.h"
 #include "commands/commands.h"
+#include "commands/process.h"
 #include "data/vocabulary.h"
 #include "support/failure.h"
 #include "support/file.h"
+#include "support/hash.h"
 #include "support/text.h"
 #include "train/evaluate.h"
+#include "train/signals.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <iterator>
 #include <numeric>
 #include <sstream>
@@ -47,10 +55,14 @@ public:
     }
 
     ExitCode run() {
+        if (!options_.trial.empty()) {
+            end_with_parent();
+            return train_one(options_.hypers, int64_t(options_.seed.value_or(0)), options_.trial);
+        }
         claim();
         for (const Scan::Setting &setting : scan_.settings)
             if (setting.regularizes)
-                std::printf("warning: %s regularizes: a small sample is overfitted sooner than the whole set, so what is best here is too strong for it\n", setting.hyper.c_str());
+                std::printf("warning: %s regularizes: a small sample is overfitted sooner than the whole set, so what is best here is too strong for it\n", setting.name.c_str());
         const std::vector<size_t> none(scan_.settings.size(), 0);
         std::vector<std::vector<size_t>> alone{none};
         for (size_t s = 0; s < scan_.settings.size(); ++s)
@@ -58,7 +70,11 @@ public:
                 alone.push_back(none);
                 alone.back()[s] = v;
             }
-        for (const auto &choice : alone) ProgramState(program_, metadata_).set_hypers(hypers(choice));  // a value out of range is found before hours of others
+        // What cannot be trained is found before hours of others.
+        for (const auto &choice : alone) ProgramState(program_, metadata_).set_hypers(hypers(choice));
+        for (const auto &choice : alone)
+            if (ExitCode code = build(choice); code != ExitCode::ok) return code;
+        start_ = Clock::now();
         planned_ = int64_t(alone.size() + 1) * seeds_;  // and the combination
         for (const auto &choice : alone)
             if (ExitCode code = try_choice(choice); code != ExitCode::ok) return code;
@@ -66,6 +82,7 @@ public:
         for (const Trial &trial : trials_)
             for (size_t s = 0; s < winners.size(); ++s)
                 if (trial.choice[s] != 0 && better(trial, *find(with(none, s, winners[s])))) winners[s] = trial.choice[s];
+        if (ExitCode code = build(winners); code != ExitCode::ok) return code;
         if (ExitCode code = try_choice(winners); code != ExitCode::ok) return code;
         report(*find(none), *find(winners));
         return ExitCode::ok;
@@ -87,22 +104,22 @@ private:
     std::string title(const std::vector<size_t> &choice, bool all = false) const {
         std::vector<std::string> parts;
         for (size_t s = 0; s < choice.size(); ++s)
-            if (all || choice[s] != 0) parts.push_back(scan_.settings[s].hyper + " = " + scan_.settings[s].values[choice[s]].text);
+            if (all || choice[s] != 0) parts.push_back(scan_.settings[s].name + " = " + scan_.settings[s].values[choice[s]].text);
         return parts.empty() ? "none" : join(parts, ", ");
     }
     std::string folder(const std::vector<size_t> &choice, int64_t seed) const {
         std::vector<std::string> parts;
         for (size_t s = 0; s < choice.size(); ++s)
-            if (choice[s] != 0) parts.push_back(scan_.settings[s].hyper + "-" + std::to_string(choice[s] + 1));
+            if (choice[s] != 0) parts.push_back(scan_.settings[s].name + "-" + std::to_string(choice[s] + 1));
         return options_.run + "/trials/" + (parts.empty() ? "none" : join(parts, "_")) + "/seed-" + std::to_string(seed);
     }
 
     /// What makes two scans the same: kept in the folder, so that one is not continued as another.
     std::string description() const {
-        std::string text = metadata_.fingerprint() + "\n";
+        std::string text = metadata_.fingerprint() + " " + hash_text(xxh64(scan_.source.data(), scan_.source.size())) + "\n";
         for (const Scan::Setting &setting : scan_.settings) {
-            text += setting.hyper;
-            for (const Scan::Value &value : setting.values) text += " " + number_text(value.number);
+            text += setting.name;
+            for (const Scan::Value &value : setting.values) text += " " + (setting.constant ? value.define : number_text(value.number));
             text += "\n";
         }
         for (const auto &[name, value] : options_.hypers) text += "--" + name + " " + number_text(value) + "\n";
@@ -120,8 +137,62 @@ private:
     }
     std::map<std::string, double> hypers(const std::vector<size_t> &choice) const {
         std::map<std::string, double> values = options_.hypers;
-        for (size_t s = 0; s < choice.size(); ++s) values[scan_.settings[s].hyper] = scan_.settings[s].values[choice[s]].number;
+        for (size_t s = 0; s < choice.size(); ++s)
+            if (!scan_.settings[s].constant) values[scan_.settings[s].name] = scan_.settings[s].values[choice[s]].number;
         return values;
+    }
+
+    /// The program that has a choice's values of constants: "" if it is this one.
+    std::string program_of(const std::vector<size_t> &choice) const {
+        std::vector<std::string> parts;
+        bool other = false;
+        for (size_t s = 0; s < choice.size(); ++s) {
+            if (!scan_.settings[s].constant) continue;
+            parts.push_back(scan_.settings[s].name + "-" + std::to_string(choice[s] + 1));
+            other |= scan_.settings[s].built != int64_t(choice[s]);
+        }
+        return other ? options_.run + "/programs/" + join(parts, "_") : "";
+    }
+
+    /// Has the compiler build the program of a choice, unless it is there.
+    ExitCode build(const std::vector<size_t> &choice) {
+        const std::string program = program_of(choice), source = options_.run + "/scan.model", made = program + ".new";
+        if (program.empty() || exists(program)) return ExitCode::ok;
+        find_compiler();
+        make_folders(options_.run + "/programs");
+        replace_file(source, scan_.source);
+        std::vector<std::string> command{options_.kiln, "build", source, "-o", made}, values;
+        command.insert(command.end(), scan_.build.begin(), scan_.build.end());
+        for (size_t s = 0; s < choice.size(); ++s)
+            if (const Scan::Setting &setting = scan_.settings[s]; setting.constant) {
+                values.push_back(setting.name + " = " + setting.values[choice[s]].text);
+                command.insert(command.end(), {"-D", setting.name + "=" + setting.values[choice[s]].define});
+            }
+        std::printf("building the program of %s\n", join(values, ", ").c_str());
+        std::fflush(stdout);
+        const Ended ended = start(command);
+        if (ended.code > 128) return ExitCode(ended.code);
+        if (ended.code != 0) fail(ExitCode::usage, "%s does not compile with %s", metadata_.source.c_str(), join(values, ", ").c_str());
+        if (::rename(made.c_str(), program.c_str()) != 0) fail(ExitCode::disk, "cannot rename %s: %s", made.c_str(), std::strerror(errno));
+        return ExitCode::ok;
+    }
+
+    /// Throws Failure (usage) unless there is a compiler of the version that made this program.
+    void find_compiler() const {
+        std::string version;
+        const char *name = options_.kiln.c_str();
+        if (!run_program({options_.kiln, "--version"}, &version).found)
+            fail(ExitCode::usage, "the scan sets constants, and the compiler that their values need is not there: there is no program %s; put `kiln` into PATH, or give --kiln FILE", name);
+        version = version.substr(0, version.find('\n'));
+        if (version != metadata_.version)
+            fail(ExitCode::usage, "%s is `%s`, but this program was made by `%s`", name, version.c_str(), metadata_.version.c_str());
+    }
+
+    static Ended start(const std::vector<std::string> &command) {
+        catch_stop_signals();
+        const Ended ended = run_program(command);
+        release_stop_signals();
+        return ended;
     }
 
     void claim() {
@@ -146,7 +217,7 @@ private:
             const std::string run = folder(choice, seed), score = run + "/score";
             const bool known = exists(score);
             if (!known)
-                if (ExitCode code = train_one(choice, seed, run); code != ExitCode::ok) return code;
+                if (ExitCode code = train_choice(choice, seed, run); code != ExitCode::ok) return code;
             trial.scores.push_back(std::strtod(read_file(score, ExitCode::checkpoint).c_str(), nullptr));
             trial.curves.push_back(curve_of(run));
             ++done_;
@@ -161,14 +232,28 @@ private:
         return ExitCode::ok;
     }
 
-    ExitCode train_one(const std::vector<size_t> &choice, int64_t seed, const std::string &run) {
+    ExitCode train_choice(const std::vector<size_t> &choice, int64_t seed, const std::string &run) {
+        const std::string program = program_of(choice);
+        if (program.empty()) return train_one(hypers(choice), seed, run);
+        std::vector<std::string> phases;
+        for (int64_t count : epochs()) phases.push_back(std::to_string(count));
+        std::vector<std::string> command{program.find('/') == std::string::npos ? "./" + program : program, "scan", "--trial", run, "--seed", std::to_string(seed), "--epochs", join(phases, ",")};
+        if (!options_.data.empty()) command.insert(command.end(), {"--data", options_.data});
+        if (options_.threads > 0) command.insert(command.end(), {"--threads", std::to_string(options_.threads)});
+        for (const auto &[name, value] : hypers(choice)) command.insert(command.end(), {"--with", name + "=" + number_text(value)});
+        const Ended ended = start(command);
+        if (!ended.found) fail(ExitCode::checkpoint, "%s cannot be run; remove it, and --resume builds it again", program.c_str());
+        return ExitCode(ended.code);
+    }
+
+    ExitCode train_one(const std::map<std::string, double> &hypers, int64_t seed, const std::string &run) {
         ProgramState state(program_, metadata_);
         TrainOptions training;
         training.data = options_.data;
         training.run = run;
         training.epochs = epochs();
         training.seed = uint64_t(seed);
-        training.hypers = hypers(choice);
+        training.hypers = hypers;
         training.resume = true;
         training.quiet = true;
         if (ExitCode code = train(state, training); code != ExitCode::ok) return code;

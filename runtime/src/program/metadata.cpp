@@ -161,12 +161,13 @@ Metadata read(const Json &root) {
     });
     if (auto found = root.find("scan"); found != root.end()) {
         const Json &j = *found;
-        Scan scan{{"train", j.at("training").at("reader"), {}}, {}, j.at("on"), j.at("metric"), j.at("higher_is_better"), j.at("seeds"), j.at("epochs"), j.at("source")};
+        Scan scan{{"train", j.at("training").at("reader"), {}}, {}, j.at("on"), j.at("metric"), j.at("higher_is_better"), j.at("seeds"), j.at("epochs"), j.at("source"), j.value("build", std::vector<std::string>{})};
         for (const auto &[name, value] : j.at("training").at("arguments").items()) scan.training.arguments.emplace_back(name, value_from(value));
         each(j, "settings", [&](const Json &s) {
-            Scan::Setting setting{s.at("hyper"), {}, s.at("begin"), s.at("end"), s.at("regularizes")};
+            const bool constant = s.contains("const");
+            Scan::Setting setting{s.at(constant ? "const" : "hyper"), constant, s.value("built", int64_t(-1)), {}, s.at("begin"), s.at("end"), s.at("regularizes")};
             if (setting.begin > setting.end || setting.end > scan.source.size()) fail(ExitCode::internal, "metadata: the value of a hyper lies outside the source");
-            each(s, "values", [&](const Json &v) { setting.values.push_back({number_from(v.at("number")), v.at("text")}); });
+            each(s, "values", [&](const Json &v) { setting.values.push_back({constant ? 0 : number_from(v.at("number")), v.at("text"), v.value("define", "")}); });
             if (setting.values.empty()) fail(ExitCode::internal, "metadata: a scan without values");
             scan.settings.push_back(std::move(setting));
         });

@@ -106,13 +106,16 @@ struct Augmented {
 /// What `scan` tries (see the language reference): each value of each setting alone, the others at their first, then the best together.
 struct Scan {
     struct Value {
-        double number = 0;
-        std::string text;  ///< as it is written in the source
+        double number = 0;   ///< of a hyper
+        std::string text;    ///< as it is written in the source
+        std::string define;  ///< of a const: as -D takes it
     };
     struct Setting {
-        std::string hyper;
+        std::string name;
+        bool constant = false;  ///< of a const: each value needs a program of its own
+        int64_t built = -1;     ///< of a const: which value this program has, -1 for another one
         std::vector<Value> values;
-        size_t begin = 0, end = 0;  ///< bytes of the hyper's value in `source`; 0, 0: not there
+        size_t begin = 0, end = 0;  ///< bytes of the setting's value in `source`; 0, 0: not there
         bool regularizes = false;
     };
     Split training;
@@ -120,7 +123,8 @@ struct Scan {
     std::string on, metric;  ///< the split and the sample that decide
     bool higher_is_better = true;
     int64_t seeds = 3, epochs = 0;
-    std::string source;
+    std::string source;  ///< needs no other file
+    std::vector<std::string> build;  ///< arguments of the compiler that made this program
 };
 
 struct Metric {

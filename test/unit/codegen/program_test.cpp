@@ -193,7 +193,7 @@ INSTANTIATE_TEST_SUITE_P(EveryLevel, ProgramTest, testing::Range(0, 4), [](const
 
 TEST(Metadata, NamesWhatTheCodeUses) {
     Example example;
-    auto json = nlohmann::json::parse(program_metadata(example.module, example.plan));
+    auto json = nlohmann::json::parse(program_metadata(example.module, example.plan, {}));
     EXPECT_EQ(json["scalars"][10], "lr");
     EXPECT_EQ(json["scalars"][11], "seen");
     EXPECT_EQ(json["hypers"][0]["scalar"], 10);
@@ -217,7 +217,7 @@ TEST(Metadata, NamesWhatTheCodeUses) {
 TEST(Metadata, InfinityIsTheLargestNumber) {
     Example example;
     example.module.globals[0].initial_value = -std::numeric_limits<double>::infinity();
-    auto json = nlohmann::json::parse(program_metadata(example.module, example.plan));
+    auto json = nlohmann::json::parse(program_metadata(example.module, example.plan, {}));
     EXPECT_EQ(json["globals"][0]["initial"], std::numeric_limits<double>::lowest());
 }
 
