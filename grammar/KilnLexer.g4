@@ -6,7 +6,7 @@
 // one-expression lambdas and `if` expressions, so that the parser decides everything on its next token.
 lexer grammar KilnLexer;
 
-tokens { SEP, HOOK, REDUCE, LAMBDA, CONDITIONAL, ELSE_IF }
+tokens { SEP, HOOK, REDUCE, LAMBDA, CONDITIONAL, ELSE_IF, SHARE }
 
 HYPER     : 'hyper' ;
 CONST     : 'const' ;

@@ -45,7 +45,7 @@ expressions : expression ( COMMA expression )* ;
 
 expression
     : operand ( operators+=( THEN | PIPE | OR | AND | EQUAL | NOT_EQUAL | LESS | LESS_EQUAL | GREATER | GREATER_EQUAL
-                           | PLUS | MINUS | STAR | SLASH | PERCENT | DIV | AT | CARET | WHERE ) operand )*
+                           | PLUS | MINUS | SHARE | STAR | SLASH | PERCENT | DIV | AT | CARET | WHERE ) operand )*
     ;
 
 operand : prefix* primary suffix* ;

@@ -197,7 +197,15 @@ std::string program_metadata(const Module &module, const Plan &plan, const Progr
                 augmented[name] = &plan[id];
             }
         const Phase &phase = module.phases[i];
-        phases.push_back({{"name", phase.name}, {"epochs", phase.epochs}, {"patience", phase.patience}, {"restore_best", phase.restore_best}, {"split", phase.split}, {"augmented", names}});
+        Json mix = Json::array();
+        for (const MixPart &part : phase.mix) {
+            mix.push_back({{"split", part.split}, {"rows", part.rows}});
+            if (!part.pseudo) continue;
+            mix.back().update(Json{{"pseudo", true}, {"soft", part.soft}, {"every_epoch", part.every_epoch}});
+            if (part.above_hyper.empty()) mix.back()["above"] = part.above;
+            else mix.back()["above_hyper"] = part.above_hyper;
+        }
+        phases.push_back({{"name", phase.name}, {"epochs", phase.epochs}, {"patience", phase.patience}, {"restore_best", phase.restore_best}, {"split", phase.split}, {"augmented", names}, {"mix", mix}});
     }
     Json &augmented_columns = json["augmented"] = Json::array();
     for (const auto &[name, buffer] : augmented)
@@ -215,6 +223,7 @@ std::string program_metadata(const Module &module, const Plan &plan, const Progr
                         {"metric", scan.metric}, {"higher_is_better", scan.higher_is_better}, {"seeds", scan.seeds}, {"epochs", scan.epochs}, {"source", scan.source},
                         {"build", Json::array({"-O" + std::to_string(options.level), "--target", options.target})}};
     }
+    if (!module.pseudo_label.empty()) json["pseudo_label"] = module.pseudo_label;
     json["samples"] = layout.samples;
     Json &sample_values = json["sample_values"] = Json::array();
     if (const Program *evaluate = program_of_phase(plan, "evaluate", 0))

@@ -82,20 +82,23 @@ void Elaborator::add_augmented(const std::string &name, const Value &value, Sour
 
 void Elaborator::elaborate_augmentations() {
     TrainSettings train = collect_quietly(std::get<ast::TrainDecl>(train_->node).body, false);
-    std::vector<const ast::BindStmt *> settings;
-    auto setting_of = [](const TrainSettings &of) { return of.settings.count("augment") ? of.settings.at("augment") : nullptr; };
-    for (const ast::HookStmt *phase : train.phases) {
-        const ast::BindStmt *own = setting_of(collect_quietly(phase->body, true));
-        settings.push_back(own ? own : setting_of(train));
-    }
-    if (train.phases.empty()) settings.push_back(setting_of(train));
+    // What augments the batches of each phase, and whether their label are shares of the classes before it does.
+    std::vector<std::pair<const ast::BindStmt *, bool>> settings;
+    auto setting_of = [](const TrainSettings &of, const char *name) { return of.settings.count(name) ? of.settings.at(name) : nullptr; };
+    auto add = [&](const TrainSettings &own) {
+        auto effective = [&](const char *name) { return setting_of(own, name) ? setting_of(own, name) : setting_of(train, name); };
+        settings.push_back({effective("augment"), reads_shares(effective("mix"))});
+    };
+    for (const ast::HookStmt *phase : train.phases) add(collect_quietly(phase->body, true));
+    if (train.phases.empty()) add(train);
 
-    std::map<const ast::BindStmt *, std::unique_ptr<GraphContext>> contexts;
-    for (const ast::BindStmt *setting : settings) {
-        if (!setting || contexts.count(setting)) continue;
-        const ast::Expr &expr = *setting->value;
+    std::map<std::pair<const ast::BindStmt *, bool>, std::unique_ptr<GraphContext>> contexts;
+    for (const auto &setting : settings) {
+        if (!setting.first || contexts.count(setting)) continue;
+        const ast::Expr &expr = *setting.first->value;
         GraphContext &context = *(contexts[setting] = std::make_unique<GraphContext>("augment"));
         context.training = true;
+        raw_shares_ = setting.second;
         stream_path_ = "augment";
         in_context(context, [&] {
             Value value = evaluate(expr);
@@ -110,18 +113,20 @@ void Elaborator::elaborate_augmentations() {
         });
         stream_path_.clear();
         module_.columns.clear();
+        raw_shares_ = false;
     }
     if (diagnostics_->has_errors()) return;
 
-    const bool same = std::all_of(settings.begin(), settings.end(), [&](const ast::BindStmt *s) { return s == settings[0]; });
+    const bool same = std::all_of(settings.begin(), settings.end(), [&](const auto &s) { return s == settings[0]; });
     for (size_t phase = 0; phase < settings.size() && (phase == 0 || !same); ++phase) {
         std::string name = same ? "augment" : fmt::format("augment.{}", phase);
         GraphContext plain(name);
-        GraphContext &context = settings[phase] ? *contexts.at(settings[phase]) : plain;
+        GraphContext &context = settings[phase].first ? *contexts.at(settings[phase]) : plain;
         Graph graph = context.finish();
         graph.name = name;
         for (const auto &[label, classes] : soft_labels_) {
             const std::string &name_of_label = label;
+            if (settings[phase].second && label == module_.pseudo_label) continue;
             auto known = std::find_if(graph.results.begin(), graph.results.end(), [&](const Result &r) { return r.name == name_of_label; });
             if (known != graph.results.end() && is_float(graph[known->value].type.dtype)) continue;
             // The step reads shares in every phase.

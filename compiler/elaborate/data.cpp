@@ -198,6 +198,7 @@ void Elaborator::elaborate_data(const ast::TrainDecl &train) {
             split.name = setting->names[0].text;
             split.reader = call_value->reader;
             split.loc = to_loc(setting->names[0].range);
+            split_places_[split.name] = setting->names[0].range;
             split.arguments = reader_arguments(*call_value);
             splits.push_back({split_value, split.name, setting->value->range});
             module_.splits.push_back(std::move(split));

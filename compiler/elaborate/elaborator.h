@@ -35,6 +35,11 @@ struct PhaseSettings {
     std::vector<std::string> frozen;
 };
 
+/// What a setting `mix` makes batches of, each part with its place.
+struct Mix {
+    std::vector<std::pair<MixPart, SourceRange>> parts;
+};
+
 /// An optimizer around another, with its parameters bound.
 struct Wrapper {
     FunctionValue definition;
@@ -153,6 +158,19 @@ private:
     void finish_inference(GraphContext &context);
     void elaborate_trace();
     void layout_storages();
+
+    void start_walk();
+    bool walk_quietly(GraphContext &inference);
+
+    // mix.cpp
+    void elaborate_mixes();
+    void elaborate_mix(const ast::BindStmt &setting);
+    std::optional<MixPart> mix_part(const ast::Expr &term, double &share);
+    bool pseudo_arguments(const ast::CallExpr &call, SourceRange range, MixPart &part);
+    bool pseudo_threshold(const ast::Expr &expr, MixPart &part);
+    void find_pseudo_label(SourceRange range);
+    void mix_splits(const ast::BindStmt &setting, bool data_given, Phase &phase);
+    bool reads_shares(const ast::BindStmt *mix) const;
 
     // augment.cpp
     void elaborate_augmentations();
@@ -288,6 +306,10 @@ private:
     std::vector<Storage> known_params_;                       ///< what it gives: all of the model's, if it was asked
     std::string updating_;                                    ///< the path of the parameter that an optimizer updates alone; else empty
     std::map<std::string, int64_t> soft_labels_;              ///< inputs that are shares of so many classes while training
+    std::map<const ast::BindStmt *, Mix> mixes_;              ///< by setting
+    int64_t pseudo_classes_ = 0;                              ///< of the label that pseudo-labels are for
+    bool raw_shares_ = false;                                 ///< augmenting batches whose label are shares already
+    std::map<std::string, SourceRange> split_places_;         ///< where splits are declared
     bool per_sample_ = false;                                 ///< types of tensors are written without the batch
 
     std::map<std::string, Value> clock_;                      ///< phase_step, phase_steps, progress under `then`

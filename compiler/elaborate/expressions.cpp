@@ -48,6 +48,7 @@ Value Elaborator::evaluate(const ast::Expr &expr) {
             [&](const ast::IndexExpr &e) { return evaluate_index(e, range); },
             [&](const ast::UnaryExpr &e) { return unary(e.op, evaluate(*e.operand), range); },
             [&](const ast::BinaryExpr &e) {
+                if (e.op == ast::BinaryOp::share) return fail(DiagnosticCode::share_outside_mix, range);
                 Value left = evaluate(*e.left);
                 // `and` and `or` of compile-time conditions stop at the first that decides.
                 if (const bool *known = left.get<bool>()) {

@@ -58,37 +58,43 @@ bool Elaborator::find_model(const ast::Module &file) {
     return true;
 }
 
+void Elaborator::start_walk() {
+    module_.storages.clear();
+    module_.columns.clear();
+    storage_places_.clear();
+    initialized_.clear();
+    init_ = std::make_unique<GraphContext>("init");
+    init_->training = true;
+}
+
+/// Walks the model for training and for inference, without a word about what is wrong; false if something is.
+bool Elaborator::walk_quietly(GraphContext &inference) {
+    Diagnostics muted, *real = diagnostics_;
+    diagnostics_ = &muted;
+    start_walk();
+    GraphContext scratch("train");
+    scratch.training = true;
+    walk_model(scratch);
+    walk_model(inference);
+    diagnostics_ = real;
+    return !muted.has_errors();
+}
+
 void Elaborator::elaborate_model() {
     Diagnostics *real = diagnostics_;
-    auto start = [&] {
-        module_.storages.clear();
-        module_.columns.clear();
-        storage_places_.clear();
-        initialized_.clear();
-        init_ = std::make_unique<GraphContext>("init");
-        init_->training = true;
-    };
     {
         // Counts the layers of each name; says nothing.
-        Diagnostics muted;
-        diagnostics_ = &muted;
-        auto walk = [&] {
-            start();
-            GraphContext scratch("train"), inference("evaluate");
-            scratch.training = true;
-            walk_model(scratch);
-            walk_model(inference);
-        };
-        walk();
-        if (parameters_asked_) {
-            // Paths are final once the layers are counted.
-            walk();
-            for (const Storage &storage : module_.storages)
-                if (storage.kind == StorageKind::param) known_params_.push_back(storage);
-        }
-        diagnostics_ = real;
+        GraphContext inference("evaluate");
+        walk_quietly(inference);
     }
-    start();
+    if (parameters_asked_) {
+        // Paths are final once the layers are counted.
+        GraphContext inference("evaluate");
+        walk_quietly(inference);
+        for (const Storage &storage : module_.storages)
+            if (storage.kind == StorageKind::param) known_params_.push_back(storage);
+    }
+    start_walk();
     GraphContext train("train");
     train.training = true;
     walk_model(train);
@@ -176,7 +182,7 @@ Value Elaborator::model_input(const ast::Param &param, GraphContext &context) {
     column.type = *type;
     module_.columns.push_back(column);
     // Mixed labels are shares of the classes.
-    const bool soft = context.graph.name == "train" && soft_labels_.count(column.name);
+    const bool soft = (context.graph.name == "train" || (raw_shares_ && column.name == module_.pseudo_label)) && soft_labels_.count(column.name);
     if (soft) type = Type{DType::f32, {column.classes}};
     Type batched{type->dtype, {module_.batch}};
     batched.shape.insert(batched.shape.end(), type->shape.begin(), type->shape.end());

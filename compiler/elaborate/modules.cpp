@@ -35,6 +35,7 @@ Module Elaborator::run(const ast::Module &file) {
             suggest(diagnostics_->report(DiagnosticCode::unknown_define, SourceRange{file.file, 0, 0}, {name}), name, names);
         }
     if (!find_model(file)) return std::move(module_);
+    if (train_) elaborate_mixes();
     if (train_) elaborate_augmentations();
     elaborate_model();
     if (train_) {

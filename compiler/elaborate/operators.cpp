@@ -147,7 +147,8 @@ Value Elaborator::numbers(ast::BinaryOp op, const Value &left, const Value &righ
     case B::not_equal: return Value(a != b, range);
     case B::matmul:
     case B::logical_and:
-    case B::logical_or: return fail(DiagnosticCode::wrong_operand, range, {source_text(range), describe(left)});
+    case B::logical_or:
+    case B::share: return fail(DiagnosticCode::wrong_operand, range, {source_text(range), describe(left)});
     }
     if (!integers) return Value(result, range);
     // Exact in double up to 2^53; extents and step counts stay far below.
@@ -192,6 +193,7 @@ Value Elaborator::binary(ast::BinaryOp op, const Value &left, const Value &right
     case B::greater_equal: return elementwise(Op::less_equal, {right, left}, range);
     case B::logical_and: return elementwise(Op::logical_and, {left, right}, range);
     case B::logical_or: return elementwise(Op::logical_or, {left, right}, range);
+    case B::share: break;  // never evaluated
     case B::matmul:
         if (!left.is<TensorValue>() || !right.is<TensorValue>())
             return fail(DiagnosticCode::wrong_operand, range, {"@", describe(left.is<TensorValue>() ? right : left)});

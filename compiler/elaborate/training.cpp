@@ -14,8 +14,8 @@ bool path_matches(std::string_view pattern, std::string_view path) {
 }
 
 TrainSettings Elaborator::collect_settings(const ast::Block &block, bool phase) {
-    static const std::vector<std::string> for_train = {"batch", "epochs", "optimizer", "schedule", "shuffle", "best", "augment", "patience", "restore_best"};
-    static const std::vector<std::string> for_phase = {"epochs", "optimizer", "schedule", "lr", "freeze", "data", "augment", "patience", "restore_best"};
+    static const std::vector<std::string> for_train = {"batch", "epochs", "optimizer", "schedule", "shuffle", "best", "augment", "mix", "patience", "restore_best"};
+    static const std::vector<std::string> for_phase = {"epochs", "optimizer", "schedule", "lr", "freeze", "data", "augment", "mix", "patience", "restore_best"};
     const std::vector<std::string> &known = phase ? for_phase : for_train;
     TrainSettings result;
     for (const ast::StmtPtr &stmt : block) {
@@ -116,6 +116,7 @@ std::vector<PhaseSettings> Elaborator::make_phases(const TrainSettings &train) {
             else if (!value.poison()) report(DiagnosticCode::wrong_type, restore->second->value->range, {"`restore_best`", "true or false", describe(value)});
         }
         if (auto data = settings.settings.find("data"); data != settings.settings.end()) phase.split = training_split(*data->second->value);
+        if (auto mix = settings.settings.find("mix"); mix != settings.settings.end()) mix_splits(*mix->second, settings.settings.count("data") > 0, phase);
         for (const Phase &other : module_.phases)
             if (other.name == name) report(DiagnosticCode::duplicate_name, place, {name});
         module_.phases.push_back(std::move(phase));

@@ -93,6 +93,17 @@ struct Split {
     Loc loc;
 };
 
+/// A part of every batch of a phase that mixes: so many records of a split, with its labels or with those that the model gives them.
+struct MixPart {
+    std::string split;
+    int64_t rows = 0;          ///< of each batch
+    bool pseudo = false;       ///< labelled by the model; what follows is about that
+    bool soft = false;         ///< the probabilities are the target, not the likeliest class
+    bool every_epoch = false;  ///< labels are made anew before every epoch; else once, before the first of the phase
+    double above = 0;          ///< records whose likeliest class has a smaller probability are not drawn
+    std::string above_hyper;   ///< the hyper that says so instead; "" if none does
+};
+
 /// One phase of training. Its own rate rule etc. are selected in rules.step by the scalar `phase`.
 struct Phase {
     std::string name;
@@ -101,6 +112,7 @@ struct Phase {
     int64_t patience = 0;             ///< > 0: the phase is over after so many epochs without a better best_metric
     bool restore_best = false;        ///< it ends with the state of the best epoch so far
     std::string split = "train";      ///< what it trains on
+    std::vector<MixPart> mix;         ///< what each batch is made of, in order; empty: records of `split`
 };
 
 /// What `./x scan` tries: every value of each setting alone, the others at the first of theirs, then the best together.
@@ -145,6 +157,7 @@ struct Module {
     std::vector<Global> globals;
     std::vector<Split> splits;
     std::vector<Phase> phases;
+    std::string pseudo_label;          ///< the column that pseudo-labels are for; "" if no phase has any
     std::vector<Metric> metrics;       ///< reported after "loss"
     std::string best_metric;           ///< chooses best/: a metric, or "loss"
     std::optional<Scan> scan;

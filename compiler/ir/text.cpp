@@ -223,6 +223,7 @@ std::string print(const Module &module, const PrintOptions &options) {
         for (const Split &split : module.splits) {
             out += fmt::format("  split {} = {}{}\n", quoted(split.name), call_text(split.reader, split.arguments), loc(split.loc));
         }
+        if (!module.pseudo_label.empty()) out += fmt::format("  pseudo_label {}\n", quoted(module.pseudo_label));
         for (const Phase &phase : module.phases) {
             out += fmt::format("  phase {} epochs {}", quoted(phase.name), phase.epochs);
             if (!phase.frozen.empty()) {
@@ -233,6 +234,16 @@ std::string print(const Module &module, const PrintOptions &options) {
             if (phase.patience) out += fmt::format(" patience {}", phase.patience);
             if (phase.restore_best) out += " restore_best";
             if (phase.split != "train") out += " on " + quoted(phase.split);
+            if (!phase.mix.empty()) {
+                out += " mix [";
+                for (const MixPart &part : phase.mix) {
+                    out += fmt::format("{}{} {}", &part == phase.mix.data() ? "" : ", ", part.rows, quoted(part.split));
+                    if (!part.pseudo) continue;
+                    out += fmt::format(" pseudo {} {} above {}", part.soft ? "soft" : "hard", part.every_epoch ? "every_epoch" : "once",
+                                       part.above_hyper.empty() ? real(part.above) : quoted(part.above_hyper));
+                }
+                out += "]";
+            }
             out += "\n";
         }
         if (module.scan) {

@@ -65,6 +65,7 @@ private:
         if (in_.accept_word("column")) return parse_column();
         if (in_.accept_word("storage")) return parse_storage();
         if (in_.accept_word("split")) return parse_split();
+        if (in_.accept_word("pseudo_label")) return assign(module_.pseudo_label, in_.string());
         if (in_.accept_word("phase")) return parse_phase();
         if (in_.accept_word("scan")) return parse_scan();
         if (in_.accept_word("global")) {
@@ -199,6 +200,19 @@ private:
         module_.scan = std::move(scan);
         return true;
     }
+
+    bool parse_mix_part(MixPart &part) {
+        if (!assign(part.rows, in_.integer()) || !assign(part.split, in_.string())) return false;
+        part.pseudo = in_.accept_word("pseudo");
+        if (!part.pseudo) return true;
+        part.soft = in_.accept_word("soft");
+        if (!part.soft && !in_.expect_word("hard")) return false;
+        part.every_epoch = in_.accept_word("every_epoch");
+        if (!part.every_epoch && !in_.expect_word("once")) return false;
+        if (!in_.expect_word("above")) return false;
+        return in_.peek() == '"' ? assign(part.above_hyper, in_.string()) : assign(part.above, in_.real());
+    }
+
     bool parse_phase() {
         Phase phase;
         if (!assign(phase.name, in_.string()) || !in_.expect_word("epochs") || !assign(phase.epochs, in_.integer())) return false;
@@ -212,6 +226,13 @@ private:
         if (in_.accept_word("patience") && !assign(phase.patience, in_.integer())) return false;
         phase.restore_best = in_.accept_word("restore_best");
         if (in_.accept_word("on") && !assign(phase.split, in_.string())) return false;
+        if (in_.accept_word("mix")) {
+            if (!in_.expect('[')) return false;
+            while (!in_.accept(']')) {
+                if (!phase.mix.empty() && !in_.expect(',')) return false;
+                if (!parse_mix_part(phase.mix.emplace_back())) return false;
+            }
+        }
         module_.phases.push_back(phase);
         return true;
     }

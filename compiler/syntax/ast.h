@@ -72,6 +72,7 @@ enum class UnaryOp { negate, logical_not };
 enum class BinaryOp {
     add, subtract, multiply, divide, floor_divide, modulo, power, matmul,
     equal, not_equal, less, less_equal, greater, greater_equal, logical_and, logical_or,
+    share,  ///< `3/4 labelled` in a setting `mix`; op_range is empty
 };
 struct UnaryExpr { UnaryOp op; ExprPtr operand; };
 struct BinaryExpr { BinaryOp op; ExprPtr left, right; SourceRange op_range; };

@@ -6,6 +6,7 @@
 #include <charconv>
 #include <cmath>
 #include <optional>
+#include <utility>
 
 namespace kiln::syntax {
 namespace {
@@ -13,7 +14,7 @@ namespace {
 using Parser = kiln_grammar::KilnParser;
 
 /// Binding strengths, weakest first. A reduction takes a product as its body: sum(j) a[j] * b[j] + c is (sum ...) + c.
-enum Precedence { kLambda, kThen, kPipe, kOr, kAnd, kNot, kComparison, kSum, kProduct, kNegation, kPower };
+enum Precedence { kLambda, kThen, kPipe, kOr, kAnd, kNot, kComparison, kSum, kShare, kProduct, kNegation, kPower };
 
 struct Operator {
     Precedence precedence;
@@ -36,6 +37,7 @@ Operator operator_of(size_t type) {
         case Parser::GREATER_EQUAL: return {kComparison, false, BinaryOp::greater_equal};
         case Parser::PLUS: return {kSum, false, BinaryOp::add};
         case Parser::MINUS: return {kSum, false, BinaryOp::subtract};
+        case Parser::SHARE: return {kShare, false, BinaryOp::share};
         case Parser::STAR: return {kProduct, false, BinaryOp::multiply};
         case Parser::SLASH: return {kProduct, false, BinaryOp::divide};
         case Parser::PERCENT: return {kProduct, false, BinaryOp::modulo};
@@ -135,7 +137,9 @@ private:
             if (token->getType() == Parser::WHERE) break;
             Operator op = operator_of(token->getType());
             if (op.precedence < weakest) break;
+            builder_.in_mix_ = token->getType() == Parser::SHARE;
             ast::ExprPtr right = next_operand();
+            builder_.in_mix_ = false;
             right = climb(std::move(right), op.right_associative ? op.precedence : static_cast<Precedence>(op.precedence + 1));
             SourceRange range = join(left->range, right->range);
             if (!op.binary && op.precedence == kThen) {
@@ -306,10 +310,11 @@ ast::ExprPtr ExpressionBuilder::with_suffix(ast::ExprPtr object, Parser::SuffixC
     if (auto *call_tree = dynamic_cast<Parser::CallContext *>(tree)) {
         ast::CallExpr call{std::move(object), {}};
         bool named = false;
+        const bool anywhere = std::exchange(in_mix_, false);
         for (Parser::ArgumentContext *argument_tree : call_tree->argument()) {
             call.arguments.push_back(argument(argument_tree));
             const ast::Argument &last = call.arguments.back();
-            if (named && last.name.text.empty()) report(DiagnosticCode::positional_after_named, last.value->range);
+            if (named && last.name.text.empty() && !anywhere) report(DiagnosticCode::positional_after_named, last.value->range);
             named = named || !last.name.text.empty();
         }
         return make(whole, std::move(call));

@@ -58,6 +58,7 @@ private:
     ast::Subscript subscript(Parser::SubscriptContext *tree);
 
     Diagnostics &diagnostics_;
+    bool in_mix_ = false;  ///< after the share of a mix, where words may stand among named arguments
 };
 
 }  // namespace kiln::syntax

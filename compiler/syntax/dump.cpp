@@ -33,6 +33,7 @@ const char *symbol(BinaryOp op) {
         case BinaryOp::greater_equal: return ">=";
         case BinaryOp::logical_and: return "and";
         case BinaryOp::logical_or: return "or";
+        case BinaryOp::share: return "share";
     }
     return "?";
 }

@@ -26,6 +26,7 @@ struct Piece {
     bool ends = false;         ///< last of a statement
     bool unary = false;        ///< a minus sign that negates
     bool reduction_head = false;  ///< closes the parenthesis of `sum(i, j)`
+    bool tight = false;           ///< no space before it: the fraction `3/4` in a mix
     bool long_block = false;      ///< a brace whose partner stands on another line
 };
 
@@ -86,6 +87,11 @@ private:
                 starts = true;
                 previous = KilnLexer::SEP;
                 ++next;
+            }
+            if (next < arranged.size() && arranged[next].type == KilnLexer::SHARE && arranged[next].begin <= token.begin) {
+                ++next;
+                if (size_t n = pieces_.size(); n > 2 && pieces_[n - 1].type == KilnLexer::INT && pieces_[n - 2].type == KilnLexer::SLASH && pieces_[n - 3].type == KilnLexer::INT)
+                    pieces_[n - 1].tight = pieces_[n - 2].tight = true;
             }
             Piece piece{token, token.type};
             if (next < arranged.size() && arranged[next].begin == token.begin) piece.type = arranged[next++].type;
@@ -151,6 +157,7 @@ private:
 
     const char *space_between(size_t left, size_t right) const {
         const Piece &a = pieces_[left], &b = pieces_[right];
+        if (b.tight) return "";
         switch (b.token.type) {
             case KilnLexer::RPAREN: case KilnLexer::RBRACK: case KilnLexer::COMMA: case KilnLexer::SEMICOLON: case KilnLexer::COLON:
             case KilnLexer::DOT:

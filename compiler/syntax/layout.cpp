@@ -63,6 +63,7 @@ public:
                     }
                     after_reduction_head_ = false;
             }
+            mark_mix(token);
             out_.push_back(token);
         }
         return std::move(out_);
@@ -98,11 +99,24 @@ private:
 
     bool ended_operand() const { return ends_operand(previous()) && !after_reduction_head_; }
 
+    // --- shares ----------------------------------------------------------------------------------------------------
+
+    /// In a setting `mix = ..` a value before a name is a share of it: `3/4 labelled`.
+    void mark_mix(const Token &token) {
+        if (token.type == KilnLexer::SEP || token.type == KilnLexer::RBRACE) mix_depth_ = 0;
+        const bool setting = token.type == KilnLexer::ASSIGN && previous() == KilnLexer::NAME && text_of(file_, out_.back()) == "mix" &&
+                             (previous(2) == KilnLexer::SEP || previous(2) == KilnLexer::LBRACE);
+        if (setting) mix_depth_ = brackets_.size();
+        if (mix_depth_ > 0 && brackets_.size() == mix_depth_ && token.type == KilnLexer::NAME && ended_operand())
+            out_.push_back({KilnLexer::SHARE, token.begin, token.begin});
+    }
+
     // --- line ends -------------------------------------------------------------------------------------------------
 
     void separate(const Token &token) {
         if (previous() == KilnLexer::SEP || previous() == KilnLexer::LBRACE) return;
         out_.push_back({KilnLexer::SEP, token.begin, token.end});
+        mix_depth_ = 0;
         forget_conditional();
     }
 
@@ -261,6 +275,7 @@ private:
     std::vector<Token> out_;
     std::vector<Bracket> brackets_;
     size_t at_ = 0;
+    size_t mix_depth_ = 0;               ///< brackets around the setting `mix` under way; 0: none
     bool value_next_at_top_ = false;
     bool reduction_next_ = false;        ///< the next parenthesis belongs to a reduction
     bool after_reduction_head_ = false;  ///< the parenthesis just closed does: what follows is its body

@@ -23,7 +23,7 @@ bool is_operator(size_t type) {
     switch (type) {
         case KilnLexer::THEN: case KilnLexer::PIPE: case KilnLexer::OR: case KilnLexer::AND: case KilnLexer::EQUAL:
         case KilnLexer::NOT_EQUAL: case KilnLexer::LESS: case KilnLexer::LESS_EQUAL: case KilnLexer::GREATER:
-        case KilnLexer::GREATER_EQUAL: case KilnLexer::PLUS: case KilnLexer::MINUS: case KilnLexer::STAR:
+        case KilnLexer::GREATER_EQUAL: case KilnLexer::PLUS: case KilnLexer::MINUS: case KilnLexer::SHARE: case KilnLexer::STAR:
         case KilnLexer::SLASH: case KilnLexer::PERCENT: case KilnLexer::DIV: case KilnLexer::AT: case KilnLexer::CARET:
         case KilnLexer::WHERE:
             return true;

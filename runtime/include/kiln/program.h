@@ -79,7 +79,11 @@ typedef struct KilnProgram {
  *   "storages": [{"path": "Digits/conv/W", "kind": "param" | "buffer" | "state", "dtype": "f32", "shape": [..],
  *                 "arena": 1, "offset": 0}],                                                      offset in bytes
  *   "splits":   [{"name": "train", "reader": "idx", "arguments": {"images": {"path": "train-images-idx3-ubyte"}, ...}}],
- *   "phases":   [{"name": "main", "epochs": 4, "patience": 0, "restore_best": false, "split": "train", "augmented": ["image"]}],    patience 0: none
+ *   "phases":   [{"name": "main", "epochs": 4, "patience": 0, "restore_best": false, "split": "train", "augmented": ["image"],    patience 0: none
+ *                 "mix": [{"split": "train", "rows": 48}, {"split": "unlabelled", "rows": 16, "pseudo": true, "soft": true, "every_epoch": true, "above": 0.9}]}],
+ *                                    what each batch is made of, in order; "above_hyper": "sure" in the place of "above". If one is soft, the
+ *                                    column pseudo_label is f32[batch, classes] for `augment` and train_step, shares of the classes
+ *   "pseudo_label": "label",
  *   "augmented": [{"column": "image", "dtype": "f32", "shape": [64, 28, 28, 1]}],   as train_step reads them: a label that is mixed
  *                                                                 is f32[batch, classes], shares of the classes
  *   "scan": {"training": {"reader": .., "arguments": ..}, "settings": [{"hyper": "rotation", "values": [{"number": 0.0873, "text": "5deg"}],

@@ -20,16 +20,13 @@ namespace {
 constexpr const char *kWeights = "weights.safetensors";
 constexpr const char *kState = "state.safetensors";
 constexpr const char *kVocabularies = "vocabularies.json";
+constexpr const char *kPseudoLabels = "pseudo_labels.safetensors";
 constexpr const char *kManifest = "manifest.json";
 
 std::string fresh_name(const std::string &run, const std::string &name) { return run + "/." + name + ".new"; }
 std::string aside_name(const std::string &run, const std::string &name) { return run + "/." + name + ".old"; }
 
-FileRecord write_tensors(const std::string &path, ProgramState &state, bool of_optimizer) {
-    std::vector<TensorView> tensors;
-    for (const Storage &storage : state.metadata.storages)
-        if ((storage.kind == StorageKind::state) == of_optimizer)
-            tensors.push_back({storage.path, storage.dtype, storage.shape, state.storage(storage)});
+FileRecord write_tensors(const std::string &path, const std::vector<TensorView> &tensors, const std::string &model) {
     FileDescriptor file = create_file(path);
     Xxh64 hash;
     int64_t total = 0;
@@ -38,11 +35,74 @@ FileRecord write_tensors(const std::string &path, ProgramState &state, bool of_o
         hash.update(bytes, count);
         total += int64_t(count);
     };
-    std::string header = safetensors_header(tensors, state.metadata.model);
+    std::string header = safetensors_header(tensors, model);
     write(header.data(), header.size());
     for (const TensorView &tensor : tensors) write(tensor.data, size_t(tensor.bytes()));
     flush_to_disk(file, path);
     return {total, hash_text(hash.digest())};
+}
+
+FileRecord write_storages(const std::string &path, ProgramState &state, bool of_optimizer) {
+    std::vector<TensorView> tensors;
+    for (const Storage &storage : state.metadata.storages)
+        if ((storage.kind == StorageKind::state) == of_optimizer)
+            tensors.push_back({storage.path, storage.dtype, storage.shape, state.storage(storage)});
+    return write_tensors(path, tensors, state.metadata.model);
+}
+
+FileRecord write_pseudo_labels(const std::string &path, const PseudoLabelSets &labels, const std::string &model) {
+    auto bytes = [](const auto &values) { return reinterpret_cast<const uint8_t *>(values.data()); };
+    std::vector<TensorView> tensors{{"phase", DType::i64, {1}, reinterpret_cast<const uint8_t *>(&labels.phase)}};
+    for (const PseudoLabels &set : labels.sets) {
+        const auto records = int64_t(set.classes.size());
+        tensors.push_back({set.split + ".class", DType::i32, {records}, bytes(set.classes)});
+        tensors.push_back({set.split + ".confidence", DType::f32, {records}, bytes(set.confidence)});
+        if (!set.targets.empty()) tensors.push_back({set.split + ".target", DType::f32, {records, int64_t(set.targets.size()) / records}, bytes(set.targets)});
+        if (set.agreement) tensors.push_back({set.split + ".agreement", DType::f64, {1}, reinterpret_cast<const uint8_t *>(&*set.agreement)});
+    }
+    return write_tensors(path, tensors, model);
+}
+
+PseudoLabelSets parse_pseudo_labels(const std::string &content, const std::string &path, const Metadata &metadata) {
+    std::vector<TensorView> tensors = parse_safetensors(content, path);
+    auto find = [&](const std::string &name, DType dtype, const std::vector<int64_t> &shape) -> const uint8_t * {
+        auto tensor = std::find_if(tensors.begin(), tensors.end(), [&](const TensorView &t) { return t.name == name; });
+        if (tensor == tensors.end()) return nullptr;
+        if (tensor->dtype != dtype || (!shape.empty() && tensor->shape != shape))
+            fail(ExitCode::checkpoint, "%s is of another model: %s is %s there", path.c_str(), name.c_str(), type_text(tensor->dtype, tensor->shape).c_str());
+        return tensor->data;
+    };
+    auto need = [&](const std::string &name, DType dtype, const std::vector<int64_t> &shape) {
+        const uint8_t *data = find(name, dtype, shape);
+        if (!data) fail(ExitCode::checkpoint, "%s is of another model: it has no tensor %s", path.c_str(), name.c_str());
+        return data;
+    };
+    PseudoLabelSets labels;
+    std::memcpy(&labels.phase, need("phase", DType::i64, {1}), sizeof labels.phase);
+    if (labels.phase < 0 || labels.phase >= int64_t(metadata.phases.size()) || !metadata.pseudo_label)
+        fail(ExitCode::checkpoint, "%s is of another model: this program has no such phase", path.c_str());
+    const int64_t classes = metadata.columns[*metadata.pseudo_label].classes;
+    for (const MixPart &part : metadata.phases[size_t(labels.phase)].mix) {
+        if (!part.pseudo) continue;
+        PseudoLabels set{part.split, {}, {}, {}, {}};
+        auto own = std::find_if(tensors.begin(), tensors.end(), [&](const TensorView &t) { return t.name == part.split + ".class"; });
+        if (own == tensors.end() || own->shape.size() != 1 || own->shape[0] < 1)
+            fail(ExitCode::checkpoint, "%s is of another model: it has no pseudo-labels of split %s", path.c_str(), part.split.c_str());
+        const int64_t records = own->shape[0];
+        auto copy = [&](auto &values, const std::string &name, DType dtype, const std::vector<int64_t> &shape) {
+            const uint8_t *data = need(part.split + name, dtype, shape);
+            values.resize(size_t(element_count(shape)));
+            std::memcpy(values.data(), data, values.size() * sizeof values[0]);
+        };
+        copy(set.classes, ".class", DType::i32, {records});
+        copy(set.confidence, ".confidence", DType::f32, {records});
+        if (part.soft) copy(set.targets, ".target", DType::f32, {records, classes});
+        for (int32_t label : set.classes)
+            if (label < 0 || label >= classes) fail(ExitCode::checkpoint, "%s: a pseudo-label of split %s is %d, and there are %lld classes", path.c_str(), part.split.c_str(), label, (long long)classes);
+        if (const uint8_t *agreement = find(part.split + ".agreement", DType::f64, {1})) std::memcpy(&set.agreement.emplace(), agreement, sizeof(double));
+        labels.sets.push_back(std::move(set));
+    }
+    return labels;
 }
 
 FileRecord write_text(const std::string &path, const std::string &text) {
@@ -102,8 +162,10 @@ void save_checkpoint(const std::string &run, const std::string &name, ProgramSta
         remove_all(fresh);
         if (::mkdir(fresh.c_str(), 0777) != 0)
             fail(ExitCode::disk, "cannot create the folder %s: %s", fresh.c_str(), std::strerror(errno));
-        manifest.files[kWeights] = write_tensors(fresh + "/" + kWeights, state, false);
-        manifest.files[kState] = write_tensors(fresh + "/" + kState, state, true);
+        manifest.files[kWeights] = write_storages(fresh + "/" + kWeights, state, false);
+        manifest.files[kState] = write_storages(fresh + "/" + kState, state, true);
+        if (state.pseudo_labels.phase >= 0) manifest.files[kPseudoLabels] = write_pseudo_labels(fresh + "/" + kPseudoLabels, state.pseudo_labels, state.metadata.model);
+        else manifest.files.erase(kPseudoLabels);
         if (!state.vocabularies.empty()) manifest.files[kVocabularies] = write_text(fresh + "/" + kVocabularies, print(state.vocabularies));
         write_text(fresh + "/" + kManifest, print(manifest));
         flush_folder(fresh);
@@ -162,7 +224,9 @@ Manifest load_checkpoint(const std::string &run, const std::string &name, Progra
     std::string weights = read_checked(folder, kWeights, manifest);
     auto pairs = match(weights, folder + "/" + kWeights, state.metadata, false);
     std::string optimizer;
+    PseudoLabelSets pseudo_labels;
     if (training) {
+        if (manifest.files.contains(kPseudoLabels)) pseudo_labels = parse_pseudo_labels(read_checked(folder, kPseudoLabels, manifest), folder + "/" + kPseudoLabels, state.metadata);
         optimizer = read_checked(folder, kState, manifest);
         auto more = match(optimizer, folder + "/" + kState, state.metadata, true);
         pairs.insert(pairs.end(), more.begin(), more.end());
@@ -176,6 +240,7 @@ Manifest load_checkpoint(const std::string &run, const std::string &name, Progra
                 fail(ExitCode::checkpoint, "%s/%s lacks the sum of %s", folder.c_str(), kManifest, sample.c_str());
     }
     state.vocabularies = std::move(vocabularies);
+    if (training) state.pseudo_labels = std::move(pseudo_labels);
     for (auto [storage, data] : pairs) std::memcpy(state.storage(*storage), data, size_t(storage->bytes()));
     for (const auto &[scalar, value] : manifest.scalars) state.set(scalar, value);
     if (training)

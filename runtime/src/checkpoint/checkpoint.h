@@ -2,6 +2,7 @@
 //   weights.safetensors   parameters and buffers
 //   state.safetensors     the optimizer's tensors
 //   vocabularies.json     the values of inputs that are text (data/vocabulary.h), if there are any
+//   pseudo_labels.safetensors  the labels that training goes on with (data/pseudo_labels.h), if a phase has any
 //   manifest.json         everything else (manifest.h), with the sizes and checksums of the others
 //
 // Saving writes a hidden folder beside the target, flushes it to the disk, and exchanges the two names in one system call, so

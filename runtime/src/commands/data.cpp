@@ -10,6 +10,7 @@
 #include "support/file.h"
 #include "support/text.h"
 #include "train/augmenter.h"
+#include "train/mixture.h"
 
 #include <algorithm>
 #include <cmath>
@@ -165,8 +166,11 @@ std::string augmented_sheet(ProgramState &state, const DataOptions &options, con
     if (training.dataset.records < metadata.batch)
         fail(ExitCode::data, "a batch of %lld is larger than the training data: %s has %lld records", (long long)metadata.batch,
              training.dataset.description.c_str(), (long long)training.dataset.records);
-    BatchStream stream(training.dataset, metadata.columns, metadata.batch,
-                       shuffled_order(training.dataset.records, options.seed, 0), {0, 1});
+    Phase labelled = labelled_only(metadata.phases[phase], metadata.batch);
+    labelled.split = "train";
+    for (MixPart &part : labelled.mix) part.split = "train";
+    const Mixture mixture(state, labelled, {{"train", &training.dataset}});
+    BatchStream stream(mixture.dataset(), mixture.columns(), metadata.batch, shuffled_order(training.dataset.records, options.seed, 0), {0, 1});
     const Batch &batch = *stream.next();
     std::vector<Memory> memory;
     std::vector<void *> made(metadata.columns.size());

@@ -3,12 +3,12 @@
 #include "commands/commands.h"
 #include "data/batch_stream.h"
 #include "data/dataset.h"
-#include "data/shuffle.h"
 #include "image/plot.h"
 #include "support/failure.h"
 #include "support/file.h"
 #include "support/text.h"
 #include "train/augmenter.h"
+#include "train/mixture.h"
 
 #include <algorithm>
 #include <cmath>
@@ -31,14 +31,15 @@ struct Ramp {
 class Batches {
 public:
     Batches(ProgramState &state, const Dataset &dataset, uint64_t seed, int64_t phase, int64_t steps)
-        : metadata_(state.metadata), dataset_(dataset), augmenter_(state, phase), per_epoch_(dataset.records / metadata_.batch) {
+        : metadata_(state.metadata), augmenter_(state, phase), per_epoch_(dataset.records / metadata_.batch) {
+        const Phase labelled = labelled_only(metadata_.phases[size_t(phase)], metadata_.batch);
+        mixture_.emplace(state, labelled, DatasetsByName{{labelled.split, &dataset}});
         clock_ = {.seed = int64_t(seed), .phase = phase, .steps_per_epoch = per_epoch_, .phase_steps = steps};
     }
     const Batch *next() {
         const Batch *batch = stream_ ? stream_->next() : nullptr;
         if (batch) return batch;
-        auto order = metadata_.shuffle ? shuffled_order(dataset_.records, uint64_t(clock_.seed), uint64_t(epoch_)) : std::vector<int64_t>{};
-        stream_.emplace(dataset_, metadata_.columns, metadata_.batch, std::move(order), BatchStream::Range{0, per_epoch_}, augmentation());
+        stream_.emplace(mixture_->dataset(), mixture_->columns(), metadata_.batch, mixture_->order(uint64_t(clock_.seed), epoch_, per_epoch_), BatchStream::Range{0, per_epoch_}, augmentation());
         epoch_ += 1;
         return stream_->next();
     }
@@ -65,7 +66,7 @@ private:
     }
 
     const Metadata &metadata_;
-    const Dataset &dataset_;
+    std::optional<Mixture> mixture_;  ///< of labelled records only
     Augmenter augmenter_;
     StepClock clock_;
     int64_t per_epoch_, epoch_ = 0;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "commands/command_line.h"
+#include "program/output.h"
 #include "program/state.h"
 
 #include <optional>
@@ -10,12 +11,6 @@
 #include <vector>
 
 namespace kiln::runtime {
-
-/// The first output, a value or a row for each sample; throws Failure (usage) if there is none.
-const Output &predicted_output(const ProgramState &state);
-
-/// Entries of the output for one sample of the current batch.
-std::vector<double> output_row(const ProgramState &state, const Output &output, int64_t row);
 
 /// The vocabulary that names the entries of an output's row: that of the one `class[n]` of as many classes that the outputs do
 /// not depend on, the label. Null if the entries have numbers only.

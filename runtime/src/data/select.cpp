@@ -23,6 +23,16 @@ constexpr double kLargestInteger = 9007199254740992;  // 2^53: exact as a double
 
 }  // namespace
 
+std::string label_of(const std::vector<Column> &columns) {
+    std::string label;
+    for (const Column &column : columns) {
+        if (column.classes == 0 || column.predicts) continue;
+        if (!label.empty()) return "";
+        label = column.name;
+    }
+    return label;
+}
+
 Dataset select_records(Dataset dataset, std::vector<int64_t> records) {
     auto chosen = std::make_shared<const std::vector<int64_t>>(std::move(records));
     for (std::vector<TextColumn> *columns : {&dataset.texts, &dataset.keys})

@@ -10,6 +10,9 @@
 
 namespace kiln::runtime {
 
+/// The label: the model's one class[n] that no output depends on, "" if there is none or more than one.
+std::string label_of(const std::vector<Column> &columns);
+
 /// The dataset with the given records only, in the given order.
 Dataset select_records(Dataset dataset, std::vector<int64_t> records);
 

@@ -287,12 +287,20 @@ std::map<std::string, Dataset> open_training_sets(const std::string &data_folder
     std::map<std::string, Dataset> sets;
     // First, since it makes the vocabularies.
     sets.emplace("train", open_training_split(data_folder, metadata, vocabularies));
-    for (const Phase &phase : metadata.phases)
-        if (!sets.count(phase.split)) sets.emplace(phase.split, open_split(data_folder, metadata, phase.split, vocabularies));
+    std::map<std::string, int64_t> rows{{"train", 1}};  // of a batch
+    auto open = [&](const std::string &split, int64_t rows_needed) {
+        if (!sets.count(split)) sets.emplace(split, open_split(data_folder, metadata, split, vocabularies));
+        rows[split] = std::max(rows[split], rows_needed);
+    };
+    for (const Phase &phase : metadata.phases) {
+        open(phase.split, phase.labelled_rows(metadata.batch));
+        for (const MixPart &part : phase.mix)
+            if (!part.pseudo) open(part.split, 1);
+    }
     for (const auto &[name, set] : sets) {
         require_labels(set, name);
-        if (set.records < metadata.batch)
-            fail(ExitCode::data, "a batch of %lld is larger than the training data: %s has %lld records", (long long)metadata.batch,
+        if (set.records < rows.at(name))
+            fail(ExitCode::data, "a batch of %lld is larger than the training data: %s has %lld records", (long long)rows.at(name),
                  set.description.c_str(), (long long)set.records);
     }
     return sets;
@@ -300,7 +308,7 @@ std::map<std::string, Dataset> open_training_sets(const std::string &data_folder
 
 std::vector<int64_t> steps_per_epoch(const std::map<std::string, Dataset> &training_sets, const Metadata &metadata) {
     std::vector<int64_t> steps;
-    for (const Phase &phase : metadata.phases) steps.push_back(training_sets.at(phase.split).records / metadata.batch);
+    for (const Phase &phase : metadata.phases) steps.push_back(training_sets.at(phase.split).records / phase.labelled_rows(metadata.batch));
     return steps;
 }
 

@@ -151,12 +151,22 @@ Metadata read(const Json &root) {
     each(root, "augmented", [&](const Json &j) {
         m.augmented[column_named(j.at("column"))] = Augmented{dtype_from(j.at("dtype")), j.at("shape")};
     });
+    if (root.contains("pseudo_label")) m.pseudo_label = column_named(root.at("pseudo_label"));
     each(root, "phases", [&](const Json &j) {
-        Phase phase{j.at("name"), j.at("epochs"), j.value("patience", int64_t(0)), j.value("restore_best", false), j.value("split", "train"), {}};
+        Phase phase{j.at("name"), j.at("epochs"), j.value("patience", int64_t(0)), j.value("restore_best", false), j.value("split", "train"), {}, {}};
         each(j, "augmented", [&](const Json &name) {
             phase.augmented.push_back(column_named(name));
             if (!m.augmented[phase.augmented.back()]) fail(ExitCode::internal, "metadata: an augmented column has no type");
         });
+        int64_t rows = 0;
+        bool pseudo = false;
+        each(j, "mix", [&](const Json &p) {
+            MixPart part{p.at("split"), p.at("rows"), p.value("pseudo", false), p.value("soft", false), p.value("every_epoch", false), p.value("above", 0.0), p.value("above_hyper", "")};
+            rows += part.rows;
+            pseudo |= part.pseudo;
+            phase.mix.push_back(std::move(part));
+        });
+        if (!phase.mix.empty() && (rows != m.batch || (pseudo && !m.pseudo_label))) fail(ExitCode::internal, "metadata: the mix of phase %s has %lld rows", phase.name.c_str(), (long long)rows);
         m.phases.push_back(std::move(phase));
     });
     if (auto found = root.find("scan"); found != root.end()) {
@@ -228,6 +238,14 @@ int64_t size_of(DType dtype) {
 }
 
 const char *name_of(DType dtype) { return kDTypeNames[size_t(dtype)]; }
+
+bool Phase::soft() const {
+    return std::any_of(mix.begin(), mix.end(), [](const MixPart &part) { return part.soft; });
+}
+
+const MixPart &Phase::first_labelled() const {
+    return *std::find_if(mix.begin(), mix.end(), [](const MixPart &part) { return !part.pseudo; });
+}
 
 int64_t element_count(const std::vector<int64_t> &shape) {
     int64_t count = 1;

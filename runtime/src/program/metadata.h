@@ -87,6 +87,17 @@ struct Split {
     std::vector<std::pair<std::string, Value>> arguments;
 };
 
+/// A part of every batch of a phase that mixes: so many records of a split, with its labels or with those the model gives it.
+struct MixPart {
+    std::string split;
+    int64_t rows = 0;
+    bool pseudo = false;       ///< labelled by the model; what follows is about that
+    bool soft = false;         ///< the probabilities are the target, not the likeliest class
+    bool every_epoch = false;  ///< labels are made anew before every epoch; else once, before the first of the phase
+    double above = 0;          ///< records whose likeliest class has a smaller probability are not drawn
+    std::string above_hyper{}; ///< the hyper that says so instead
+};
+
 struct Phase {
     std::string name;
     int64_t epochs = 1;
@@ -94,6 +105,12 @@ struct Phase {
     bool restore_best = false;  ///< ends with the state of the best epoch so far
     std::string split;          ///< what it trains on
     std::vector<size_t> augmented;  ///< columns that `augment` makes anew in this phase
+    std::vector<MixPart> mix;       ///< what each batch is made of, in order; empty: records of `split`
+    /// The label of its batches are shares of the classes, f32[batch, classes].
+    bool soft() const;
+    /// Records of `split` in each batch, of so many; an epoch is one pass over them.
+    int64_t labelled_rows(int64_t batch) const { return mix.empty() ? batch : first_labelled().rows; }
+    const MixPart &first_labelled() const;
 };
 
 /// A column as the training step reads it after `augment`.
@@ -190,6 +207,7 @@ struct Metadata {
     std::vector<bool> in_training;  ///< by index in samples: train_step adds to it
     std::vector<Metric> metrics;
     std::string best_metric;
+    std::optional<size_t> pseudo_label;  ///< the column that pseudo-labels are for
     std::vector<Output> outputs;
     std::vector<Requirement> requirements;
     std::vector<Output> traces;  ///< of one sample: shape [1, ..]

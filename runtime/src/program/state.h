@@ -1,6 +1,7 @@
 // The memory a program works on: arenas, scalars, sums and the pointers to the current batch.
 #pragma once
 
+#include "data/pseudo_labels.h"
 #include "data/vocabulary.h"
 #include "kiln/program.h"
 #include "program/metadata.h"
@@ -48,6 +49,7 @@ public:
     void set_columns(const std::vector<const void *> &columns);
 
     Vocabularies vocabularies;  ///< of the inputs that are text; of the checkpoint, or built by training
+    PseudoLabelSets pseudo_labels;  ///< that training goes on with
     const KilnProgram &program;
     const Metadata &metadata;
 

@@ -2,6 +2,7 @@
 
 #include "support/text.h"
 
+#include <algorithm>
 #include <cstdlib>
 
 namespace kiln::runtime {
@@ -24,6 +25,17 @@ std::string kept_lines(const std::string &text, std::string_view prefix, int64_t
 
 std::string content_of(const std::string &path) { return exists(path) ? read_file(path, ExitCode::disk) : ""; }
 
+/// The splits that phases take pseudo-labels of, and the classes these have.
+std::vector<std::string> pseudo_splits(const Metadata &metadata) {
+    std::vector<std::string> splits;
+    for (const Phase &phase : metadata.phases)
+        for (const MixPart &part : phase.mix)
+            if (part.pseudo && std::find(splits.begin(), splits.end(), part.split) == splits.end()) splits.push_back(part.split);
+    return splits;
+}
+
+int64_t pseudo_classes(const Metadata &metadata) { return metadata.pseudo_label ? metadata.columns[*metadata.pseudo_label].classes : 0; }
+
 }  // namespace
 
 std::string csv_header(const Metadata &metadata, bool with_validation) {
@@ -32,6 +44,10 @@ std::string csv_header(const Metadata &metadata, bool with_validation) {
         if (metadata.in_training[i]) header += ",train_" + metadata.samples[i];
     if (with_validation)
         for (const std::string &sample : metadata.samples) header += ",validation_" + sample;
+    for (const std::string &split : pseudo_splits(metadata)) {
+        for (const char *what : {"share", "records", "sure", "agreement"}) header += "," + split + "_" + what;
+        for (int64_t c = 0; c < pseudo_classes(metadata); ++c) header += "," + split + "_class_" + std::to_string(c);
+    }
     return header + ",samples_per_second,seconds\n";
 }
 
@@ -68,6 +84,22 @@ void MetricsLog::append(const EpochRow &row) {
     };
     add("train", row.train, true);
     if (with_validation_) add("validation", row.validation, false);
+    std::vector<std::string> sets;
+    for (const std::string &split : pseudo_splits(metadata_)) {
+        auto report = std::find_if(row.pseudo.begin(), row.pseudo.end(), [&](const PseudoReport &r) { return r.split == split; });
+        if (report == row.pseudo.end()) {
+            csv += std::string(size_t(4 + pseudo_classes(metadata_)), ',');
+            continue;
+        }
+        std::vector<std::string> counts;
+        for (int64_t count : report->classes) counts.push_back(std::to_string(count));
+        csv += format(",%s,%lld,%lld,%s,", number_text(report->share).c_str(), (long long)report->records, (long long)report->confident,
+                      report->agreement ? number_text(*report->agreement).c_str() : "") + join(counts, ",");
+        sets.push_back(json_string(split) + format(":{\"share\":%s,\"records\":%lld,\"sure\":%lld,\"agreement\":%s,\"classes\":[", json_number(report->share).c_str(),
+                                                   (long long)report->records, (long long)report->confident, report->agreement ? json_number(*report->agreement).c_str() : "null") +
+                       join(counts, ",") + "]}");
+    }
+    if (!sets.empty()) json += ",\"pseudo\":{" + join(sets, ",") + "}";
     csv += format(",%.1f,%.3f\n", row.samples_per_second, row.seconds);
     json += format(",\"samples_per_second\":%.1f,\"seconds\":%.3f}\n", row.samples_per_second, row.seconds);
     write_all(csv_, csv_path_, csv.data(), csv.size());

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "program/metadata.h"
+#include "train/label_unlabelled.h"
 #include "support/file.h"
 
 #include <string>
@@ -18,6 +19,7 @@ struct EpochRow {
     double rate = 0;
     std::vector<double> train, validation;  ///< reported values by index in metadata.samples; validation may be empty
     double samples_per_second = 0, seconds = 0;
+    std::vector<PseudoReport> pseudo{};  ///< of the phase's pseudo-labels, if it has any
 };
 
 class MetricsLog {
@@ -34,7 +36,8 @@ private:
     FileDescriptor csv_, jsonl_;
 };
 
-/// "epoch,phase,step,rate,train_loss,..."
+/// "epoch,phase,step,rate,train_loss,...". For each split that a phase takes pseudo-labels of: its share of the batches, records, how many are
+/// sure enough, agreement with the labels before, and how many of the sure have each class; empty fields in epochs without.
 std::string csv_header(const Metadata &metadata, bool with_validation);
 
 }  // namespace kiln::runtime

@@ -7,7 +7,9 @@
 #include "support/text.h"
 #include "train/augmenter.h"
 #include "train/evaluate.h"
+#include "train/label_unlabelled.h"
 #include "train/metrics_log.h"
+#include "train/mixture.h"
 #include "train/progress.h"
 #include "train/run_folder.h"
 #include "train/signals.h"
@@ -40,6 +42,8 @@ private:
     enum class Outcome { done, stopped };
     Outcome run_epoch();
     Outcome run_steps();
+    void open_unlabelled();
+    Outcome refresh_pseudo_labels();
     StepClock clock() const;
     BatchTransform augmentation(Augmenter &augmenter) const;
     void step(const Batch &batch);
@@ -68,6 +72,8 @@ private:
     FileDescriptor claim_;
     Manifest manifest_;
     std::map<std::string, Dataset> training_;  ///< by split
+    std::map<std::string, Dataset> unlabelled_;  ///< by split: those that pseudo-labels are made for
+    DatasetsByName splits_;                      ///< all of these
     std::vector<int64_t> steps_;               ///< of an epoch, by phase
     std::optional<Dataset> validation_;
     int64_t batches_ = 0;  ///< a full epoch's of the phase
@@ -86,6 +92,7 @@ Trainer::Trainer(ProgramState &state, const TrainOptions &options)
       manifest_(begin_run(state, options)),
       progress_(style_for(options.out, options.quiet), options.out) {
     training_ = open_training_sets(manifest_.data, metadata_, state.vocabularies);
+    open_unlabelled();
     steps_ = steps_per_epoch(training_, metadata_);
     int64_t records = 0;
     for (const auto &[name, set] : training_) records += set.records;
@@ -114,6 +121,19 @@ Trainer::Trainer(ProgramState &state, const TrainOptions &options)
     log_.emplace(options.run, metadata_, validation_.has_value(), position().epoch);
     earlier_seconds_ = manifest_.seconds;
     run_first_step_ = position().step;
+}
+
+void Trainer::open_unlabelled() {
+    unlabelled_ = open_unlabelled_sets(manifest_.data, metadata_, state_.vocabularies);
+    for (const auto &[name, set] : training_) splits_[name] = &set;
+    for (const auto &[name, set] : unlabelled_) {
+        splits_[name] = &set;
+        check_probabilities(state_, name, set);
+        const PseudoLabels *labels = state_.pseudo_labels.find(name);
+        if (labels && int64_t(labels->classes.size()) != set.records)
+            fail(ExitCode::data, "split %s has %lld records (%s), but the checkpoint has pseudo-labels of %zu: a run resumes only on its own data", name.c_str(),
+                 (long long)set.records, set.description.c_str(), labels->classes.size());
+    }
 }
 
 ExitCode Trainer::run() {
@@ -149,6 +169,7 @@ Trainer::Outcome Trainer::run_epoch() {
     epoch_start_ = Clock::now();
     epoch_first_batch_ = position().batch;
     if (position().batch == 0) std::fill(state_.sums().begin(), state_.sums().end(), 0.0);
+    if (refresh_pseudo_labels() == Outcome::stopped) return Outcome::stopped;
     if (run_steps() == Outcome::stopped) return Outcome::stopped;
     double training_seconds = seconds_since(epoch_start_);
     std::optional<Evaluation> validation;
@@ -166,7 +187,8 @@ Trainer::Outcome Trainer::run_epoch() {
                  values,
                  validation ? validation->values : std::vector<double>{},
                  training_seconds > 0 ? double((batches_ - epoch_first_batch_) * metadata_.batch) / training_seconds : 0,
-                 seconds()};
+                 seconds(),
+                 pseudo_reports(state_, phase())};
     const Phase &this_phase = phase();
     int64_t epochs_before = position().epoch - position().epoch_in_phase;
     close_epoch();
@@ -188,12 +210,30 @@ Trainer::Outcome Trainer::run_epoch() {
     return stop_signal() && position().phase < int64_t(metadata_.phases.size()) ? Outcome::stopped : Outcome::done;
 }
 
+/// Labels for the epoch that begins: all of the phase's at its start, then those that every epoch has anew. Within an epoch they are the checkpoint's.
+Trainer::Outcome Trainer::refresh_pseudo_labels() {
+    const bool first = position().epoch_in_phase == 0;
+    const auto &mix = phase().mix;
+    auto wanted = [&](const MixPart &part) { return part.pseudo && (first || part.every_epoch || state_.pseudo_labels.phase != position().phase); };
+    if (position().batch > 0 || std::none_of(mix.begin(), mix.end(), wanted)) return Outcome::done;
+    if (!label_unlabelled(state_, position().phase, first, splits_, [] { return stop_signal() != 0; })) return Outcome::stopped;
+    for (const PseudoReport &report : pseudo_reports(state_, phase())) {
+        progress_.line(describe(report, state_));
+        check_confident(report, *state_.pseudo_labels.find(report.split), batches_);
+    }
+    return Outcome::done;
+}
+
 Trainer::Outcome Trainer::run_steps() {
-    const Dataset &training = training_.at(phase().split);
-    auto order = metadata_.shuffle ? shuffled_order(training.records, manifest_.seed, uint64_t(position().epoch))
-                                   : std::vector<int64_t>{};
+    std::optional<Mixture> mixture;
+    if (!phase().mix.empty()) mixture.emplace(state_, phase(), splits_);
+    const Dataset &training = mixture ? mixture->dataset() : training_.at(phase().split);
+    const std::vector<Column> &columns = mixture ? mixture->columns() : metadata_.columns;
+    auto order = mixture            ? mixture->order(manifest_.seed, position().epoch, batches_)
+                 : metadata_.shuffle ? shuffled_order(training.records, manifest_.seed, uint64_t(position().epoch))
+                                     : std::vector<int64_t>{};
     Augmenter augmenter(state_, position().phase);
-    BatchStream stream(training, metadata_.columns, metadata_.batch, std::move(order), {position().batch, batches_}, augmentation(augmenter));
+    BatchStream stream(training, columns, metadata_.batch, std::move(order), {position().batch, batches_}, augmentation(augmenter));
     while (const Batch *batch = stream.next()) {
         step(*batch);
         if (stop_signal()) return Outcome::stopped;
@@ -290,7 +330,9 @@ bool Trainer::out_of_patience(const Phase &phase, int64_t epochs_before) {
 // Everything is as it was after the best epoch, the optimizer's state and the rules' memory too; only the position goes on.
 void Trainer::restore_best() {
     if (!manifest_.best || manifest_.best->epoch == position().epoch) return;
+    PseudoLabelSets labels = std::move(state_.pseudo_labels);  // of the phase, should it be given more epochs
     load_checkpoint(options_.run, "best", state_, true);
+    state_.pseudo_labels = std::move(labels);
     std::fill(state_.sums().begin(), state_.sums().end(), 0.0);
     progress_.line(format("back to the best epoch, %lld", (long long)manifest_.best->epoch));
 }

@@ -84,6 +84,13 @@ TEST(Statement, Bindings) {
     EXPECT_EQ(body("lr <- lr / 2"), "update lr\n  binary /\n    name lr\n    int 2\n");
 }
 
+TEST(Statement, SharesOfAMix) {
+    EXPECT_EQ(body("mix = 3/4 a + b c(d, once = e, hard)"),
+              "bind mix\n  binary +\n    binary share\n      binary /\n        int 3\n        int 4\n      name a\n    binary share\n      name b\n      call\n        name c\n        name d\n"
+              "        argument once\n          name e\n        name hard\n");
+    EXPECT_NE(body("mox = 3/4 a"), body("mox = 3/4"));
+}
+
 TEST(Statement, Storage) {
     EXPECT_EQ(body("param W: f32[a, b] = init(1)"), "param W\n  type f32[]\n    name a\n    name b\n  call\n    name init\n    int 1\n");
     EXPECT_EQ(body("buffer m: f32[c] = zeros"), "buffer m\n  type f32[]\n    name c\n  name zeros\n");

@@ -84,6 +84,11 @@ TEST(Format, ReductionsKeepTheSpaceBeforeTheirBody) {
     EXPECT_EQ(formatted("op f(x: f32[n]) {\ny[i]=sum( j )(x[j]-1)*2 where j<i\n}\n"), "op f(x: f32[n]) {\n    y[i] = sum(j) (x[j] - 1) * 2 where j < i\n}\n");
 }
 
+TEST(Format, SharesOfAMixStayTogether) {
+    EXPECT_EQ(formatted("train M on d {\nmix=3 / 4   a+(1-b)c( d ,x=1/2,once)+1/4*e\nn = 3/4\n}\n"),
+              "train M on d {\n    mix = 3/4 a + (1 - b) c(d, x = 1 / 2, once) + 1 / 4 * e\n    n   = 3 / 4\n}\n");
+}
+
 TEST(Format, SemicolonsAndLineEndings) {
     EXPECT_EQ(formatted("fn f() { a = 1;b = 2 ; return a }\r\n"), "fn f() { a = 1; b = 2; return a }\n");
     EXPECT_EQ(formatted("fn f() { }"), "fn f() { }\n");

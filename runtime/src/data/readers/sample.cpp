@@ -6,21 +6,6 @@
 #include <cmath>
 
 namespace kiln::runtime {
-namespace {
-
-/// The label: the model's one class[n] that no output depends on, "" if there is none or more than one.
-std::string label_of(const std::vector<Column> &columns) {
-    std::string label;
-    for (const Column &column : columns) {
-        if (column.classes == 0 || column.predicts) continue;
-        if (!label.empty()) return "";
-        label = column.name;
-    }
-    return label;
-}
-
-}  // namespace
-
 Dataset open_sample(const ReaderRequest &request) {
     const double share = share_argument(request, "share", true);
     const uint64_t seed = seed_argument(request);
