@@ -10,6 +10,7 @@
 #include "support/text.h"
 #include "threads/team.h"
 #include "train/augmenter.h"
+#include "train/mixture.h"
 
 #include <algorithm>
 #include <chrono>
@@ -87,8 +88,11 @@ private:
 class BenchStep {
 public:
     BenchStep(ProgramState &state, const Profile &profile, int64_t phase, const std::vector<const void *> &columns)
-        : state_(state), profile_(profile), phase_(phase), columns_(columns), fed_(columns), marks_(2 * profile.calls.size()) {
-        if (profile.program != "train" && profile.program != "augment") return;
+        : state_(state), profile_(profile), phase_(phase), columns_(columns), marks_(2 * profile.calls.size()) {
+        const bool trains = profile.program == "train" || profile.program == "augment";
+        if (trains && state.metadata.phases[size_t(phase)].soft()) soften(state.metadata);
+        fed_ = columns_;
+        if (!trains) return;
         augmenter_.emplace(state, phase);
         made_.resize(columns.size());
         for (size_t column : augmenter_->columns()) {
@@ -114,6 +118,15 @@ public:
     }
 
 private:
+    /// Training with soft pseudo-labels reads shares of the classes.
+    void soften(const Metadata &metadata) {
+        const Column &label = metadata.columns[*metadata.pseudo_label];
+        auto *shares = reinterpret_cast<float *>(memory_.emplace_back(size_t(metadata.batch * label.classes) * sizeof(float)).data());
+        const auto *labels = static_cast<const int32_t *>(columns_[*metadata.pseudo_label]);
+        for (int64_t row = 0; row < metadata.batch; ++row) write_shares(labels[row], label.classes, shares + row * label.classes);
+        columns_[*metadata.pseudo_label] = shares;
+    }
+
     StepClock clock() const {
         return {.seed = 0, .step = step_, .epoch = 0, .phase = phase_, .steps_per_epoch = kStepsPerEpoch, .phase_step = std::min(step_, kStepsPerEpoch) - 1,
                 .phase_steps = kStepsPerEpoch};
@@ -151,7 +164,7 @@ private:
     ProgramState &state_;
     const Profile &profile_;
     int64_t phase_, step_ = 0;
-    const std::vector<const void *> &columns_;
+    std::vector<const void *> columns_;  ///< as they are read
     std::vector<const void *> fed_;  ///< what the training step reads: columns that are augmented come from `made_`
     std::vector<void *> made_;
     std::vector<Memory> memory_;

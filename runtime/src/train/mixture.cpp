@@ -13,13 +13,12 @@ namespace {
 // Draws of further parts, and of further passes over one, are apart from each other and from the epochs of the first.
 uint64_t stream_of(size_t part, int64_t pass, int64_t epoch) { return uint64_t(part + 1) << 60 | uint64_t(pass) << 32 | uint64_t(epoch); }
 
-void write_shares(uint8_t *row, int32_t label, int64_t classes) {
-    auto *shares = reinterpret_cast<float *>(row);
+}  // namespace
+
+void write_shares(int32_t label, int64_t classes, float *shares) {
     std::fill(shares, shares + classes, 0.0f);
     shares[label] = 1;
 }
-
-}  // namespace
 
 Mixture::Mixture(const ProgramState &state, const Phase &phase, const DatasetsByName &splits) : shuffle_(state.metadata.shuffle), columns_(state.metadata.columns) {
     struct Source {
@@ -69,7 +68,7 @@ Mixture::Mixture(const ProgramState &state, const Phase &phase, const DatasetsBy
         source.dataset->read(record, targets.data());
         if (source.labels) own = source.labels->classes[size_t(record)];
         if (!soft) std::memcpy(rows[label], &own, sizeof own);
-        else if (!source.labels || source.labels->targets.empty()) write_shares(rows[label], own, classes);
+        else if (!source.labels || source.labels->targets.empty()) write_shares(own, classes, reinterpret_cast<float *>(rows[label]));
         else std::memcpy(rows[label], source.labels->targets.data() + record * classes, size_t(classes) * sizeof(float));
     };
 }

@@ -42,6 +42,9 @@ private:
     Dataset dataset_;
 };
 
+/// A label as shares of the classes: 1 for its own.
+void write_shares(int32_t label, int64_t classes, float *shares);
+
 /// The phase with the rows of its first labelled part only, for what looks at batches without training on pseudo-labels.
 Phase labelled_only(const Phase &phase, int64_t batch);
 
