@@ -8,6 +8,7 @@ namespace kiln {
 Graph specialize(const Graph &graph);
 Graph fold(const Graph &graph);
 Graph simplify(const Graph &graph);
+Graph gradient_sums(const Graph &graph);
 Graph factor(const Graph &graph);
 Graph cse(const Graph &graph);
 Graph dce(const Graph &graph);

@@ -13,6 +13,7 @@ const std::vector<Pass> &all_passes() {
         {"specialize", "index notation that is a product, a convolution, a reduction or elementwise becomes that", specialize},
         {"fold", "compute what depends on constants alone", fold},
         {"simplify", "algebra that keeps the bits", simplify},
+        {"gradient-sums", "sums of a convolution's input gradient from its weight gradient", gradient_sums},
         {"factor", "take out of sums what is the same for all terms", factor},
         {"cse", "of equal computations keep the first", cse},
         {"dce", "drop what no result depends on", dce},
@@ -34,7 +35,7 @@ Graph optimize(const Graph &graph, int level) {
     // Twice, and once more without `factor`: a simplification can make a constant or a factor, a sum become zero, and equal computations
     // can make operands the same.
     auto clean = [](const Graph &g) { return dce(cse(g)); };
-    for (int round = 0; round < 2; ++round) result = clean(factor(simplify(fold(specialize(result)))));
+    for (int round = 0; round < 2; ++round) result = clean(factor(gradient_sums(simplify(fold(specialize(result))))));
     result = clean(simplify(fold(result)));
     return fuse(result);
 }

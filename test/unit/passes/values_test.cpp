@@ -1,11 +1,16 @@
 // Every pass keeps every value: on random graphs to the bit, and on the examples of every op.
+#include "compiler/ops/builder.h"
 #include "compiler/ops/interpret.h"
 #include "compiler/ir/text.h"
+#include "compiler/passes/passes.h"
 #include "compiler/passes/pipeline.h"
 #include "test/property/op_examples.h"
 #include "test/property/random_graph.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
+
+#include <cmath>
 
 namespace kiln {
 namespace {
@@ -65,6 +70,43 @@ TEST(Values, ExamplesOfEveryOp) {
                 expect_same(expected, interpret(run(pass, graph), read), tolerance, example.op == Op::comprehension ? 5 : 0);
                 if (::testing::Test::HasFailure()) return;
             }
+        }
+}
+
+/// What a BatchNorm before a convolution asks of the gradient of the convolution's image.
+Graph sums_of_input_gradient(const ConvAttrs &conv, bool has_offset) {
+    Graph graph;
+    Builder b(graph);
+    const Shape image{2, 6, 7, 3}, window{2, 3, 3, 4};
+    auto extent = [&](size_t i) { return (image[i + 1] + conv.padding[2 * i] + conv.padding[2 * i + 1] - conv.dilation[i] * (window[i] - 1) - 1) / conv.stride[i] + 1; };
+    auto input = [&](const char *name, Shape shape) { return b.input(InputKind::argument, name, {DType::f64, std::move(shape)}); };
+    const NodeId u = input("u", image), a = input("a", {3}), offset = input("b", {3}), weights = input("W", window), dy = input("dy", {2, extent(0), extent(1), 4});
+    auto row = [&](NodeId channels) { return b.append(Op::broadcast, {channels}, BroadcastAttrs{image, {3}}); };
+    NodeId x = b.append(Op::multiply, {row(a), u});
+    if (has_offset) x = b.append(Op::add, {x, row(offset)});
+    const NodeId dx = b.append(Op::conv2d_input_gradient, {dy, weights}, ConvGradAttrs{conv.stride, conv.padding, conv.dilation, {image[1], image[2]}});
+    const NodeId dw = b.append(Op::conv2d_weight_gradient, {x, dy}, ConvGradAttrs{conv.stride, conv.padding, conv.dilation, {window[0], window[1]}});
+    const NodeId sum = b.append(Op::reduce_sum, {dx}, AxesAttrs{{0, 1, 2}});
+    const NodeId product = b.append(Op::reduce_sum, {b.append(Op::multiply, {u, dx})}, AxesAttrs{{0, 1, 2}});
+    for (NodeId result : {dw, sum, product}) graph.results.push_back({ResultKind::value, "", result});
+    return graph;
+}
+
+TEST(Values, SumsOfInputGradientsNeedNoInputGradient) {
+    const std::vector<ConvAttrs> cases{{}, {{1, 1}, {1, 0, 1, 1}, {1, 1}}, {{2, 2}, {0, 0, 0, 0}, {1, 1}}, {{2, 1}, {1, 1, 2, 2}, {1, 2}}};
+    for (size_t i = 0; i < cases.size(); ++i)
+        for (bool has_offset : {true, false}) {
+            SCOPED_TRACE(fmt::format("case {}, {}", i, has_offset));
+            const Graph graph = sums_of_input_gradient(cases[i], has_offset);
+            const Graph rewritten = dce(run(find_pass("gradient-sums"), graph));
+            for (const Node &node : rewritten.nodes) EXPECT_NE(node.op, Op::conv2d_input_gradient);
+            auto read = [](const Node &node) {
+                Tensor tensor{node.type, {}};
+                const size_t salt = std::hash<std::string>()(attrs<InputAttrs>(node).name) % 97;
+                for (int64_t k = 0; k < node.type.elements(); ++k) tensor.values.push_back(std::sin(double(k) * 1.7 + double(salt)));
+                return tensor;
+            };
+            expect_same(interpret(graph, read), interpret(rewritten, read), 1e-12, 10);
         }
 }
 
