@@ -156,7 +156,8 @@ def peers_of(pythons, pictures):
             layouts = [("", [])] + ([(" channels-last", ["--channels-last"])] if pictures else [])
             peers += [Peer(name + layout, python, "peer_pytorch.py", options) for layout, options in layouts]
             if int(modules["torch"].split(".")[0]) >= 2:
-                peers += [Peer(f"{name} compiled{layout}", python, "peer_pytorch.py", ["--compile", *options]) for layout, options in layouts]
+                # The compiler chooses layouts of its own.
+                peers.append(Peer(f"{name} compiled", python, "peer_pytorch.py", ["--compile", *layouts[-1][1]]))
         if "jax" in modules:
             peers.append(Peer(f"JAX {modules['jax']}", python, "peer_jax.py"))
     return peers

@@ -122,7 +122,8 @@ def compare_losses(kiln, peers, data, weights, threads, steps, folder):
     ours = kiln.losses(data, threads, steps, weights)
     first = ours[0]
     table = [{"name": kiln.name, "losses": ours, "early": 0.0, "late": 0.0}]
-    for peer in peers:
+    # Of the layouts of one PyTorch the last, which is faster on pictures: it is the same code.
+    for peer in {(peer.python, peer.script, "--compile" in peer.options): peer for peer in peers}.values():
         try:
             peer.start(kiln.model, data, weights, threads, os.path.join(folder, "peer.log"))
             losses = peer.ask(f"losses {steps}")["losses"]
