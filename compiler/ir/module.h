@@ -112,7 +112,7 @@ struct Phase {
     int64_t patience = 0;             ///< > 0: the phase is over after so many epochs without a better best_metric
     bool restore_best = false;        ///< it ends with the state of the best epoch so far
     std::string split = "train";      ///< what it trains on
-    std::vector<MixPart> mix;         ///< what each batch is made of, in order; empty: records of `split`
+    std::vector<MixPart> mix{};       ///< what each batch is made of, in order; empty: records of `split`
 };
 
 /// What `./x scan` tries: every value of each setting alone, the others at the first of theirs, then the best together.

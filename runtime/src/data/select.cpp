@@ -81,6 +81,22 @@ std::vector<std::vector<int64_t>> records_by_value(const TextColumn &column) {
     return groups;
 }
 
+std::string class_argument(const ReaderRequest &request) {
+    const std::string by = text_argument(request, "by");
+    if (!by.empty()) return by;
+    const std::string label = label_of(request.columns);
+    if (label.empty())
+        fail(ExitCode::data, "split %s: %s needs the column of the classes, `by`: the model has no `class[n]` that is the only one no output depends on",
+             request.split.name.c_str(), request.split.reader.c_str());
+    return label;
+}
+
+std::vector<std::vector<int64_t>> records_by_class(const ReaderRequest &request, const Dataset &source, const std::string &by) {
+    if (!source.no_labels.empty())
+        fail(ExitCode::data, "split %s: %s needs labels: %s", request.split.name.c_str(), request.split.reader.c_str(), source.no_labels.c_str());
+    return records_by_value(key_of(request, source, by));
+}
+
 std::vector<int64_t> random_order(int64_t count, uint64_t seed, uint64_t stream) { return shuffled_order(count, seed, kTransforms + stream); }
 
 std::vector<bool> random_choice(int64_t count, int64_t of, uint64_t seed, uint64_t stream) {

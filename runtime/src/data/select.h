@@ -25,6 +25,11 @@ const TextColumn &key_of(const ReaderRequest &request, const Dataset &dataset, c
 /// The records of each value of a column, values in the order of a vocabulary (so that the order of the records has no say in it).
 std::vector<std::vector<int64_t>> records_by_value(const TextColumn &column);
 
+/// The column of a transform's classes: its argument `by`, else the label. Throws Failure (data) if that leaves none.
+std::string class_argument(const ReaderRequest &request);
+/// The records of each class of that column. Throws Failure (data) if the source has no labels.
+std::vector<std::vector<int64_t>> records_by_class(const ReaderRequest &request, const Dataset &source, const std::string &by);
+
 /// The positions 0 .. count - 1 in an order drawn by `seed` and `stream`, which no epoch has.
 std::vector<int64_t> random_order(int64_t count, uint64_t seed, uint64_t stream);
 /// `count` of `of` positions, chosen by `seed` and `stream`.

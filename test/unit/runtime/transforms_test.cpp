@@ -199,6 +199,65 @@ TEST_F(Transforms, JoinsFillWhatTheSourceLacks) {
     EXPECT_CONTAINS(error(joined), "gives the input `label`");
 }
 
+TEST_F(Transforms, BalancedHasAsManyRecordsOfEachClass) {
+    // 60, 20 and 10 records.
+    const Value source = call("balanced", {{"source", csv("t.csv")}});
+    std::map<int, int> of_class, of_record;
+    for (const Record &record : records(open(source))) ++of_class[record.label], ++of_record[record.id];
+    EXPECT_EQ(of_class, (std::map<int, int>{{0, 60}, {1, 60}, {2, 60}}));
+    EXPECT_EQ(of_record.size(), 90u);
+    // 40 of 50 records stand there twice where 90 are asked for.
+    write_text(folder / "odd.csv", [] {
+        std::string rows = "id,label\n";
+        for (int i = 0; i < 140; ++i) rows += std::to_string(i) + "," + (i < 50 ? "1" : "0") + "\n";
+        return rows;
+    }());
+    auto once_more = [&](double seed) {
+        std::map<int, int> count;
+        for (int32_t id : ids(call("balanced", {{"source", csv("odd.csv")}, {"seed", number(seed)}}))) ++count[id];
+        std::set<int> twice;
+        for (auto [id, n] : count) {
+            EXPECT_LE(n, 2);
+            if (n == 2) twice.insert(id);
+        }
+        EXPECT_EQ(count.size(), 140u);
+        EXPECT_EQ(twice.size(), 40u);
+        return twice;
+    };
+    EXPECT_EQ(once_more(3), once_more(3));
+    EXPECT_NE(once_more(3), once_more(4));
+}
+
+TEST_F(Transforms, ClassWeightsMakeEveryClassCountTheSame) {
+    for (DType dtype : {DType::f32, DType::f64}) {
+        columns = {{"id", DType::i32, {}, 0}, {"label", DType::i32, {}, 3}, {"weight", dtype, {}, 0}};
+        const Dataset data = open(call("class_weights", {{"source", csv("t.csv")}, {"input", text("weight")}}));
+        std::map<int, double> sums;
+        for (int64_t i = 0; i < data.records; ++i) {
+            int32_t id = -1, label = -1;
+            double weight = 0;
+            float narrow = 0;
+            uint8_t *rows[] = {reinterpret_cast<uint8_t *>(&id), reinterpret_cast<uint8_t *>(&label),
+                               dtype == DType::f64 ? reinterpret_cast<uint8_t *>(&weight) : reinterpret_cast<uint8_t *>(&narrow)};
+            data.read(i, rows);
+            sums[label] += dtype == DType::f64 ? weight : double(narrow);
+        }
+        for (int label : {0, 1, 2}) EXPECT_NEAR(sums[label], 30, 1e-5);
+    }
+}
+
+TEST_F(Transforms, ClassesMustBeKnownToBeBalanced) {
+    EXPECT_CONTAINS(error(call("class_weights", {{"source", csv("t.csv")}, {"input", text("weight")}})), "class_weights gives the input `weight`, and the model has no such input");
+    EXPECT_CONTAINS(error(call("class_weights", {{"source", csv("t.csv")}, {"input", text("label")}})), "that of the model is no single number");
+    EXPECT_CONTAINS(error(call("balanced", {{"source", csv("t.csv")}, {"by", text("colour")}})), "needs a column `colour`");
+    EXPECT_CONTAINS(error(call("balanced", {{"source", call("without_labels", {{"source", csv("t.csv")}})}})), "balanced needs labels");
+    columns.push_back({"weight", DType::f32, {}, 0});
+    write_text(folder / "own.csv", "id,label,weight\n1,0,3\n");
+    EXPECT_CONTAINS(error(call("class_weights", {{"source", csv("own.csv")}, {"input", text("weight")}})), "has an input `weight` of its own");
+    columns = {{"id", DType::i32, {}, 0}};
+    EXPECT_CONTAINS(error(call("balanced", {{"source", csv("t.csv")}})), "balanced needs the column of the classes, `by`");
+}
+
 TEST_F(Transforms, WorkForEveryReader) {
     write_data(folder.path(), 40, 10);
     columns = {{"image", DType::f32, {4, 4, 1}, 0}, {"label", DType::i32, {}, 3}};
