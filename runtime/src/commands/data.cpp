@@ -97,6 +97,8 @@ void print_numbers(const std::vector<SplitReport> &reports, const std::vector<Co
             if (column.classes > 0) {
                 row.push_back(format("class[%lld]", (long long)column.classes));
                 if (!report.dataset.no_labels.empty()) row.push_back("none");
+            } else if (!report.dataset.fills.empty() && !report.dataset.fills[c]) {
+                for (const std::string &text : {type_text(column.dtype, column.shape), std::string("none")}) row.push_back(text);
             } else {
                 const Statistics &s = report.statistics[c];
                 for (std::string text : {type_text(column.dtype, column.shape), s.means(), s.deviations(), short_number(s.least),
@@ -213,7 +215,12 @@ void data_command(ProgramState &state, const DataOptions &options) {
     Dataset training = open_training_split(options.data, metadata, state.vocabularies);
     for (const Split &split : metadata.splits) {
         if (!options.split.empty() && split.name != options.split) continue;
-        Dataset dataset = split.name == "train" ? training : open_split(options.data, metadata, split.name, state.vocabularies);
+        // A split that nothing trains on or measures is there for predictions.
+        const bool measured = split.name == "validation" || split.name == "test" ||
+                              std::any_of(metadata.phases.begin(), metadata.phases.end(), [&](const Phase &phase) { return phase.split == split.name; });
+        Dataset dataset = split.name == "train" ? training
+                          : measured            ? open_split(options.data, metadata, split.name, state.vocabularies)
+                                                : open_split_to_predict(options.data, metadata, split.name, state.vocabularies);
         reports.push_back(examine(split.name, std::move(dataset), columns));
     }
     print_numbers(reports, columns);

@@ -69,7 +69,7 @@ void predict_split(ProgramState &state, const PredictOptions &options) {
     const Output &output = predicted_output(state);
     Manifest manifest = load_checkpoint(options.run, options.checkpoint, state, false);
     Dataset dataset =
-        open_split(options.data.empty() ? manifest.data : options.data, metadata, options.split, state.vocabularies);
+        open_split_to_predict(options.data.empty() ? manifest.data : options.data, metadata, options.split, state.vocabularies);
     const Vocabulary *names = names_of(state, output);
     std::optional<PredictionTable> csv;
     if (!options.csv.empty()) csv.emplace(output, names, options.clip);

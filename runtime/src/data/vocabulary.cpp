@@ -216,12 +216,25 @@ Dataset open_training_split(const std::string &data_folder, const Metadata &meta
     return numbered(std::move(data), metadata.columns, vocabularies);
 }
 
-Dataset open_split(const std::string &data_folder, const Metadata &metadata, const std::string &name, const Vocabularies &vocabularies) {
-    Dataset data = open_split(data_folder, split_named(metadata, name), metadata.columns);
+namespace {
+
+Dataset with_vocabularies(Dataset data, const Metadata &metadata, const Vocabularies &vocabularies) {
     for (const Column &column : metadata.columns)
         if (find_text(data, column.name) && !vocabularies.contains(column.name))
             fail(ExitCode::checkpoint, "the checkpoint is of another program: %s", checkpoint_lacks(column).c_str());
     return numbered(std::move(data), metadata.columns, vocabularies);
+}
+
+}  // namespace
+
+Dataset open_split(const std::string &data_folder, const Metadata &metadata, const std::string &name, const Vocabularies &vocabularies) {
+    return with_vocabularies(open_split(data_folder, split_named(metadata, name), metadata.columns), metadata, vocabularies);
+}
+
+Dataset open_split_to_predict(const std::string &data_folder, const Metadata &metadata, const std::string &name, const Vocabularies &vocabularies) {
+    ReaderRequest request{data_folder, split_named(metadata, name), metadata.columns};
+    for (const Column &column : metadata.columns) request.wanted.push_back(column.predicts || column.classes > 0);
+    return with_vocabularies(open_reader(request), metadata, vocabularies);
 }
 
 void check_vocabularies(const Vocabularies &vocabularies, const Metadata &metadata, const std::string &place) {
