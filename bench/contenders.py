@@ -87,7 +87,7 @@ class Kiln:
         # A range test over next to no range is training at one rate that writes down the loss of each step.
         rate = RATES.get(self.model, 1e-3)
         self.run("lr-find", "--data", data, "--run", folder, "--start", "last", "--from", f"{rate:.9g}", "--to", f"{rate * (1 + 1e-7):.9g}", "--steps", str(steps),
-                 "--csv", table, threads=threads, executable=executable)
+                 "--csv", table, "--picture", executable + ".png", threads=threads, executable=executable)
         with open(table) as file:
             return [float(line.split(",")[2]) for line in file.read().splitlines()[1:]]
 
