@@ -46,7 +46,7 @@ def main():
         def kiln():
             shutil.rmtree(executable + ".run", ignore_errors=True)
             # The folder's validation split is measured after each epoch, outside of the epoch's time.
-            run([executable, "train", "--data", data, "--run", executable + ".run", "--epochs", f"{EPOCHS},0", "--threads", str(options.threads), "--save-every", "0", "--quiet"], options.threads)
+            run([executable, "train", "--data", data, "--run", executable + ".run", "--epochs", str(EPOCHS), "--threads", str(options.threads), "--save-every", "0", "--quiet"], options.threads)
             return [json.loads(line)["samples_per_second"] for line in open(os.path.join(executable + ".run", "metrics.jsonl"))]
 
         def step():
