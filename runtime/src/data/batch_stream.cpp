@@ -100,10 +100,10 @@ void BatchStream::produce() {
 
 void BatchStream::fill(Slot &slot, int64_t number) const {
     int64_t first = number * batch_;
-    slot.batch.valid = std::min(batch_, dataset_.records - first);
+    // An order may name records more often than once, or not at all.
+    slot.batch.valid = std::min(batch_, (order_.empty() ? dataset_.records : int64_t(order_.size())) - first);
     auto read = [&](size_t row) {
-        thread_local std::vector<uint8_t *> rows;
-        rows.resize(columns_.size());
+        std::vector<uint8_t *> rows(columns_.size());
         for (size_t c = 0; c < columns_.size(); ++c) rows[c] = slot.raw[c] + int64_t(row) * columns_[c].bytes();
         int64_t record = first + int64_t(row);
         dataset_.read(order_.empty() ? record : order_[size_t(record)], rows.data());
