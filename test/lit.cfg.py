@@ -2,7 +2,7 @@
 #   lit test/syntax -v -D build=build
 #
 # In RUN lines: kiln and draw-digits (build/bin), FileCheck; `not COMMAND` expects a failure that is no crash,
-#   `status CODE COMMAND` one exit code;
+#   `status CODE COMMAND` one exit code, `interrupt SIGNAL FILE COMMAND` sends a signal once FILE has grown;
 #   %data   the folder with public data sets (KILN_DATA, by default shared/data beside the project)
 #   %root   the project's folder
 #   %tools  test/tools
