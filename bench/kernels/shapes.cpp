@@ -153,6 +153,7 @@ std::vector<ShapeKernel> shape_kernels() {
     table.product(64, 10, 512);
     table.product(256, 256, 256);
     table.product(1024, 1024, 1024);
+    table.product(64, 200, 36864);
     table.pooling(24, 32, 2);
     table.residual(64 * 32 * 32 * 16);
     table.channel_sums(24, 32);

@@ -34,13 +34,14 @@ Expr lower_matmul(Lowering &l, NodeId id, const Coordinates &at) {
 
         f.u = Var("u"), f.v = Var("v");
         Var k("k");
-        f.depth = RDom(0, int(f.inner), l.name(id, "k"));
         const int64_t width = f.plan.tile.vectors * l.lanes();
         // A tile wider than the matrix computes columns nobody stores; they may hold anything, so long as nothing is read past the end.
         auto vector_operand = [&](Expr column, Expr depth) {
-            Expr c = f.columns % width != 0 && f.columns < width ? min(column, index_expr(f.columns - 1)) : column;
+            const bool clamped = f.columns % width != 0 && (f.columns < width || f.plan.parts > 1);
+            Expr c = clamped ? min(likely(column), index_expr(f.columns - 1)) : column;
             return f.plan.columns_are_rows ? left_at(c, depth) : right_at(depth, c);
         };
+        auto scalar_operand = [&](Expr row, Expr depth) { return f.plan.columns_are_rows ? right_at(depth, row) : left_at(row, depth); };
         std::vector<Var> batch_vars = reversed(batch);
         auto with_batch = [&](std::vector<Expr> at) {
             at.insert(at.end(), batch_vars.begin(), batch_vars.end());
@@ -50,16 +51,31 @@ Expr lower_matmul(Lowering &l, NodeId id, const Coordinates &at) {
             vars.insert(vars.end(), batch_vars.begin(), batch_vars.end());
             return vars;
         };
-        if (f.plan.pack) {
-            f.packed = Func(l.name(id, "packed"));
-            f.packed(with_batch_vars({f.u, k})) = vector_operand(f.u, k);
+        f.packed = Func(l.name(id, "packed"));
+        f.packed(with_batch_vars({f.u, k})) = vector_operand(f.u, k);
+        if (f.plan.packs_rows) {
+            f.packed_rows = Func(l.name(id, "packed_rows"));
+            f.packed_rows(with_batch_vars({f.v, k})) = scalar_operand(f.v, k);
         }
-        Expr vector = f.plan.pack ? Expr(f.packed(with_batch({f.u, f.depth.x}))) : vector_operand(f.u, f.depth.x);
-        Expr scalar = f.plan.columns_are_rows ? right_at(f.depth.x, f.v) : left_at(f.v, f.depth.x);
+        auto term = [&](Expr depth) {
+            return (f.plan.packs_rows ? Expr(f.packed_rows(with_batch({f.v, depth}))) : scalar_operand(f.v, depth)) * f.packed(with_batch({f.u, depth}));
+        };
         f.product = Func(l.name(id, "product"));
         const std::vector<Var> product_vars = with_batch_vars({f.u, f.v});
-        f.product(product_vars) = Internal::make_zero(storage_type(node.type.dtype));
-        f.product(product_vars) += scalar * vector;
+        const Expr zero = Internal::make_zero(storage_type(node.type.dtype));
+        f.product(product_vars) = zero;
+        if (f.plan.parts > 1) {
+            const int64_t depth = f.inner / f.plan.parts;
+            f.p = Var("p");
+            f.depth = RDom(0, int(depth), l.name(id, "k")), f.parts = RDom(0, int(f.plan.parts), l.name(id, "parts"));
+            f.part = Func(l.name(id, "part"));
+            f.part(with_batch_vars({f.u, f.v, f.p})) = zero;
+            f.part(with_batch_vars({f.u, f.v, f.p})) += term(f.p * index_expr(depth) + f.depth.x);
+            f.product(product_vars) += f.part(with_batch({f.u, f.v, f.parts.x}));
+        } else {
+            f.depth = RDom(0, int(f.inner), l.name(id, "k"));
+            f.product(product_vars) += term(f.depth.x);
+        }
         // In the results' axis order.
         Func product = f.product;
         if (f.plan.columns_are_rows) {

@@ -77,13 +77,19 @@ struct MatmulPlan {
     bool columns_are_rows = false;  ///< vectors run along M instead of N; the result is stored transposed
     Tile tile;
     bool transposes = false;        ///< the vector operand lies the other way in memory
-    bool pack = true;               ///< copy the vector operand into panels of a tile's width
-    int64_t row_block = 0;          ///< rows one task computes with one packed panel
+    bool packs_rows = false;        ///< the other operand, too, is copied: its rows lie far apart along K
+    int64_t row_block = 0;          ///< rows one task computes with one packed panel, or of which it packs the other operand
+    int64_t parts = 1;              ///< of a deep K, each summed alone and then added in their order
+    int64_t depth_block = 0;        ///< of a part: so much of K at a time
 };
 struct MatmulFuncs {
     MatmulPlan plan;
-    Func product, packed;
-    Halide::RDom depth;
+    Func product;
+    Func packed;                    ///< the vector operand in panels of a tile's width
+    Func packed_rows;               ///< the other operand, or undefined
+    Func part;                      ///< the sum of a part of K, or undefined
+    Var p;                          ///< of parts
+    Halide::RDom depth, parts;
     Var u, v;                       ///< vector dimension and rows of `product`
     int64_t columns = 0, rows = 0, inner = 0, batch = 1;
 };

@@ -20,7 +20,23 @@ constexpr int64_t kPassPixels = 512;
 /// Pictures of a pass, whose channels are taken one after the other: beyond this, more of them cost more than fewer passes save.
 constexpr int64_t kPassBytes = 2 << 20;
 
+/// A product this deep with at most so many results is summed in parts, one a task, for each of which both operands are read once.
+constexpr int64_t kDeep = 4096, kDeepResult = 64 * 1024;
+/// So much of K at a time of a part: panels of it stay in the second cache.
+constexpr int64_t kDepthBlock = 256;
+/// Deepest K of which the rows of a block are packed: a block and a panel fit into the second cache.
+constexpr int64_t kPackedDepth = 1024;
+
 int64_t round_up(int64_t a, int64_t b) { return (a + b - 1) / b * b; }
+
+/// Rows that one task takes of many. The last block is shifted back over the one before, so blocks that fit waste nothing.
+constexpr int64_t kRowBlock = 96;
+int64_t choose_row_block(int64_t rows, int64_t tile_rows) {
+    int64_t best = 0, least = 0;
+    for (int64_t block = round_up(kRowBlock * 3 / 4, tile_rows); block <= kRowBlock * 3 / 2; block += tile_rows)
+        if (const int64_t computed = round_up(rows, block); best == 0 || computed < least) best = block, least = computed;
+    return best;
+}
 
 /// Exact tails for stages that update in place; else a last tile that overlaps the one before.
 TailStrategy tail_of(const Consumer &consumer, int64_t extent, int64_t factor) {
@@ -62,8 +78,44 @@ MatmulPlan plan_matmul(const Lowering &l, int64_t m, int64_t n, int64_t k, bool 
     const int64_t columns = plan.columns_are_rows ? m : n, rows = plan.columns_are_rows ? n : m;
     plan.tile = choose_tile(l, columns, rows, l.lanes(), kMatmulRows);
     plan.transposes = plan.columns_are_rows ? !transpose_a : transpose_b;
-    plan.row_block = rows <= 192 ? rows : round_up(96, plan.tile.rows);
+    plan.row_block = rows <= 2 * kRowBlock ? rows : choose_row_block(rows, plan.tile.rows);
+    const bool along_rows = plan.columns_are_rows ? !transpose_b : transpose_a;
+    if (k >= kDeep && columns * rows <= kDeepResult) {
+        for (int64_t parts = 2; parts <= 16; parts++)
+            if (k % parts == 0) plan.parts = parts;
+        plan.depth_block = std::min<int64_t>(k / plan.parts, kDepthBlock);
+    }
+    plan.packs_rows = along_rows && (plan.parts > 1 || (rows > plan.row_block && k <= kPackedDepth));
     return plan;
+}
+
+/// Of the packed vector operand, a panel.
+static void schedule_panel(const Lowering &l, MatmulFuncs &f, bool in_parallel) {
+    const int width = f.plan.tile.vectors * l.lanes();
+    Var u = f.packed.args()[0], k = f.packed.args()[1], few("few");
+    f.packed.bound_extent(u, width);
+    // Transposing, a few rows are read side by side along their length.
+    if (f.plan.transposes) f.packed.split(u, u, few, width % 8 == 0 ? 8 : l.lanes()).reorder(few, k, u).vectorize(few);
+    else f.packed.vectorize(u, l.lanes()).unroll(u);
+    if (in_parallel && width * f.inner >= kTaskElements) {
+        Var task("task"), in_task("in_task");
+        f.packed.split(k, task, in_task, int(kTaskElements / 2 / width), TailStrategy::GuardWithIf).reorder(in_task, u, task).parallel(task);
+    }
+}
+
+/// The sums of the parts of K: of each, a block of depth after the other, all tiles of the result with it.
+static void schedule_parts(const Lowering &l, MatmulFuncs &f) {
+    const int lanes = l.lanes(), width = f.plan.tile.vectors * lanes, rows = f.plan.tile.rows;
+    Var panel("panel"), in_panel("in_panel"), tile("tile"), in_tile("in_tile");
+    Halide::RVar block("block"), in_block("in_block");
+    f.part.compute_root().bound(f.u, 0, int(round_up(f.columns, width))).bound(f.v, 0, int(f.rows)).bound(f.p, 0, int(f.plan.parts));
+    f.part.vectorize(f.u, lanes).parallel(f.p);
+    f.part.update().split(f.u, panel, in_panel, width).split(f.v, tile, in_tile, rows, TailStrategy::GuardWithIf);
+    f.part.update().split(f.depth.x, block, in_block, int(f.plan.depth_block), TailStrategy::GuardWithIf);
+    f.part.update().reorder({in_panel, in_tile, in_block, tile, panel, block, f.p}).vectorize(in_panel, lanes).unroll(in_panel).unroll(in_tile).parallel(f.p);
+    f.packed.compute_at(f.part, panel);
+    schedule_panel(l, f, false);
+    if (f.packed_rows.defined()) f.packed_rows.compute_at(f.part, block).vectorize(f.packed_rows.args()[0], lanes);
 }
 
 void schedule_matmul(Lowering &l, Consumer &consumer, MatmulFuncs &f) {
@@ -97,10 +149,19 @@ void schedule_matmul(Lowering &l, Consumer &consumer, MatmulFuncs &f) {
     }
     const double products = double(f.columns) * double(f.rows) * double(f.inner) * double(f.batch);
     Var outermost = panel;
-    if (products >= kParallelProducts) {
+    bool packs_in_parallel = false;
+    if (f.part.defined()) {
+        schedule_parts(l, f);
+    } else if (products >= kParallelProducts) {
         const int64_t panels = (f.columns + stored - 1) / stored, tiles = (f.rows + rows - 1) / rows;
         if (f.batch >= 8) {
             stage.parallel(consumer.axes[0]);
+        } else if (blocked && f.plan.packs_rows) {
+            stage.parallel(block);
+        } else if (blocked && f.plan.transposes) {
+            // Transposing a panel costs as much as a good part of a block.
+            stage.reorder(block, panel).parallel(block);
+            packs_in_parallel = true;
         } else if (blocked) {
             stage.fuse(panel, block, task).parallel(task);
             outermost = task;
@@ -112,14 +173,14 @@ void schedule_matmul(Lowering &l, Consumer &consumer, MatmulFuncs &f) {
     }
     f.product.compute_at(consumer.func, tile).bound_extent(f.u, width).bound_extent(f.v, rows);
     f.product.vectorize(f.u, lanes).unroll(f.u).unroll(f.v);
-    f.product.update().reorder(f.u, f.v, f.depth.x).vectorize(f.u, lanes).unroll(f.u).unroll(f.v);
-    if (f.plan.pack) {
-        Var u = f.packed.args()[0], k = f.packed.args()[1], few("few");
-        f.packed.compute_at(consumer.func, outermost).bound_extent(u, width);
-        // Transposing, a few rows are read side by side along their length.
-        if (f.plan.transposes) f.packed.split(u, u, few, width % 8 == 0 ? 8 : lanes).reorder(few, k, u).vectorize(few);
-        else f.packed.vectorize(u, lanes).unroll(u);
+    if (f.part.defined()) {
+        f.product.update().reorder(f.u, f.v, f.parts.x).vectorize(f.u, lanes).unroll(f.u).unroll(f.v);
+        return;
     }
+    f.product.update().reorder(f.u, f.v, f.depth.x).vectorize(f.u, lanes).unroll(f.u).unroll(f.v);
+    f.packed.compute_at(consumer.func, outermost);
+    schedule_panel(l, f, packs_in_parallel);
+    if (f.packed_rows.defined()) f.packed_rows.compute_at(consumer.func, block).vectorize(f.packed_rows.args()[0], lanes);
 }
 
 ChannelSplit split_channels(const Lowering &l, int64_t channels, int64_t rows) {

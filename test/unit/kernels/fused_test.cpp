@@ -159,7 +159,8 @@ void add_reductions(Suite &s) {
 
 void add_matmuls(Suite &s) {
     struct Size { int64_t m, n, k; };
-    for (Size size : {Size{64, 10, 300}, Size{64, 128, 100}, Size{33, 65, 17}, Size{200, 48, 64}, Size{5, 7, 3}, Size{1, 100, 50}, Size{100, 1, 50}, Size{250, 130, 40}})
+    for (Size size : {Size{64, 10, 300}, Size{64, 128, 100}, Size{33, 65, 17}, Size{200, 48, 64}, Size{5, 7, 3}, Size{1, 100, 50}, Size{100, 1, 50}, Size{250, 130, 40},
+                      Size{3, 5, 4096}, Size{17, 33, 4100}, Size{70, 200, 4608}, Size{450, 130, 520}, Size{64, 390, 600}})
         for (int transposes = 0; transposes < 4; transposes++) {
             const bool ta = transposes & 1, tb = transposes & 2;
             const Shape a = ta ? Shape{size.k, size.m} : Shape{size.m, size.k}, w = tb ? Shape{size.n, size.k} : Shape{size.k, size.n};
@@ -167,6 +168,16 @@ void add_matmuls(Suite &s) {
                   [=](Case &c) { NodeId x = c.in(a), y = c.in(w); c.result(c.relu(c.b.add(c.b.matmul(x, y, ta, tb), c.in({size.n})))); });
         }
     s.add("batched matmul", [](Case &c) { NodeId x = c.in({3, 2, 40, 20}), y = c.in({3, 2, 20, 30}); c.result(c.b.matmul(x, y)); });
+    for (int transposes = 0; transposes < 4; transposes++)
+        for (int64_t batch : {2, 9}) {
+            const bool ta = transposes & 1, tb = transposes & 2;
+            auto add = [&](int64_t m, int64_t n, int64_t k) {
+                const Shape a = ta ? Shape{batch, k, m} : Shape{batch, m, k}, w = tb ? Shape{batch, n, k} : Shape{batch, k, n};
+                s.add(fmt::format("{} matmuls {}x{}x{} transposes {}", batch, m, n, k, transposes),
+                      [=](Case &c) { NodeId x = c.in(a), y = c.in(w); c.result(c.b.matmul(x, y, ta, tb)); });
+            };
+            add(300, 70, 90), add(5, 20, 4096);
+        }
     s.add("matmul of computed operands, two results, one in place", {2, -1}, [](Case &c) {
         NodeId x = c.in({50, 30}), y = c.in({30, 70}), z = c.in({50, 70});
         NodeId p = c.b.add(c.b.matmul(c.relu(x), c.b.multiply(y, y)), z);
