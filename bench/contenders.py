@@ -63,11 +63,12 @@ class Kiln:
         return statistics.median(milliseconds[1:]), peak
 
     def steps(self, data, threads, seconds):
-        """(milliseconds of a step on a batch that lies ready, seconds from the start of the process to the end of its first step)"""
+        """(milliseconds of a step on a batch that lies ready, seconds from the start of the process to its first step, seconds of that one)"""
         output, _, _ = self.run("bench", "--data", data, "--seconds", str(seconds), "--json", threads=threads)
         _, version_s, _ = self.run("--version", threads=None)  # what comes before main, and the end of a process
         found = json.loads(output)
-        return found["step_ms"], version_s + found["start_to_first_step_ms"] / 1000
+        first_s = found["first_step_ms"] / 1000
+        return found["step_ms"], version_s + found["start_to_first_step_ms"] / 1000 - first_s, first_s
 
     def start_weights(self, data):
         """A safetensors file of the initial weights."""
@@ -100,14 +101,14 @@ class Peer:
         self.process = None
 
     def start(self, model, data, weights, threads, errors):
-        """Runs up to the end of the first step; (seconds from the start of the process, seconds of the first step)."""
+        """Runs up to the end of the first step; (seconds from the start of the process to that step, seconds of the step)."""
         command = [self.python, self.script, model, "--data", data, "--weights", weights, "--threads", str(threads), *self.options]
         begin = time.perf_counter()
         self.errors = open(errors, "w+")
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, text=True, preexec_fn=bound_to(threads),
                                         env={**os.environ, "OMP_NUM_THREADS": str(threads)})
         first = self.answer(limit_s=600)
-        return time.perf_counter() - begin, first["first_step_s"]
+        return time.perf_counter() - begin - first["first_step_s"], first["first_step_s"]
 
     def answer(self, limit_s=1800):
         ready, _, _ = select.select([self.process.stdout], [], [], limit_s)

@@ -39,9 +39,8 @@ HEADINGS = ["threads", "contender", "ms/step: median (least to most)", "the same
 def cells(entry, name):
     found = entry["contenders"][name]
     theirs = statistics.median(found["step_ms"])
-    compile_s = found["compile_s"]
     return [str(entry["threads"]), name, spread(found["step_ms"]), spread(found["epoch_ms"]), f"{found['peak_mib']:.0f}", f"{found['start_to_first_step_s']:.3f}",
-            f"{compile_s:.2f}" if compile_s is not None else "", f"{entry['step_ms'] / theirs:.2f}" + (" best peer" if name == entry.get("best_peer") else "")]
+            f"{found['first_step_s']:.3f}", f"{entry['step_ms'] / theirs:.2f}" + (" best peer" if name == entry.get("best_peer") else "")]
 
 
 def text(entry):
