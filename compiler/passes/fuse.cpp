@@ -103,6 +103,8 @@ private:
             bool leading = graph_[node.operands[0]].type.shape == row;
             for (size_t i = 0; i < dims.size(); ++i) leading = leading && dims[i] == int64_t(i);
             inner = leading && access == Access::pointwise ? Access::per_row : Access::other;
+        } else if (node.op == Op::max_pool2d_gradient) {
+            inner = Access::other;
         }
         for (NodeId operand : node.operands) add_edges(reader, operand, inner, through_memory);
     }

@@ -8,6 +8,7 @@ namespace {
 
 constexpr int kMaxCost = 10;  ///< of recomputing a value, in additions
 constexpr int kNever = 1000;
+constexpr int kPoolGradientCost = 6;  ///< which window, and whether this is its maximum
 
 /// Additions' worth of one element, kNever for what is better stored.
 int cost_of(Op op) {
@@ -91,6 +92,16 @@ bool reads_once(const Node &node) {
     if (node.op != Op::max_pool2d && node.op != Op::max_pool2d_index && node.op != Op::window_sum2d) return false;
     const WindowAttrs &a = attrs<WindowAttrs>(node);
     return a.stride[0] >= a.window[0] && a.stride[1] >= a.window[1];
+}
+
+int cost_of(const Node &node) {
+    if (node.op == Op::max_pool2d_gradient) {
+        // Every pixel is in one window at most: it reads one gradient and one index. Both are smaller than the result by the size of a
+        // window, so that reading them wherever the result is used moves less memory than storing it once.
+        const WindowGradAttrs &a = attrs<WindowGradAttrs>(node);
+        if (a.stride[0] >= a.window[0] && a.stride[1] >= a.window[1]) return kPoolGradientCost;
+    }
+    return cost_of(node.op);
 }
 
 /// Whether an op reads its operands from memory: it reads elements many times, or at addresses that matter.
@@ -177,7 +188,7 @@ Roles find_roles(const Graph &graph) {
             continue;
         }
         roles.role[i] = Role::solid;
-        after_anchor[i] = cost_of(node.op) >= kNever && !has_trait(node.op, kElementwise) && node.op != Op::random_uniform;
+        after_anchor[i] = (cost_of(node) >= kNever || stored[i]) && cost_of(node.op) >= kNever && !has_trait(node.op, kElementwise) && node.op != Op::random_uniform;
         for (NodeId operand : node.operands) {
             const size_t o = size_t(operand.index);
             if (has_trait(node.op, kElementwise) && after_anchor[o] && !stored[o]) after_anchor[i] = true;
@@ -187,7 +198,7 @@ Roles find_roles(const Graph &graph) {
             for (NodeId user : users[i])
                 if (live[size_t(user.index)] && !is_fusible_with_anchor(graph[user].op)) stored[i] = true;
         if (stored[i]) continue;
-        cost[i] = cost_of(node.op);
+        cost[i] = cost_of(node);
         bool available = true;
         for (NodeId operand : node.operands) {
             const size_t o = size_t(operand.index);

@@ -41,7 +41,6 @@ std::string family_of(const Graph &body) {
             case Op::conv2d_weight_gradient:
             case Op::max_pool2d:
             case Op::max_pool2d_index:
-            case Op::max_pool2d_gradient:
             case Op::window_sum2d:
             case Op::warp:
             case Op::gather_rows:
@@ -56,7 +55,7 @@ std::string family_of(const Graph &body) {
         }
         has_reduction = has_reduction || has_trait(node.op, kReduction);
         has_elementwise = has_elementwise || has_trait(node.op, kElementwise);
-        if (node.op == Op::transpose || node.op == Op::slice || node.op == Op::pad || node.op == Op::reverse) moving = info(node.op).name;
+        if (node.op == Op::max_pool2d_gradient || node.op == Op::transpose || node.op == Op::slice || node.op == Op::pad || node.op == Op::reverse) moving = info(node.op).name;
     }
     if (has_reduction) return "reduction";
     if (moving && !has_elementwise) return moving;
@@ -127,6 +126,12 @@ Body extract_body(const Graph &graph, const std::vector<NodeId> &members, const 
         body.graph.results.push_back({ResultKind::value, "", result});
     }
     return body;
+}
+
+bool is_elementwise(const Graph &body) {
+    return std::all_of(body.nodes.begin(), body.nodes.end(), [](const Node &node) {
+        return has_trait(node.op, kElementwise) || node.op == Op::input || node.op == Op::constant || node.op == Op::broadcast || node.op == Op::max_pool2d_gradient;
+    });
 }
 
 bool may_update_in_place(const Graph &body, int result, NodeId argument) {

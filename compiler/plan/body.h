@@ -24,6 +24,9 @@ Body extract_body(const Graph &graph, const std::vector<NodeId> &members, const 
 /// The kernel for a body: family, FLOPs and a name made of family and content.
 Kernel make_kernel(Graph body, std::vector<int> in_place);
 
+/// Whether the body computes element by element, from elements and from smaller tensors.
+bool is_elementwise(const Graph &body);
+
 /// Whether result `result` may overwrite argument node `argument` of the body: everything computed from the argument is
 /// elementwise, so element i is read only for element i.
 bool may_update_in_place(const Graph &body, int result, NodeId argument);

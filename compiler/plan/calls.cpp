@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstring>
 
 namespace kiln {
@@ -121,7 +122,33 @@ void ProgramPlanner::use(BufferId buffer, int call) {
     a.last_use = std::max(a.last_use, call);
 }
 
+std::map<NodeId, int> ProgramPlanner::last_readers() const {
+    std::map<NodeId, int> last;
+    for (int index = 0; index < int(order_.size()); ++index) {
+        const Unit &unit = units_[size_t(order_[size_t(index)])];
+        for (NodeId id : unit.reads) last[root(id)] = index;
+        if (unit.source_unit >= 0) last[root(unit.source)] = index;
+    }
+    for (const Result &result : graph_.results) last[root(result.value)] = int(order_.size());
+    return last;
+}
+
+int ProgramPlanner::dying_argument(const Body &body, size_t result, const Call &call, const std::map<NodeId, int> &last_readers, int index) const {
+    const Type &type = body.graph[body.graph.results[result].value].type;
+    if (type.bytes() < parts_.least_shared_bytes || !is_elementwise(body.graph)) return -1;
+    auto allocation_of = [&](BufferId id) { return id.valid() ? parts_.plan[id].allocation : -1; };
+    for (size_t i = 0; i < body.arguments.size(); ++i) {
+        const int allocation = allocation_of(call.inputs[i]);
+        if (allocation < 0 || parts_.plan[call.inputs[i]].type != type || last_readers.at(root(body.arguments[i])) != index) continue;
+        auto shares = [&](BufferId other) { return allocation_of(other) == allocation; };
+        const bool alone = std::count_if(call.inputs.begin(), call.inputs.end(), shares) == 1 && std::none_of(call.outputs.begin(), call.outputs.end(), shares);
+        if (alone && may_update_in_place(body.graph, int(result), NodeId{int32_t(i)})) return int(i);
+    }
+    return -1;
+}
+
 void ProgramPlanner::make_calls() {
+    const std::map<NodeId, int> last = last_readers();
     program_.commit = int(order_.size());
     for (int index = 0; index < int(order_.size()); ++index) {
         Unit &unit = units_[size_t(order_[size_t(index)])];
@@ -145,7 +172,8 @@ void ProgramPlanner::make_calls() {
             call.scalars.push_back({});
         }
         std::vector<int> in_place;
-        for (Output &output : unit.outputs) {
+        for (size_t k = 0; k < unit.outputs.size(); ++k) {
+            Output &output = unit.outputs[k];
             const Node &node = graph_[output.value];
             int overwritten = -1;
             if (output.target) {
@@ -155,8 +183,13 @@ void ProgramPlanner::make_calls() {
                     if (range_of(root(body.arguments[i])) == output.target) overwritten = int(i);
             } else {
                 Buffer buffer{.arena = work_arena(), .type = node.type, .label = label_of(node)};
-                buffer.allocation = int(allocations_.size());
-                allocations_.push_back({node.type.bytes(), index, index, 0});
+                overwritten = dying_argument(body, k, call, last, index);
+                if (overwritten >= 0) {
+                    buffer.allocation = parts_.plan[call.inputs[size_t(overwritten)]].allocation;
+                } else {
+                    buffer.allocation = int(allocations_.size());
+                    allocations_.push_back({node.type.bytes(), index, index, 0});
+                }
                 output.buffer = add_buffer(buffer);
             }
             in_place.push_back(overwritten);

@@ -19,7 +19,7 @@ int64_t flops_of_program(const Plan &plan, std::string_view name) {
 
 }  // namespace
 
-Plan make_plan(const Module &module) {
+Plan make_plan(const Module &module, int64_t least_shared_bytes) {
     Plan plan;
     plan.arenas.push_back({"work", 0});
     if (std::any_of(module.graphs.begin(), module.graphs.end(), [](const auto &graph) { return augments(graph.first); })) plan.arenas.push_back({"augment", 0});
@@ -36,7 +36,7 @@ Plan make_plan(const Module &module) {
     if (arenas.erase("buffer")) add_arena("buffer");
     for (const std::string &name : arenas) add_arena(name);
 
-    PlanParts parts{module, plan, {}, {}};
+    PlanParts parts{module, plan, least_shared_bytes, {}, {}};
     for (const auto &[name, graph] : module.graphs) {
         if (name.starts_with("rules.")) {
             std::vector<bool> host = host_scalars(graph);

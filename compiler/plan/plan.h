@@ -94,8 +94,12 @@ inline bool is_batch_arena(std::string_view arena) { return arena.starts_with("d
 /// "augment", "augment.<phase>": from the columns of a batch to those that the training step reads.
 inline bool augments(std::string_view program) { return program == "augment" || program.starts_with("augment."); }
 
-/// Plans a module whose graphs went through optimize().
-Plan make_plan(const Module &module);
+/// A kernel that stores a result over an argument is another kernel than one that does not: smaller results are not worth it.
+inline constexpr int64_t kLeastSharedBytes = 1 << 20;
+
+/// Plans a module whose graphs went through optimize(). Element by element, results of at least `least_shared_bytes` take the place of
+/// arguments that nothing reads later.
+Plan make_plan(const Module &module, int64_t least_shared_bytes = kLeastSharedBytes);
 
 /// Bytes between neighbouring elements of an arena: of the widest element type in it. A storage lies at its offset times this.
 int64_t arena_element_bytes(const Module &module, std::string_view arena);

@@ -17,6 +17,7 @@ namespace kiln {
 struct PlanParts {
     const Module &module;
     Plan &plan;
+    int64_t least_shared_bytes;
     std::map<std::string, KernelId> kernels_by_name;
     std::map<std::pair<std::string, std::string>, BufferId> shared_buffers;  ///< storage, data, constants: (place, type)
 };
@@ -80,6 +81,10 @@ private:
     BufferId shared_buffer(const std::string &arena, int64_t offset, const Type &type, const std::string &label);
     BufferId constant_buffer(const Node &node);
     NodeId scalar_node(NodeId id);
+    /// Of every value that units read, the last that does; past the last unit for results.
+    std::map<NodeId, int> last_readers() const;
+    /// The argument whose bytes a result may take over: one that nobody reads later, element for element where the result is written.
+    int dying_argument(const Body &body, size_t result, const Call &call, const std::map<NodeId, int> &last_readers, int index) const;
     void use(BufferId buffer, int call);
 
     PlanParts &parts_;

@@ -32,10 +32,10 @@ void check_near(const Tensor &expected, const Tensor &actual, const std::string 
     }
 }
 
-void check_module(Module module, int level) {
+void check_module(Module module, int level, int64_t least_shared_bytes = kLeastSharedBytes) {
     const Graph original = module.graphs.at("train");
     module.graphs["train"] = optimize(original, level);
-    const Plan plan = make_plan(module);
+    const Plan plan = make_plan(module, least_shared_bytes);
     const std::string listing = print(module) + print(plan);
     EXPECT_EQ(verify_plan(plan), std::vector<std::string>()) << listing;
 
@@ -75,6 +75,7 @@ TEST(PlanProperty, RunsAsTheGraphMeans) {
         for (int level : {0, 2}) {
             SCOPED_TRACE(testing::random_module(seed).graphs.at("train").nodes.size());
             check_module(testing::random_module(seed), level);
+            check_module(testing::random_module(seed), level, 0);
             ASSERT_FALSE(::testing::Test::HasFailure()) << "seed " << seed << " level " << level;
         }
 }

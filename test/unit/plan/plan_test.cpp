@@ -60,6 +60,33 @@ TEST(Plan, EqualBodiesAreOneKernel) {
     EXPECT_EQ(plan.programs.at(0).calls.size(), 2u);
 }
 
+TEST(Plan, ResultsTakeThePlaceOfArgumentsNobodyReadsLater) {
+    testing::Network n(1);
+    Builder &b = n.b();
+    const NodeId x = n.column("x", {64});
+    auto sum = [&](NodeId value) { return b.reduce(Op::reduce_sum, value, {0, 1}); };
+    // Each sum ends a kernel: `first` is read by one and by the kernel of `second`, which is read by one and by that of `third`.
+    const NodeId first = b.append(Op::exp, {x}), one = sum(first);
+    const NodeId second = b.append(Op::exp, {b.elementwise(Op::add, {first, one})}), two = sum(second);
+    const NodeId third = b.append(Op::exp, {b.add(second, b.elementwise(Op::add, {first, two}))});
+    n.result(ResultKind::output, "y", third);
+    n.result(ResultKind::output, "sum", sum(third));
+    Module module = n.done();
+    module.graphs["train"] = optimize(module.graphs.at("train"), 0);
+    auto in_place = [&](const Plan &plan) {
+        std::vector<std::string> found;
+        for (const Call &call : plan.programs.at(0).calls)
+            for (size_t i = 0; i < call.outputs.size(); ++i)
+                if (plan[call.kernel].in_place[i] >= 0) found.push_back(plan[call.outputs[i]].label);
+        return found;
+    };
+    EXPECT_EQ(in_place(make_plan(module)), std::vector<std::string>());
+    const Plan plan = make_plan(module, 256);
+    EXPECT_EQ(verify_plan(plan), std::vector<std::string>()) << print(plan);
+    EXPECT_GT(in_place(plan).size(), 0u) << print(plan);
+    EXPECT_LT(plan.peak_bytes, make_plan(module).peak_bytes);
+}
+
 TEST(Layout, LifetimesThatDoNotMeetShareBytes) {
     std::vector<Allocation> a{{100, 0, 1, 0}, {60, 2, 3, 0}, {64, 1, 2, 0}};
     EXPECT_EQ(assign_offsets(a), 192);
