@@ -1,5 +1,6 @@
 #include "data/dataset.h"
 
+#include "data/select.h"
 #include "support/failure.h"
 #include "support/text.h"
 
@@ -58,7 +59,7 @@ void complete_keys(const ReaderRequest &request, Dataset &data) {
     for (size_t c = 0; c < request.columns.size(); ++c) {
         const Column &column = request.columns[c];
         bool is_text = std::any_of(data.texts.begin(), data.texts.end(), [&](const TextColumn &text) { return text.name == column.name; });
-        if (column.classes == 0 || column.elements() != 1 || is_text || !(data.fills.empty() || data.fills[c])) continue;
+        if (!data.no_labels.empty() || column.classes == 0 || column.elements() != 1 || is_text || !(data.fills.empty() || data.fills[c])) continue;
         add(column.name, [&](int64_t i) {
             data.read(i, targets.data());
             return std::to_string(*reinterpret_cast<const int32_t *>(targets[c]));
@@ -126,7 +127,7 @@ Dataset open_reader(const ReaderRequest &request) {
 }
 
 Dataset open_split(const std::string &data_folder, const Split &split, const std::vector<Column> &columns) {
-    return open_reader({data_folder, split, columns});
+    return prepared(open_reader({data_folder, split, columns}));
 }
 
 const Split &split_named(const Metadata &metadata, const std::string &name) {

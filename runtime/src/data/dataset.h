@@ -34,6 +34,11 @@ private:
     std::unordered_map<std::string, int32_t> index_;
 };
 
+struct Prepared {
+    std::vector<int64_t> records;
+    bool concurrent = false;  ///< as in Dataset, from now on
+};
+
 struct Dataset {
     int64_t records = 0;
     std::string description;  ///< the files, for messages
@@ -43,6 +48,9 @@ struct Dataset {
     std::function<std::string(int64_t record)> name{};
     /// XXH64 of what a record was read from, to tell whether it is also in another split; throws Failure (data). Null: not known.
     std::function<uint64_t(int64_t record)> fingerprint{};
+    /// Reads ahead what these records need (pictures are decoded) once transforms have chosen them, and returns the good ones among them, in
+    /// order. Throws Failure (data), naming them, if more are bad than may be. Null: there is nothing to do. Called by prepared().
+    std::function<Prepared(const std::vector<int64_t> &records)> prepare{};
     bool concurrent = false;  ///< records may be read by several threads at once, and take so long that it is worth it
     std::string no_labels{};  ///< why labels are not there and read as 0; "" if they are
     /// Inputs of `class[n]` whose values are text, by name: `read` leaves their rows alone, and data/vocabulary.h numbers them.
@@ -81,7 +89,7 @@ struct ReaderEntry {
 /// Every reader; made by the build.
 extern const std::vector<ReaderEntry> kReaders;
 
-/// Runs the reader that a request names. Throws Failure (data).
+/// Runs the reader that a request names. Throws Failure (data). What it gives is not prepared: transforms come first.
 Dataset open_reader(const ReaderRequest &request);
 
 /// Opens and validates a split; throws Failure (data) naming the file and record. Its texts are not numbered yet: see data/vocabulary.h.

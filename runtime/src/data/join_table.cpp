@@ -13,7 +13,7 @@ JoinTable::JoinTable(const ReaderRequest &request) {
     of_table.wanted.assign(request.columns.size(), true);
     // The key belongs to the records that are joined to.
     for (size_t c = 0; c < request.columns.size(); ++c) of_table.wanted[c] = request.wants(c) && request.columns[c].name != on && request.columns[c].name != key;
-    data_ = of_table.open_source("table", {key});
+    data_ = prepared(of_table.open_source("table", {key}));
     const TextColumn &column = key_of(request, data_, key);
     for (int64_t record = 0; record < data_.records; ++record) {
         const std::string &value = column.values[size_t(column.records[size_t(record)])];

@@ -14,6 +14,8 @@
 #include <cmath>
 #include <cstdio>
 #include <cstring>
+#include <numeric>
+#include <set>
 
 namespace kiln::runtime {
 namespace {
@@ -59,8 +61,9 @@ Targets targets_of(const ReaderRequest &request) {
 struct PictureSet {
     PictureSource source;
     Frame frame;
-    std::vector<size_t> records;  ///< the good pictures
-    std::optional<Memory> kept;   ///< of all pictures, bad ones too
+    PictureOptions options;
+    std::optional<Memory> kept;
+    std::vector<int64_t> places;  ///< in `kept`, by picture; -1: not there
     std::unique_ptr<PictureCache> cache;
 
     std::string path(size_t picture) const { return source.place + source.pictures[picture].name; }
@@ -69,7 +72,7 @@ struct PictureSet {
         std::memcpy(to, image.values.data(), image.values.size());
     }
     void read(size_t picture, DType dtype, uint8_t *to) const {
-        if (kept) return convert_elements(DType::u8, kept->data() + int64_t(picture) * frame.bytes(), dtype, to, frame.bytes());
+        if (kept && places[picture] >= 0) return convert_elements(DType::u8, kept->data() + places[picture] * frame.bytes(), dtype, to, frame.bytes());
         std::vector<uint8_t> pixels(size_t(frame.bytes()));
         if (cache)
             cache->read(picture, pixels.data());
@@ -85,11 +88,12 @@ std::string settings_of(const Frame &frame) {
                   (long long)frame.channels);
 }
 
-// Decodes every picture once, keeping the pixels if there is a place for them; returns what is wrong with each, "" for nothing.
-std::vector<std::string> decode_all(PictureSet &set, const std::string &split) {
+// Decodes these pictures once, keeping the pixels if there is a place for them; returns what is wrong with each of all, "" for nothing.
+std::vector<std::string> decode(PictureSet &set, const std::vector<size_t> &wanted, const std::string &split) {
     const auto &pictures = set.source.pictures;
     std::vector<std::string> errors(pictures.size());
-    auto decode = [&](size_t i) {
+    auto decode_one = [&](size_t n) {
+        const size_t i = wanted[n];
         errors[i] = pictures[i].error;
         if (!errors[i].empty()) return;
         std::vector<uint8_t> pixels(size_t(set.frame.bytes()));
@@ -100,18 +104,19 @@ std::vector<std::string> decode_all(PictureSet &set, const std::string &split) {
             errors[i] = failure.what();
             return;
         }
-        if (set.kept) std::memcpy(set.kept->data() + int64_t(i) * set.frame.bytes(), pixels.data(), pixels.size());
+        if (set.kept) std::memcpy(set.kept->data() + set.places[i] * set.frame.bytes(), pixels.data(), pixels.size());
         if (set.cache) set.cache->write(i, pixels.data());
     };
-    parallel_for(pictures.size(), team_size(), decode, 2.0, [&] {
-        std::fprintf(stderr, "%s: decoding %s pictures of %s\n", split.c_str(), grouped(int64_t(pictures.size())).c_str(),
+    parallel_for(wanted.size(), team_size(), decode_one, 2.0, [&] {
+        std::fprintf(stderr, "%s: decoding %s pictures of %s\n", split.c_str(), grouped(int64_t(wanted.size())).c_str(),
                      set.source.place.c_str());
     });
     return errors;
 }
 
-std::vector<std::string> fill_cache(PictureSet &set, const std::string &split, const std::string &path) {
+std::vector<std::string> fill_cache(PictureSet &set, const std::string &split) {
     std::string settings = settings_of(set.frame), reason;
+    const std::string &path = set.options.cache;
     const auto &pictures = set.source.pictures;
     std::vector<std::string> errors;
     set.cache = PictureCache::open(path, settings, pictures, set.frame.bytes(), errors, reason);
@@ -119,43 +124,65 @@ std::vector<std::string> fill_cache(PictureSet &set, const std::string &split, c
     if (!reason.empty())
         std::fprintf(stderr, "%s: the cache %s %s; it is made again\n", split.c_str(), path.c_str(), reason.c_str());
     set.cache = std::make_unique<PictureCache>(path, settings, set.frame.bytes(), pictures.size());
-    errors = decode_all(set, split);
+    std::vector<size_t> all(pictures.size());
+    std::iota(all.begin(), all.end(), size_t(0));
+    errors = decode(set, all, split);
     set.cache->finish(pictures, errors);
     return errors;
 }
 
-// Names the bad pictures; more than the share that may be is an error. What is left is records.
-void leave_out(PictureSet &set, const std::vector<std::string> &errors, double share) {
+std::vector<std::string> keep(PictureSet &set, const std::vector<size_t> &wanted, const std::string &split) {
+    const auto count = int64_t(wanted.size());
+    const bool fits = set.frame.bytes() <= set.options.most_kept / std::max<int64_t>(count, 1);
+    if (set.options.keep && !fits)
+        std::fprintf(stderr,
+                     "note: split %s: %s pictures of %lld bytes are more than most_kept, %s MiB: they are decoded again for "
+                     "each batch\n",
+                     split.c_str(), grouped(count).c_str(), (long long)set.frame.bytes(), short_number(double(set.options.most_kept) / (1 << 20)).c_str());
+    if (set.options.keep && fits) {
+        set.kept.emplace(size_t(count * set.frame.bytes()));
+        set.places.assign(set.source.pictures.size(), -1);
+        for (size_t n = 0; n < wanted.size(); ++n) set.places[wanted[n]] = int64_t(n);
+    }
+    return decode(set, wanted, split);
+}
+
+// Names the bad pictures; more than the share that may be is an error. What is left is returned.
+std::vector<int64_t> leave_out(const PictureSet &set, const std::vector<size_t> &wanted, const std::vector<std::string> &errors) {
     std::vector<std::string> shown;
-    size_t total = errors.size(), bad = 0;
-    for (size_t i = 0; i < total; ++i) {
+    std::vector<int64_t> good;
+    size_t total = wanted.size(), bad = 0;
+    for (size_t i : wanted) {
         if (errors[i].empty())
-            set.records.push_back(i);
+            good.push_back(int64_t(i));
         else if (++bad; shown.size() < kShown)
             shown.push_back(errors[i]);
     }
-    if (bad == 0) return;
+    if (bad == 0) return good;
+    const double share = set.options.bad_files;
     std::string list = join(shown, "\n  ") + (bad > shown.size() ? format("\n  and %zu more", bad - shown.size()) : "");
     std::string count = format("%s: %zu of %zu pictures %s bad", set.source.place.c_str(), bad, total, bad == 1 ? "is" : "are");
     if (bad == total || double(bad) > share * double(total))
         fail(ExitCode::data, "%s; bad_files = %s allows %lld:\n  %s", count.c_str(), number_text(share).c_str(),
              (long long)(share * double(total)), list.c_str());
     std::fprintf(stderr, "warning: %s and left out:\n  %s\n", count.c_str(), list.c_str());
+    return good;
 }
 
 // The classes as text, which data/vocabulary.h numbers.
 TextColumn classes_of(const PictureSet &set, const std::string &input) {
     TextBuilder classes(input);
-    for (size_t i : set.records) classes.add(set.source.pictures[i].class_name);
+    for (const Picture &picture : set.source.pictures) classes.add(picture.class_name);
     return classes.finish();
 }
 
-void check_training_classes(const PictureSet &set, const TextColumn &classes, const Column &column) {
+void check_training_classes(const PictureSet &set, const std::vector<int64_t> &records, const Column &column) {
     const char *place = set.source.place.c_str();
-    if (classes.values.size() == 1)
-        fail(ExitCode::data, "%s: all pictures are of one class, %s: there is nothing to tell apart", place,
-             classes.values[0].c_str());
-    if (auto found = int64_t(classes.values.size()); found < column.classes)
+    std::set<std::string> classes;
+    for (int64_t record : records) classes.insert(set.source.pictures[size_t(record)].class_name);
+    if (classes.size() == 1)
+        fail(ExitCode::data, "%s: all pictures are of one class, %s: there is nothing to tell apart", place, classes.begin()->c_str());
+    if (auto found = int64_t(classes.size()); found < column.classes)
         std::fprintf(stderr, "warning: %s has pictures of %lld classes, but `%s` is class[%lld]\n", place, (long long)found,
                      column.name.c_str(), (long long)column.classes);
 }
@@ -209,54 +236,45 @@ std::optional<Frame> picture_frame(const Column &column) {
 
 Dataset open_pictures(const ReaderRequest &request, PictureSource source) {
     Targets targets = targets_of(request);
-    PictureOptions options = picture_options(request);
     auto set = std::make_shared<PictureSet>();
     set->source = std::move(source);
+    set->options = picture_options(request);
     set->frame = targets.frame;
-    set->frame.fit = options.fit;
-    auto count = int64_t(set->source.pictures.size());
-    if (count == 0) fail(ExitCode::data, "%s holds no pictures", set->source.place.c_str());
-
-    std::vector<std::string> errors;
-    if (!options.cache.empty()) {
-        errors = fill_cache(*set, request.split.name, options.cache);
-    } else {
-        bool fits = set->frame.bytes() <= options.most_kept / count;
-        if (options.keep && !fits)
-            std::fprintf(stderr,
-                         "note: split %s: %s pictures of %lld bytes are more than most_kept, %s MiB: they are decoded again for "
-                         "each batch\n",
-                         request.split.name.c_str(), grouped(count).c_str(), (long long)set->frame.bytes(),
-                         short_number(double(options.most_kept) / (1 << 20)).c_str());
-        if (options.keep && fits) set->kept.emplace(size_t(count * set->frame.bytes()));
-        errors = decode_all(*set, request.split.name);
-    }
-    leave_out(*set, errors, options.bad_files);
+    set->frame.fit = set->options.fit;
+    if (set->source.pictures.empty()) fail(ExitCode::data, "%s holds no pictures", set->source.place.c_str());
 
     Dataset dataset;
     dataset.fills.assign(request.columns.size(), false);
     dataset.fills[targets.picture] = true;
     if (targets.label) dataset.fills[*targets.label] = set->source.no_labels.empty() || !request.partial;
-    dataset.records = int64_t(set->records.size());
+    dataset.records = int64_t(set->source.pictures.size());
     dataset.description = set->source.place;
     if (targets.label && set->source.no_labels.empty()) {
         const Column &label = request.columns[*targets.label];
         dataset.texts.push_back(classes_of(*set, label.name));
-        if (request.split.name == "train") check_training_classes(*set, dataset.texts[0], label);
     } else if (targets.label) {
         dataset.no_labels = set->source.no_labels;
     }
-    dataset.name = [set](int64_t record) { return set->source.pictures[set->records[size_t(record)]].name; };
+    dataset.name = [set](int64_t record) { return set->source.pictures[size_t(record)].name; };
     dataset.fingerprint = [set](int64_t record) {
-        std::string bytes = set->source.read(set->records[size_t(record)]);
+        std::string bytes = set->source.read(size_t(record));
         return xxh64(bytes.data(), bytes.size());
     };
     DType dtype = request.columns[targets.picture].dtype;
     // A label that is not there reads as 0; one that is there is text.
     int64_t label_bytes = dataset.no_labels.empty() ? 0 : request.columns[*targets.label].bytes();
-    dataset.concurrent = !set->kept && !set->cache;
+    dataset.concurrent = true;
+    std::optional<Column> label;  // to be learned from folders
+    if (request.split.name == "train" && !dataset.texts.empty()) label = request.columns[*targets.label];
+    dataset.prepare = [set, label, split = request.split.name](const std::vector<int64_t> &records) {
+        const std::vector<size_t> wanted(records.begin(), records.end());
+        const std::vector<std::string> errors = set->options.cache.empty() ? keep(*set, wanted, split) : fill_cache(*set, split);
+        std::vector<int64_t> good = leave_out(*set, wanted, errors);
+        if (label) check_training_classes(*set, good, *label);
+        return Prepared{std::move(good), !set->kept && !set->cache};
+    };
     dataset.read = [set, targets, dtype, label_bytes](int64_t record, uint8_t *const *rows) {
-        set->read(set->records[size_t(record)], dtype, rows[targets.picture]);
+        set->read(size_t(record), dtype, rows[targets.picture]);
         if (label_bytes > 0) std::memset(rows[*targets.label], 0, size_t(label_bytes));
     };
     return dataset;

@@ -1,9 +1,9 @@
 // PictureSet: encoded pictures (a folder, an archive) as the records of a split: what the readers `images` and `tar` have in
 // common.
 //
-// Every picture is decoded once when the split is opened, on all processors, so that a bad one is known by name before training
-// begins. Decoded pictures, fitted to the model's input, are then kept in memory, or in a cache file, or decoded anew for each
-// batch; the values are the same.
+// Every picture that transforms leave in the split is decoded once when the split is opened, on all processors, so that a bad one is known
+// by name before training begins. Decoded pictures, fitted to the model's input, are then kept in memory, or in a cache file, or decoded
+// anew for each batch; the values are the same. A cache file holds all pictures of its reader, so that every part can be read from it.
 #pragma once
 
 #include "data/dataset.h"
@@ -47,8 +47,8 @@ bool named_as_picture(const std::string &name);
 /// The frame of an input that takes a picture: [h, w], [h, w, 1], [h, w, 3], or a flat one with a square number of elements.
 std::optional<Frame> picture_frame(const Column &column);
 
-/// Checks all pictures and returns the good ones as records. Throws Failure (data) if the model's inputs are not one picture and
-/// at most one label, and for more bad pictures than allowed.
+/// The pictures as records, which Dataset::prepare checks. Throws Failure (data) if the model's inputs are not one picture and at most one
+/// label.
 Dataset open_pictures(const ReaderRequest &request, PictureSource source);
 
 }  // namespace kiln::runtime

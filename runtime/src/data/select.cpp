@@ -45,7 +45,29 @@ Dataset select_records(Dataset dataset, std::vector<int64_t> records) {
     dataset.name = [whole = dataset, chosen](int64_t record) { return record_name(whole, (*chosen)[size_t(record)]); };
     if (dataset.fingerprint) dataset.fingerprint = [whole = dataset.fingerprint, chosen](int64_t record) { return whole((*chosen)[size_t(record)]); };
     dataset.read = [whole = std::move(dataset.read), chosen](int64_t record, uint8_t *const *rows) { whole((*chosen)[size_t(record)], rows); };
+    if (dataset.prepare)
+        dataset.prepare = [whole = std::move(dataset.prepare), chosen](const std::vector<int64_t> &records) {
+            std::vector<int64_t> inner, good;
+            for (int64_t record : records) inner.push_back((*chosen)[size_t(record)]);
+            Prepared prepared = whole(inner);
+            size_t next = 0;
+            for (size_t i = 0; i < inner.size() && next < prepared.records.size(); ++i)
+                if (inner[i] == prepared.records[next]) good.push_back(records[i]), ++next;
+            prepared.records = std::move(good);
+            return prepared;
+        };
     dataset.records = int64_t(chosen->size());
+    return dataset;
+}
+
+Dataset prepared(Dataset dataset) {
+    if (!dataset.prepare) return dataset;
+    std::vector<int64_t> all(size_t(dataset.records));
+    std::iota(all.begin(), all.end(), int64_t(0));
+    Prepared prepared = dataset.prepare(all);
+    dataset.prepare = nullptr;
+    dataset.concurrent = prepared.concurrent;
+    if (prepared.records.size() < all.size()) return select_records(std::move(dataset), std::move(prepared.records));
     return dataset;
 }
 
@@ -63,10 +85,8 @@ Dataset select_part(const ReaderRequest &request, Dataset dataset, const std::ve
 const TextColumn &key_of(const ReaderRequest &request, const Dataset &dataset, const std::string &name) {
     for (const TextColumn &column : dataset.keys)
         if (column.name == name) return column;
-    std::vector<std::string> offers;
-    for (const std::string &offer : dataset.offers) offers.push_back("`" + offer + "`");
     fail(ExitCode::data, "split %s: %s needs a column `%s`, which %s does not have; it has %s", request.split.name.c_str(),
-         request.split.reader.c_str(), name.c_str(), dataset.description.c_str(), offers.empty() ? "none" : join(offers, ", ").c_str());
+         request.split.reader.c_str(), name.c_str(), dataset.description.c_str(), quoted_list(dataset.offers).c_str());
 }
 
 std::vector<std::vector<int64_t>> records_by_value(const TextColumn &column) {

@@ -16,6 +16,9 @@ std::string label_of(const std::vector<Column> &columns);
 /// The dataset with the given records only, in the given order.
 Dataset select_records(Dataset dataset, std::vector<int64_t> records);
 
+/// The dataset with its records read ahead, without the bad ones that may be left out; see Dataset::prepare.
+Dataset prepared(Dataset dataset);
+
 /// The records with `chosen`, or, with `rest`, those without. Throws Failure (data) if there are none.
 Dataset select_part(const ReaderRequest &request, Dataset dataset, const std::vector<bool> &chosen);
 

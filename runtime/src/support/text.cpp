@@ -94,6 +94,17 @@ std::string join(const std::vector<std::string> &parts, std::string_view separat
     return out;
 }
 
+std::string quoted_list(const std::vector<std::string> &names) {
+    constexpr size_t kMost = 24, kFirst = 16, kLast = 2;
+    std::vector<std::string> quoted;
+    for (size_t i = 0; i < names.size(); ++i) {
+        if (names.size() > kMost && i == kFirst) quoted.push_back(".."), i = names.size() - kLast;
+        quoted.push_back("`" + names[i] + "`");
+    }
+    if (names.size() > kMost) quoted.back() += format(" (%zu)", names.size());
+    return quoted.empty() ? "none" : join(quoted, ", ");
+}
+
 std::string table(const std::vector<std::vector<std::string>> &rows, const std::vector<size_t> &right) {
     std::vector<size_t> widths;
     for (const auto &row : rows) {

@@ -29,6 +29,8 @@ std::string duration_text(double seconds);
 std::string grouped(int64_t value);
 /// "[28, 28, 1]"
 std::string shape_text(const std::vector<int64_t> &shape);
+/// "`a`, `b`": names in a message, of many the first and the last; "none" if there are none.
+std::string quoted_list(const std::vector<std::string> &names);
 std::string join(const std::vector<std::string> &parts, std::string_view separator);
 
 /// A text table: columns padded to their widest cell, two spaces between; columns in `right` (by index) are right-aligned.

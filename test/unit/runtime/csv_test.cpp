@@ -130,6 +130,14 @@ TEST_F(Csv, an_input_of_several_elements_takes_numbered_columns) {
     EXPECT_CONTAINS(error("x_1,x\n1,2\n"), "there is no column `x_2` for the model's input `x`; columns: `x_1`, `x`; inputs need: `x_1`, `x_2`");
 }
 
+TEST_F(Csv, messages_name_a_few_of_many_columns) {
+    columns = {{"x", DType::f64, {1000}, 0}};
+    const std::string message = error("x_1,x\n1,2\n");
+    EXPECT_CONTAINS(message, "there is no column `x_2` for the model's input `x`; columns: `x_1`, `x`; inputs need: `x_1`, `x_2`, ");
+    EXPECT_CONTAINS(message, "`x_16`, .., `x_999`, `x_1000` (1000)");
+    EXPECT_LT(message.size(), 600u);
+}
+
 TEST_F(Csv, encodings_of_header_names) {
     columns = {{"x", DType::f64, {}, 0}};
     EXPECT_EQ(open("\xef\xbb\xbfx,\xc3\xa4\n1,2\n").records, 1);

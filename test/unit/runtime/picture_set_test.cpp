@@ -211,6 +211,56 @@ TEST_F(PictureFolder, bad_files_are_named_counted_and_limited) {
     EXPECT_EQ(dataset.name(3), "c1/0.jpg");
 }
 
+// Transforms choose before anything is decoded: what they leave out may be as bad as it likes.
+TEST_F(PictureFolder, only_what_transforms_leave_is_decoded) {
+    auto sample = [&](bool rest, double bad_files, const std::string &reader = "sample") {
+        Value source;
+        source.kind = Value::Kind::call;
+        source.text = "images";
+        source.arguments = {{"folder", text_value("train", Value::Kind::path)}, {"most_kept", number_value(1)}, {"bad_files", number_value(bad_files)}};
+        return numbered({"train", reader, {{"source", source}, {"share", number_value(0.5)}, {"rest", boolean_value(rest)}}}, kColumns);
+    };
+    std::vector<std::string> chosen;
+    std::vector<Record> before;
+    Dataset part = sample(false, 0);
+    ASSERT_EQ(part.records, 6);
+    EXPECT_FALSE(part.concurrent);  // kept
+    for (int64_t i = 0; i < part.records; ++i) {
+        chosen.push_back(part.name(i));
+        before.push_back(record(part, i));
+    }
+    std::vector<std::string> others;
+    Dataset rest = sample(true, 0);
+    for (int64_t i = 0; i < rest.records; ++i) others.push_back(rest.name(i));
+    for (const std::string &name : others) write("train/" + name, "no picture");
+
+    part = sample(false, 0);
+    ASSERT_EQ(part.records, 6);
+    for (int64_t i = 0; i < part.records; ++i) {
+        EXPECT_EQ(part.name(i), chosen[size_t(i)]);
+        EXPECT_EQ(record(part, i).pixels, before[size_t(i)].pixels);
+        EXPECT_EQ(record(part, i).label, before[size_t(i)].label);
+    }
+    try {
+        sample(true, 0.5);
+        ADD_FAILURE() << "no error";
+    } catch (const Failure &failure) {
+        EXPECT_CONTAINS(std::string(failure.what()), "6 of 6 pictures are bad; bad_files = 0.5 allows 3:");
+    }
+    // A bad one among the chosen is left out, and the others stay who they are.
+    write("train/" + chosen[2], "no picture");
+    ::testing::internal::CaptureStderr();
+    part = sample(false, 0.2);
+    EXPECT_CONTAINS(::testing::internal::GetCapturedStderr(), "1 of 6 pictures is bad and left out:");
+    ASSERT_EQ(part.records, 5);
+    for (int64_t i = 0; i < part.records; ++i) {
+        const auto was = size_t(i < 2 ? i : i + 1);
+        EXPECT_EQ(part.name(i), chosen[was]);
+        EXPECT_EQ(record(part, i).pixels, before[was].pixels);
+        EXPECT_EQ(record(part, i).label, before[was].label);
+    }
+}
+
 TEST_F(PictureFolder, special_and_unreadable_files) {
     ::mkfifo((folder / "train/c0/pipe.jpg").c_str(), 0600);
     EXPECT_CONTAINS(error(), "c0/pipe.jpg is no file");

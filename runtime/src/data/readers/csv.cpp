@@ -92,12 +92,6 @@ Options options_of(const ReaderRequest &request) {
     return options;
 }
 
-std::string quoted_list(const std::vector<std::string> &names) {
-    std::vector<std::string> quoted;
-    for (const std::string &name : names) quoted.push_back("`" + name + "`");
-    return quoted.empty() ? "none" : join(quoted, ", ");
-}
-
 std::string field_of(const Column &column, int64_t element) {
     return column.elements() == 1 ? column.name : column.name + "_" + std::to_string(element + 1);
 }
