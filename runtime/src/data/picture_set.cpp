@@ -147,18 +147,13 @@ std::vector<std::string> keep(PictureSet &set, const std::vector<size_t> &wanted
     return decode(set, wanted, split);
 }
 
-// Names the bad pictures; more than the share that may be is an error. What is left is returned.
-std::vector<int64_t> leave_out(const PictureSet &set, const std::vector<size_t> &wanted, const std::vector<std::string> &errors) {
+// Names the bad pictures; more than the share that may be is an error.
+void leave_out(const PictureSet &set, const std::vector<size_t> &wanted, const std::vector<std::string> &errors) {
     std::vector<std::string> shown;
-    std::vector<int64_t> good;
     size_t total = wanted.size(), bad = 0;
-    for (size_t i : wanted) {
-        if (errors[i].empty())
-            good.push_back(int64_t(i));
-        else if (++bad; shown.size() < kShown)
-            shown.push_back(errors[i]);
-    }
-    if (bad == 0) return good;
+    for (size_t i : wanted)
+        if (!errors[i].empty() && ++bad && shown.size() < kShown) shown.push_back(errors[i]);
+    if (bad == 0) return;
     const double share = set.options.bad_files;
     std::string list = join(shown, "\n  ") + (bad > shown.size() ? format("\n  and %zu more", bad - shown.size()) : "");
     std::string count = format("%s: %zu of %zu pictures %s bad", set.source.place.c_str(), bad, total, bad == 1 ? "is" : "are");
@@ -166,7 +161,6 @@ std::vector<int64_t> leave_out(const PictureSet &set, const std::vector<size_t> 
         fail(ExitCode::data, "%s; bad_files = %s allows %lld:\n  %s", count.c_str(), number_text(share).c_str(),
              (long long)(share * double(total)), list.c_str());
     std::fprintf(stderr, "warning: %s and left out:\n  %s\n", count.c_str(), list.c_str());
-    return good;
 }
 
 // The classes as text, which data/vocabulary.h numbers.
@@ -267,9 +261,12 @@ Dataset open_pictures(const ReaderRequest &request, PictureSource source) {
     std::optional<Column> label;  // to be learned from folders
     if (request.split.name == "train" && !dataset.texts.empty()) label = request.columns[*targets.label];
     dataset.prepare = [set, label, split = request.split.name](const std::vector<int64_t> &records) {
-        const std::vector<size_t> wanted(records.begin(), records.end());
+        const std::set<size_t> once(records.begin(), records.end());  // a picture may be several records
+        const std::vector<size_t> wanted(once.begin(), once.end());
         const std::vector<std::string> errors = set->options.cache.empty() ? keep(*set, wanted, split) : fill_cache(*set, split);
-        std::vector<int64_t> good = leave_out(*set, wanted, errors);
+        leave_out(*set, wanted, errors);
+        std::vector<int64_t> good;
+        std::copy_if(records.begin(), records.end(), std::back_inserter(good), [&](int64_t record) { return errors[size_t(record)].empty(); });
         if (label) check_training_classes(*set, good, *label);
         return Prepared{std::move(good), !set->kept && !set->cache};
     };

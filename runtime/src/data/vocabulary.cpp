@@ -234,7 +234,7 @@ Dataset open_split(const std::string &data_folder, const Metadata &metadata, con
 Dataset open_split_to_predict(const std::string &data_folder, const Metadata &metadata, const std::string &name, const Vocabularies &vocabularies) {
     ReaderRequest request{data_folder, split_named(metadata, name), metadata.columns};
     for (const Column &column : metadata.columns) request.wanted.push_back(column.predicts || column.classes > 0);
-    return with_vocabularies(open_reader(request), metadata, vocabularies);
+    return with_vocabularies(prepared(open_reader(request)), metadata, vocabularies);
 }
 
 void check_vocabularies(const Vocabularies &vocabularies, const Metadata &metadata, const std::string &place) {

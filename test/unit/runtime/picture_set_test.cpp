@@ -261,6 +261,27 @@ TEST_F(PictureFolder, only_what_transforms_leave_is_decoded) {
     }
 }
 
+// A picture that stands for several records is decoded once, and left out wherever it stands.
+TEST_F(PictureFolder, balanced_pictures_may_be_bad) {
+    for (int i = 1; i < 4; ++i)
+        for (const char *ending : {".png", ".jpg"}) std::filesystem::remove(folder / ("train/c0/" + std::to_string(i) + ending));
+    write("train/c1/0.jpg", "no picture");
+    Value source;
+    source.kind = Value::Kind::call;
+    source.text = "images";
+    source.arguments = {{"folder", text_value("train", Value::Kind::path)}, {"most_kept", number_value(1)}, {"bad_files", number_value(0.2)}};
+    ::testing::internal::CaptureStderr();
+    Dataset balanced = numbered({"train", "balanced", {{"source", source}}}, kColumns);
+    EXPECT_CONTAINS(::testing::internal::GetCapturedStderr(), "1 of 9 pictures is bad and left out:");
+    ASSERT_EQ(balanced.records, 11);
+    for (int64_t i = 0; i < 4; ++i) {
+        EXPECT_EQ(balanced.name(i).substr(0, 4), "c0/0");
+        EXPECT_EQ(record(balanced, i).pixels, record(balanced, 0).pixels);
+        EXPECT_EQ(record(balanced, i).label, 0);
+    }
+    for (int64_t i = 4; i < 11; ++i) EXPECT_EQ(record(balanced, i).label, i < 7 ? 1 : 2);
+}
+
 TEST_F(PictureFolder, special_and_unreadable_files) {
     ::mkfifo((folder / "train/c0/pipe.jpg").c_str(), 0600);
     EXPECT_CONTAINS(error(), "c0/pipe.jpg is no file");
