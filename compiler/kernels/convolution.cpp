@@ -148,6 +148,31 @@ NarrowFuncs build_narrow(Lowering &l, NodeId id, const Border &border, const Sha
     return f;
 }
 
+bool filters_weight_gradient(Lowering &l, NodeId id) {
+    const Node &node = l.node(id);
+    const ConvGradAttrs &a = attrs<ConvGradAttrs>(node);
+    if (l.direct_convolutions() || a.extents != Ints{3, 3} || a.stride != Ints{1, 1} || a.dilation != Ints{1, 1} || node.type.dtype != DType::f32) return false;
+    return plan_winograd_gradient(l, l.shape(node.operands[1]), node.type.shape[2]).pays;
+}
+
+Func build_filtered_gradient(Lowering &l, NodeId id) {
+    const Node &node = l.node(id);
+    const ConvGradAttrs &a = attrs<ConvGradAttrs>(node);
+    const Shape &gradient = l.shape(node.operands[1]);
+    const bool reaches_past = gradient[1] % kWinogradTile != 0 || gradient[2] % kWinogradTile != 0;
+    Border image{node.operands[0], a.padding[0], a.padding[2]}, results{node.operands[1]};
+    image.needed = reaches_past || a.padding != Ints{0, 0, 0, 0};
+    results.needed = reaches_past;
+    WinogradGradientSource source;
+    source.pixel = [&](Expr n, Expr y, Expr x, Expr c) { return read_with_border(l, image, n, y, x, c); };
+    source.gradient = [&](Expr n, Expr y, Expr x, Expr k) { return read_with_border(l, results, n, y, x, k); };
+    source.pixel_is_plain = !image.needed && l.is_plain(image.operand);
+    source.gradient_is_plain = !results.needed && l.is_plain(results.operand);
+    WinogradGradientFuncs f;
+    f.plan = plan_winograd_gradient(l, gradient, node.type.shape[2]);
+    return build_winograd_gradient(l, id, source, f);
+}
+
 }  // namespace
 
 Expr lower_conv2d(Lowering &l, NodeId id, const Coordinates &at) {
@@ -197,6 +222,7 @@ Expr lower_conv2d_input_gradient(Lowering &l, NodeId id, const Coordinates &at) 
 }
 
 Expr lower_conv2d_weight_gradient(Lowering &l, NodeId id, const Coordinates &at) {
+    if (l.is_stored(id) ? l.stored(id).dimensions() == 4 : filters_weight_gradient(l, id)) return call(l.storage_of(id, [&] { return build_filtered_gradient(l, id); }), at);
     WeightGradientPlan plan;
     const Shape &dy_shape = l.shape(l.node(id).operands[1]);
     plan = plan_weight_gradient(dy_shape[0], l.shape(id), size_of(l.node(id).type.dtype));

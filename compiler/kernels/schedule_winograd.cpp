@@ -16,6 +16,10 @@ namespace {
 constexpr int64_t kTaskBytes = 1 << 20;
 /// Tiles of a task from which on reading the transformed weights costs little beside the arithmetic.
 constexpr int64_t kTaskTiles = 16;
+/// Tiles from which on adding their products to the sums in memory costs little beside the arithmetic.
+constexpr int64_t kGradientTiles = 64;
+/// Bytes of partial sums together.
+constexpr int64_t kPartBytes = 8 << 20;
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -106,6 +110,55 @@ void schedule_winograd(Lowering &l, Consumer &consumer, WinogradFuncs &f) {
     Var uv("uv");
     f.image.split(u, u, uv, lanes).reorder(uv, p, q, u, panel, tx, ty, tn).vectorize(uv).unroll(p).unroll(q);
     f.half_image.compute_at(f.image, u).vectorize(u, lanes).unroll(i).unroll(q);
+}
+
+WinogradGradientPlan plan_winograd_gradient(const Lowering &l, const Shape &gradient, int64_t channels) {
+    WinogradGradientPlan plan;
+    const int64_t batch = gradient[0], height = gradient[1], width = gradient[2], outputs = gradient[3], lanes = l.lanes();
+    plan.tiles_y = ceil_div(height, kWinogradTile), plan.tiles_x = ceil_div(width, kWinogradTile);
+    const int64_t tiles = plan.tiles_y * plan.tiles_x;
+    const int64_t bytes = kWinogradPoints * kWinogradPoints * channels * outputs * 4;
+    for (int64_t parts = 1; parts <= 8; parts++)
+        if (batch % parts == 0 && (parts <= 2 || parts * bytes <= kPartBytes)) plan.parts = parts;
+    // Adding up costs reading and writing all sums for each block of tiles.
+    plan.images = divisor(batch / plan.parts, std::max<int64_t>(1, kGradientTiles / tiles));
+    plan.tile = choose_tile(l, outputs, channels, int(lanes));
+    const double output_vectors = double(ceil_div(outputs, lanes)), channel_vectors = double(ceil_div(channels, lanes));
+    const double direct = 144.0 * double(height * width) / double(tiles * 16) * double(channels) * output_vectors;
+    const double filtered = 36.0 * double(channels) * output_vectors * (1 + 8.0 / double(plan.images * tiles)) + 200.0 * channel_vectors + 160.0 * output_vectors;
+    plan.pays = channels >= lanes && outputs >= lanes && plan.images * tiles >= kTaskTiles && filtered < 0.8 * direct;
+    return plan;
+}
+
+void schedule_winograd_gradient(Lowering &l, WinogradGradientFuncs &f) {
+    const int lanes = l.lanes(), rows = f.plan.tile.rows;
+    const int stored = int(std::min<int64_t>(f.plan.tile.vectors * lanes, f.outputs)), vector = std::min(lanes, stored);
+    Var c("c"), k("k"), a("a"), i("i"), j("j"), tx("tx"), ty("ty"), n("n"), part("part"), s("s"), r("r"), in_panel("in_panel"), panel("panel"), row("row"), block("block");
+    f.part.compute_root().bound(k, 0, int(f.outputs)).bound(c, 0, int(f.channels)).bound(i, 0, kWinogradPoints).bound(j, 0, kWinogradPoints).bound(part, 0, int(f.plan.parts));
+    f.part.vectorize(k, vector, TailStrategy::GuardWithIf).parallel(part);
+    Stage sums = f.part.update(0);
+    sums.split(k, panel, in_panel, stored, TailStrategy::GuardWithIf).split(c, block, row, rows, TailStrategy::GuardWithIf);
+    sums.reorder({in_panel, row, f.tiles[0], f.tiles[1], f.tiles[2], block, panel, i, j, f.tiles[3], part});
+    sums.vectorize(in_panel, vector, TailStrategy::GuardWithIf);
+    if (stored > lanes) sums.unroll(in_panel);
+    sums.unroll(row).parallel(part);
+
+    auto transform = [&](Func padded, Func half, Func whole, int64_t channels) {
+        const int wide = int(std::min<int64_t>(lanes, channels));
+        Var cv("cv");
+        if (padded.defined()) padded.compute_at(f.part, f.tiles[3]).vectorize(c, wide);
+        whole.compute_at(f.part, f.tiles[3]).bound_extent(c, int(channels)).bound_extent(tx, int(f.plan.tiles_x)).bound_extent(ty, int(f.plan.tiles_y));
+        whole.bound_extent(n, int(f.plan.images)).bound(i, 0, kWinogradPoints).bound(j, 0, kWinogradPoints);
+        whole.split(c, c, cv, wide).reorder(cv, i, j, c, tx, ty, n).vectorize(cv).unroll(i).unroll(j);
+        half.compute_at(whole, c).vectorize(c, wide).unroll(a).unroll(i);
+    };
+    transform(f.padded, f.half_tile, f.tile, f.channels);
+    transform(f.padded_gradient, f.half_gradient, f.gradient, f.outputs);
+
+    Var kv("kv");
+    f.weights.compute_root().bound(k, 0, int(f.outputs)).bound(c, 0, int(f.channels)).bound(s, 0, 3).bound(r, 0, 3);
+    f.weights.split(k, k, kv, vector).reorder(kv, s, r, k, c).vectorize(kv).unroll(s).unroll(r).parallel(c, std::max(1, int(f.channels) / 16));
+    f.half_weights.compute_at(f.weights, k).vectorize(k, vector).unroll(i).unroll(s);
 }
 
 }  // namespace kiln

@@ -1,7 +1,5 @@
 #include "compiler/kernels/winograd.h"
 
-#include <array>
-
 namespace kiln {
 
 using namespace Halide;
@@ -28,6 +26,13 @@ template <typename Element> Expr product(const Matrix &matrix, Expr row, Element
         rows.push_back(sum);
     }
     return mux(row, rows);
+}
+
+Matrix transposed(const Matrix &matrix) {
+    Matrix result(matrix[0].size(), std::vector<double>(matrix.size()));
+    for (size_t i = 0; i < matrix.size(); i++)
+        for (size_t j = 0; j < matrix[0].size(); j++) result[j][i] = matrix[i][j];
+    return result;
 }
 
 }  // namespace
@@ -72,6 +77,47 @@ Expr build_winograd(Lowering &l, NodeId id, const WinogradSource &source, Winogr
     Var on = f.axes[0], oy = f.axes[1], ox = f.axes[2], ok = f.axes[3];
     Expr w = index_expr(width), t = kWinogradTile;
     return f.image(ok % w, ok / w, ox % t, oy % t, ox / t, oy / t, on);
+}
+
+Func build_winograd_gradient(Lowering &l, NodeId id, const WinogradGradientSource &source, WinogradGradientFuncs &f) {
+    const Node &node = l.node(id);
+    const int64_t samples = l.shape(node.operands[0])[0] / f.plan.parts;
+    f.channels = node.type.shape[2], f.outputs = node.type.shape[3];
+    Var c("c"), k("k"), a("a"), i("i"), j("j"), tx("tx"), ty("ty"), n("n"), part("part"), s("s"), r("r"), x("x"), y("y");
+    // Pixels or gradients as tiles, transformed along y and then along x.
+    auto transformed = [&](const Matrix &matrix, const std::function<Expr(Expr, Expr, Expr, Expr)> &read, bool is_plain, const char *what, Func &padded, Func &half,
+                           Func &whole) {
+        auto pixel = read;
+        if (!is_plain) {
+            padded = Func(l.name(id, what) + "_padded");
+            padded(c, x, y, n) = read(n, y, x, c);
+            pixel = [&padded](Expr in, Expr py, Expr px, Expr channel) { return Expr(padded(channel, px, py, in)); };
+        }
+        half = Func(l.name(id, what) + "_half");
+        half(c, a, i, tx, ty, n) = product(matrix, i, [&](Expr b) { return pixel(n, ty * kWinogradTile + b, tx * kWinogradTile + a, c); });
+        whole = Func(l.name(id, what));
+        whole(c, tx, ty, n, i, j) = product(matrix, j, [&](Expr b) { return Expr(half(c, b, i, tx, ty, n)); });
+    };
+    transformed(kPixels, source.pixel, source.pixel_is_plain, "tile", f.padded, f.half_tile, f.tile);
+    transformed(transposed(kResults), source.gradient, source.gradient_is_plain, "gradient", f.padded_gradient, f.half_gradient, f.gradient);
+
+    f.tiles = RDom({{0, int(f.plan.tiles_x)}, {0, int(f.plan.tiles_y)}, {0, int(f.plan.images)}, {0, int(samples / f.plan.images)}}, l.name(id, "tile"));
+    Expr image = part * index_expr(samples) + f.tiles[3] * index_expr(f.plan.images) + f.tiles[2];
+    f.part = Func(l.name(id, "part"));
+    f.part(k, c, i, j, part) = Internal::make_zero(storage_type(node.type.dtype));
+    f.part(k, c, i, j, part) += f.gradient(k, f.tiles[0], f.tiles[1], image, i, j) * f.tile(c, f.tiles[0], f.tiles[1], image, i, j);
+    // The partial sums in their order.
+    auto sum = [&](Expr b, Expr at) {
+        Expr all = f.part(k, c, at, b, 0);
+        for (int64_t p = 1; p < f.plan.parts; p++) all = all + f.part(k, c, at, b, index_expr(p));
+        return all;
+    };
+    f.half_weights = Func(l.name(id, "half_weights"));
+    f.half_weights(k, c, i, s) = product(transposed(kWeights), s, [&](Expr b) { return sum(b, i); });
+    f.weights = Func(l.name(id));
+    f.weights(k, c, s, r) = product(transposed(kWeights), r, [&](Expr b) { return Expr(f.half_weights(k, c, b, s)); });
+    schedule_winograd_gradient(l, f);
+    return f.weights;
 }
 
 }  // namespace kiln

@@ -48,4 +48,35 @@ struct WinogradFuncs {
 Expr build_winograd(Lowering &l, NodeId id, const WinogradSource &source, WinogradFuncs &f);
 void schedule_winograd(Lowering &l, Consumer &consumer, WinogradFuncs &f);
 
+/// The gradient of the weights: transformed back from the sums of products of transformed pixels and transformed gradients.
+struct WinogradGradientSource {
+    std::function<Expr(Expr, Expr, Expr, Expr)> pixel;     ///< (n, y, x, c)
+    std::function<Expr(Expr, Expr, Expr, Expr)> gradient;  ///< (n, y, x, k)
+    bool pixel_is_plain = false, gradient_is_plain = false;
+};
+
+struct WinogradGradientPlan {
+    bool pays = false;
+    int64_t tiles_y = 0, tiles_x = 0;
+    int64_t parts = 1;       ///< partial sums, each over batch / parts samples
+    int64_t images = 1;      ///< transformed at a time; divides batch / parts
+    Tile tile;
+};
+/// `gradient`: of the convolution's result, [N, P, Q, K].
+WinogradGradientPlan plan_winograd_gradient(const Lowering &l, const Shape &gradient, int64_t channels);
+
+struct WinogradGradientFuncs {
+    WinogradGradientPlan plan;
+    Func padded, padded_gradient;    ///< (c, x, y, n), or undefined
+    Func half_tile, tile;            ///< (c, a, i, tx, ty, n), (c, tx, ty, n, i, j)
+    Func half_gradient, gradient;    ///< the same of the gradient
+    Func part;                       ///< (k, c, i, j, p)
+    Halide::RDom tiles;              ///< tx, ty, image of the block, block
+    Func half_weights, weights;      ///< (k, c, i, s), (k, c, s, r)
+    int64_t channels = 0, outputs = 0;
+};
+/// [R, S, C, K] as a Func with dimensions (k, c, s, r), scheduled.
+Func build_winograd_gradient(Lowering &l, NodeId id, const WinogradGradientSource &source, WinogradGradientFuncs &f);
+void schedule_winograd_gradient(Lowering &l, WinogradGradientFuncs &f);
+
 }  // namespace kiln
