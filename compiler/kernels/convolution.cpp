@@ -71,7 +71,9 @@ Func build_filtered(Lowering &l, NodeId id, Border border, int64_t channels, con
 }
 
 /// sum over c, s, r of weight(r, s, c, k) * image(n, y * stride + r * dilation, x * stride + s * dilation, c), image with border.
-Func build_convolution(Lowering &l, NodeId id, const Border &border, int64_t channels, Ints taps, Ints stride, Ints dilation,
+/// Between the columns of an image that is spread out there are zeros, so each x modulo the step reads every so many taps only, and from
+/// these the columns side by side. (Rows of zeros are skipped.)
+Func build_convolution(Lowering &l, NodeId id, Border border, int64_t channels, Ints taps, Ints stride, Ints dilation,
                        const std::function<Expr(Expr, Expr, Expr, Expr)> &weight) {
     const Node &node = l.node(id);
     if (!l.direct_convolutions() && taps == Ints{3, 3} && stride == Ints{1, 1} && dilation == Ints{1, 1} && border.step_y == 1 && border.step_x == 1 && node.type.dtype == DType::f32) {
@@ -83,20 +85,31 @@ Func build_convolution(Lowering &l, NodeId id, const Border &border, int64_t cha
     f.channels = channels;
     f.products = node.type.elements() * channels * taps[0] * taps[1];
     Var n = f.axes[0], y = f.axes[1], x = f.axes[2], k = f.axes[3];
-    f.split = split_channels(l, node.type.shape[3], node.type.shape[2]);
+    f.phase = Var("phase");
+    if (stride[1] == 1 && dilation[1] == 1) f.phases = border.step_x;
+    const int64_t step = f.phases, left = border.left;
+    if (step > 1) border.step_x = 1, border.left = (left + step - 1) / step;
+    f.split = split_channels(l, node.type.shape[3], (node.type.shape[2] + step - 1) / step);
     f.product = Func(l.name(id, "product"));
+    auto product = [&](Expr to, Expr column, Expr phase) { return step > 1 ? f.product(to, column, phase, y, n) : f.product(to, column, y, n); };
     const Expr zero = Internal::make_zero(storage_type(node.type.dtype));
-    f.product(k, x, y, n) = f.split.rest > 0 ? undef(zero.type()) : zero;
+    product(k, x, f.phase) = f.split.rest > 0 ? undef(zero.type()) : zero;
     auto accumulate = [&](const char *name, int64_t first, int64_t count) {
-        Region region{{0, int(channels)}, {0, int(taps[1])}, {0, int(taps[0])}};
+        Region region{{0, int(channels)}, {0, int((taps[1] + step - 1) / step)}, {0, int(taps[0])}};
         if (count > 0) region.insert(region.begin(), {int(first), int(count)});
         RDom domain(region, l.name(id, name));
         const int at = count > 0 ? 1 : 0;
         Expr c = domain[at], s = domain[at + 1], r = domain[at + 2], to = count > 0 ? Expr(domain[0]) : Expr(k);
         Expr at_y = y * index_expr(stride[0]) + r * index_expr(dilation[0]), at_x = x * index_expr(stride[1]) + s * index_expr(dilation[1]);
         if (border.needed) domain.where(row_is_inside(l, border, at_y));
+        if (step > 1) {
+            const Expr first_tap = (index_expr(left) - f.phase) % index_expr(step), tap = first_tap + s * index_expr(step);
+            at_x = x + (f.phase + first_tap - index_expr(left)) / index_expr(step) + s + index_expr(border.left);
+            domain.where(tap < index_expr(taps[1]));
+            s = min(tap, index_expr(taps[1] - 1));
+        }
         Expr pixel = f.padded.defined() ? f.padded(c, at_x, at_y, n) : read_pixel(l, id, border, n, at_y, at_x, c, f.padded);
-        f.product(to, x, y, n) += weight(r, s, c, to) * pixel;
+        product(to, x, f.phase) += weight(r, s, c, to) * pixel;
         return domain;
     };
     if (f.split.rest == 0) {
@@ -105,17 +118,21 @@ Func build_convolution(Lowering &l, NodeId id, const Border &border, int64_t cha
         // Written as it is added to, or LLVM keeps the rest in full vectors that it takes apart for each product.
         f.zeros = RDom(0, int(f.split.full), l.name(id, "zero"));
         f.rest_zeros = RDom(int(f.split.full), int(f.split.rest_lanes), l.name(id, "rest_zero"));
-        f.product(f.zeros, x, y, n) = zero;
-        f.product(f.rest_zeros, x, y, n) = zero;
+        product(f.zeros, x, f.phase) = zero;
+        product(f.rest_zeros, x, f.phase) = zero;
         f.taps = accumulate("tap", 0, f.split.full);
         f.rest_taps = accumulate("rest", f.split.full, f.split.rest_lanes);
     }
+    const Expr at_column = step > 1 ? x / index_expr(step) : Expr(x), at_phase = x % index_expr(step);
     if (l.is_fused(id)) {
         l.schedule_fused = [&l, f](Consumer &consumer) mutable { schedule_convolution(l, consumer, f); };
-        return f.product;
+        if (step == 1) return f.product;
+        Func joined(l.name(id, "joined"));
+        joined(k, x, y, n) = product(k, at_column, at_phase);
+        return joined;
     }
     Consumer consumer{Func(l.name(id)), f.axes, node.type.shape};
-    consumer.func(k, x, y, n) = f.product(k, x, y, n);
+    consumer.func(k, x, y, n) = product(k, at_column, at_phase);
     consumer.func.compute_root();
     schedule_convolution(l, consumer, f);
     return consumer.func;

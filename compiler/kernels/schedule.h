@@ -107,12 +107,14 @@ struct ChannelSplit {
 ChannelSplit split_channels(const Lowering &l, int64_t channels, int64_t rows);
 
 struct ConvolutionFuncs {
-    Func product;                   ///< over (n, y, x, k)
+    Func product;                   ///< over (n, y, x, k); with phases over (n, y, phase, x / phases, k)
     Func padded;                    ///< the image with its border, or undefined
     Halide::RDom taps;              ///< channel, s, r; behind a channel of the result if they are split
     Halide::RDom rest_taps, zeros, rest_zeros;
     ChannelSplit split;
     std::vector<Var> axes;          ///< n, y, x, k
+    Var phase;
+    int64_t phases = 1;             ///< x modulo the stride of an input gradient: each has taps of its own
     int64_t channels = 0;           ///< reduced
     int64_t products = 0;           ///< multiplications in all
 };

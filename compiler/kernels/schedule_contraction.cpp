@@ -196,13 +196,22 @@ void schedule_convolution(Lowering &l, Consumer &consumer, ConvolutionFuncs &f) 
     const int lanes = l.lanes();
     Var n = consumer.axes[0], y = consumer.axes[1], x = consumer.axes[2], k = consumer.axes[3];
     const int64_t channels = consumer.shape[3], width = consumer.shape[2];
-    const Tile tile = choose_tile(l, f.split.full, width, lanes);
+    const Tile tile = choose_tile(l, f.split.full, (width + f.phases - 1) / f.phases, lanes);
     // A rest of channels belongs to the one panel there is.
     const int vector_width = f.split.rest > 0 ? int(round_up(channels, lanes)) : tile.vectors * lanes, stored = int(std::min<int64_t>(vector_width, channels));
-    Var panel("panel"), in_panel("in_panel"), pixels("pixels"), pixel("pixel");
+    Var panel("panel"), in_panel("in_panel"), pixels("pixels"), pixel("pixel"), phase("phase_of_pixel");
     Stage stage = consumer.stage();
-    stage.split(k, panel, in_panel, stored, tail_of(consumer, channels, stored)).split(x, pixels, pixel, tile.rows, tail_of(consumer, width, tile.rows));
-    stage.reorder(in_panel, pixel, pixels, panel, y, n);
+    stage.split(k, panel, in_panel, stored, tail_of(consumer, channels, stored));
+    if (f.phases > 1) {
+        // A last tile that is shifted back has to begin at a phase of 0, too.
+        const int64_t pixels_of_tile = tile.rows * f.phases;
+        const TailStrategy tail = width % f.phases == 0 ? tail_of(consumer, width, pixels_of_tile) : TailStrategy::GuardWithIf;
+        stage.split(x, pixels, pixel, int(pixels_of_tile), tail).split(pixel, pixel, phase, int(f.phases), TailStrategy::RoundUp);
+        stage.reorder(in_panel, pixel, phase, pixels, panel, y, n);
+    } else {
+        stage.split(x, pixels, pixel, tile.rows, tail_of(consumer, width, tile.rows));
+        stage.reorder(in_panel, pixel, pixels, panel, y, n);
+    }
     // Shorter vectors that leave no rest are faster than full ones that leave some numbers.
     const bool even = f.split.rest >= 4 && std::has_single_bit(uint64_t(f.split.rest));
     const int vector = even ? int(f.split.rest) : std::min(lanes, stored);
@@ -221,17 +230,21 @@ void schedule_convolution(Lowering &l, Consumer &consumer, ConvolutionFuncs &f) 
     }
     Var pk = f.axes[3], px = f.axes[2];
     f.product.compute_at(consumer.func, pixels).bound_extent(pk, vector_width).bound_extent(px, tile.rows);
+    if (f.phases > 1) f.product.bound(f.phase, 0, int(f.phases)).unroll(f.phase);
     if (f.split.rest == 0) f.product.vectorize(pk, lanes).unroll(pk).unroll(px);
     auto schedule_update = [&](Stage update, RDom &taps, int lanes_of_update) {
         const int at = f.split.rest > 0 ? 1 : 0;
         RVar c = taps[at], s = taps[at + 1], r = taps[at + 2];
         if (f.split.rest > 0) {
             RVar to = taps[0];
-            update.reorder(to, px, c, s, r);
+            if (f.phases > 1) update.reorder(to, px, c, s, r, f.phase);
+            else update.reorder(to, px, c, s, r);
             if (lanes_of_update > 1) update.vectorize(to, lanes_of_update);
             update.unroll(to);
         } else {
-            update.reorder(pk, px, c, s, r).vectorize(pk, lanes_of_update).unroll(pk);
+            if (f.phases > 1) update.reorder(pk, px, c, s, r, f.phase);
+            else update.reorder(pk, px, c, s, r);
+            update.vectorize(pk, lanes_of_update).unroll(pk);
         }
         update.unroll(px);
         if (f.channels <= 4) update.unroll(c);
