@@ -55,16 +55,17 @@ bool has_warp(const Graph &body) {
     return std::any_of(body.nodes.begin(), body.nodes.end(), [](const Node &node) { return node.op == Op::warp; });
 }
 
-/// How many elements of a copy take as long as one of this body: roots and quotients cost several loads.
+/// How many elements of a copy take as long as one of this body: roots and quotients cost several loads, random numbers ten rounds of products.
 int64_t weight_of(const Graph &body) {
     int64_t weight = 0;
     for (const Node &node : body.nodes) {
+        if (node.op == Op::random_uniform) weight += 128;
         if (!has_trait(node.op, kElementwise) || node.type.rank() == 0) continue;
         const bool slow = node.op == Op::sqrt || node.op == Op::divide || node.op == Op::power || node.op == Op::exp || node.op == Op::log ||
                           node.op == Op::tanh || node.op == Op::erf;
         weight += slow ? 8 : 1;
     }
-    return std::clamp<int64_t>(weight / 4, 1, 8);
+    return std::clamp<int64_t>(weight / 4, 1, 32);
 }
 
 }  // namespace

@@ -13,7 +13,7 @@
 namespace kiln::runtime {
 namespace {
 
-constexpr auto kSpin = std::chrono::microseconds(50);
+constexpr auto kSpin = std::chrono::microseconds(100);
 
 thread_local ThreadTeam *team_of_this_thread = nullptr;
 
