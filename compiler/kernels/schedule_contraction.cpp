@@ -320,7 +320,12 @@ void schedule_weight_gradient(Lowering &l, WeightGradientFuncs &f) {
             if (width > vector) stage.unroll(in_tile);
         } else {
             stage.split(k, panel, in_panel, stored, TailStrategy::GuardWithIf);
-            stage.reorder({in_panel, row, x, y, sample, r, s, rows, panel, pass, f.p});
+            // With few channels a tile has too few sums to hide the latency of one: those of all columns of the window side by side.
+            const int64_t sums = f.shape[1] * channels * tile.vectors;
+            if (tile.rows == channels && sums + tile.vectors + 1 <= vector_registers(l.target()))
+                stage.reorder({in_panel, row, s, x, y, sample, r, rows, panel, pass, f.p}).unroll(s);
+            else
+                stage.reorder({in_panel, row, x, y, sample, r, s, rows, panel, pass, f.p});
             stage.vectorize(in_panel, std::min(lanes, stored), TailStrategy::GuardWithIf);
             if (stored > lanes) stage.unroll(in_panel);
         }
