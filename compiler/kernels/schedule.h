@@ -53,6 +53,7 @@ Tile choose_tile(const Lowering &l, int64_t columns, int64_t rows, int lanes, in
 struct SumPlan {
     int vector_axis = -1;           ///< of the result; -1: no tile, too few elements
     int row_axis = -1;              ///< -1: one row
+    int window_axis = -1;           ///< reduced, written out: what one row reads along it, its neighbours read, too; -1: none
     Tile tile;
     int vector = 1;                 ///< elements of a vector
     std::vector<int> order;         ///< reduced axes, innermost first

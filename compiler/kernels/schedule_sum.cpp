@@ -17,6 +17,9 @@ constexpr int64_t kLongSum = 4096;
 /// Partial sums of one element; their memory together.
 constexpr int64_t kMostParts = 8;
 constexpr int64_t kPartBytes = 4 << 20;
+/// Longest window that is written out, and rows that share its loads.
+constexpr int64_t kWindow = 7;
+constexpr int kWindowRows = 8;
 
 TailStrategy tail(const Consumer &consumer, int64_t extent, int64_t factor) {
     if (consumer.updates) return TailStrategy::GuardWithIf;
@@ -55,8 +58,17 @@ SumPlan plan_sum(const Lowering &l, const Shape &space, size_t kept, const std::
         for (const Ints &stride : strides) still += stride[axis] == 0 ? 2 + (stride[size_t(plan.vector_axis)] != 0) : 0;
         if (still > most || (still == most && space[axis] > space[size_t(plan.row_axis)])) most = still, plan.row_axis = int(axis);
     }
+    // A window that slides along an axis: neighbours read the same elements, if they are rows of one tile and the window is written out. That
+    // counts where no read stands still along the vectors, so that each product would take two loads.
+    const bool all_move = std::all_of(strides.begin(), strides.end(), [&](const Ints &stride) { return stride[size_t(plan.vector_axis)] != 0; });
+    for (size_t axis = 0; axis < kept && all_move; axis++)
+        for (size_t window = kept; window < space.size(); window++)
+            for (const Ints &stride : strides)
+                if (int(axis) != plan.vector_axis && space[axis] >= kWindowRows && space[window] > 1 && space[window] <= kWindow &&
+                    magnitude(stride[axis]) == magnitude(stride[window]) && stride[axis] != 0)
+                    plan.row_axis = int(axis), plan.window_axis = int(window);
     const int64_t rows = plan.row_axis < 0 ? 1 : space[size_t(plan.row_axis)];
-    plan.tile = choose_tile(l, columns, rows, l.lanes());
+    plan.tile = plan.window_axis >= 0 ? Tile{1, kWindowRows} : choose_tile(l, columns, rows, l.lanes());
     plan.vector = int(std::min<int64_t>(l.lanes(), columns));
     // No tile is wider than the result: what lies beyond would be read past the end.
     plan.tile.vectors = int(std::clamp<int64_t>(columns / plan.vector, 1, plan.tile.vectors));
@@ -69,6 +81,7 @@ SumPlan plan_sum(const Lowering &l, const Shape &space, size_t kept, const std::
         return total;
     };
     std::stable_sort(plan.order.begin(), plan.order.end(), [&](int a, int b) { return step(a) < step(b); });
+    std::stable_partition(plan.order.begin(), plan.order.end(), [&](int axis) { return axis == plan.window_axis; });
 
     const int64_t outermost = space[size_t(plan.order.back())];
     if (plan.order.size() > 1 && all / elements >= kLongSum && all >= kParallelProducts && outermost > 1) {
@@ -136,6 +149,7 @@ void schedule_sum(Lowering &l, Consumer &consumer, SumFuncs &f) {
     for (size_t i = 0; i < plan.order.size(); i++) inner.push_back(f.reduced[int(i)]);
     update.reorder(inner);
     update.vectorize(u, plan.vector);
+    if (plan.window_axis >= 0) update.unroll(f.reduced[0]);
     if (plan.tile.vectors > 1) update.unroll(u);
     if (plan.row_axis >= 0) update.unroll(f.axes[size_t(plan.row_axis)]);
 }
