@@ -7,6 +7,7 @@
 #include "compiler/kernels/emit_kernels.h"
 #include "runtime/src/commands/roofline.h"
 #include "runtime/src/program/state.h"
+#include "runtime/src/support/background.h"
 #include "runtime/src/threads/team.h"
 
 #include <benchmark/benchmark.h>

@@ -40,6 +40,19 @@ Expr floor_divide(Expr a, Expr b) {
     return select(b < 0, (0 - a) / (0 - b), a / b);
 }
 
+/// sqrt(x) + c in f32 with a constant c such that the sum is no denormal, and far from the largest number unless it is infinite.
+bool is_root_plus_constant(const Lowering &l, NodeId id) {
+    const Node &sum = l.node(id);
+    if (sum.op != Op::add || sum.type.dtype != DType::f32) return false;
+    auto is_root = [&](NodeId term) { return l.node(term).op == Op::sqrt; };
+    auto is_constant = [&](NodeId term) {
+        if (!is_splat(l.node(term))) return false;
+        const double value = attrs<ConstantAttrs>(l.node(term)).values[0];
+        return value >= 0x1p-100 && value <= 0x1p60;
+    };
+    return (is_root(sum.operands[0]) && is_constant(sum.operands[1])) || (is_root(sum.operands[1]) && is_constant(sum.operands[0]));
+}
+
 }  // namespace
 
 Expr lower_negate(Lowering &l, NodeId id, const Coordinates &at) { return -operand(l, id, 0, at); }
@@ -112,6 +125,9 @@ Expr lower_multiply(Lowering &l, NodeId id, const Coordinates &at) { return oper
 
 Expr lower_divide(Lowering &l, NodeId id, const Coordinates &at) {
     Expr a = operand(l, id, 0, at), b = operand(l, id, 1, at);
+    const NodeId divisor = l.node(id).operands[1];
+    // A processor has one unit for roots and quotients: while it takes the root the multipliers are free.
+    if (is_root_plus_constant(l, divisor) && l.target().has_feature(Target::FMA)) return quotient_without_divider(a, b);
     return a.type().is_float() ? a / b : floor_divide(a, b);
 }
 

@@ -177,12 +177,40 @@ namespace {
 /// the kernel is lowered, and the constant afterwards.
 const char *const kNever = "never";
 
-class NeverIsFalse : public Internal::IRMutator {
+/// A quotient that quotient_of() writes out when Halide has simplified the rest: it would take common factors out of the remainder.
+const char *const kQuotient = "quotient";
+
+/// a / b by multiplications: an estimate of 1 / b, a step of Newton's, and the quotient corrected by its remainder, which a multiply-add
+/// gives exactly (Markstein: "Computation of elementary functions on the IBM RISC System/6000 processor", 1990), so that the result is the
+/// rounded quotient but for rare cases of one unit in the last place. Of an infinite b, which an overflow gave, b times 1 / b is no
+/// number: b is limited.
+Expr quotient_of(const Expr &numerator, const Expr &denominator) {
+    const Halide::Type type = numerator.type();
+    auto constant = [&](double value) { return Internal::make_const(type, value); };
+    auto variable = [&](const char *name) { return Internal::Variable::make(type, name); };
+    auto multiply = [](Expr x, Expr y) { return Internal::Mul::make(std::move(x), std::move(y)); };
+    Expr a = variable("quotient.a"), b = variable("quotient.b"), estimate = variable("quotient.estimate"), inverse = variable("quotient.inverse"),
+         first = variable("quotient.first");
+    Expr result = Internal::Add::make(multiply(inverse, Internal::Sub::make(a, multiply(b, first))), first);
+    result = Internal::Let::make("quotient.first", multiply(a, inverse), result);
+    result = Internal::Let::make("quotient.inverse", Internal::Add::make(multiply(estimate, Internal::Sub::make(constant(1), multiply(b, estimate))), estimate), result);
+    result = Internal::Let::make("quotient.estimate", Internal::Call::make(type, "fast_inverse_f32", {b}, Internal::Call::PureExtern), result);
+    result = Internal::Let::make("quotient.b", Internal::Min::make(denominator, constant(0x1p100)), result);
+    return Internal::Let::make("quotient.a", numerator, result);
+}
+
+class AfterSimplification : public Internal::IRMutator {
     using IRMutator::visit;
     Expr visit(const Internal::Variable *variable) override { return variable->name == kNever ? Internal::const_false() : Expr(variable); }
+    Expr visit(const Internal::Call *call) override {
+        if (call->name != kQuotient) return IRMutator::visit(call);
+        return quotient_of(mutate(call->args[0]), mutate(call->args[1]));
+    }
 };
 
 }  // namespace
+
+Expr quotient_without_divider(const Expr &a, const Expr &b) { return Internal::Call::make(a.type(), kQuotient, {a, b}, Internal::Call::PureExtern); }
 
 void Lowering::order_loads_before_stores(std::vector<Expr> &values, const std::vector<Expr> &own_values) {
     Expr never = Internal::Variable::make(Bool(), kNever, Internal::Parameter(Bool(), false, 0, kNever));
@@ -269,10 +297,8 @@ Halide::Module Lowering::lower(const std::string &function_name) {
     Halide::Module ordered(module.name(), module.target());
     for (const auto &buffer : module.buffers()) ordered.append(buffer);
     for (Internal::LoweredFunc function : module.functions()) {
-        if (uses_never_) {
-            function.body = NeverIsFalse().mutate(function.body);
-            std::erase_if(function.args, [](const auto &argument) { return argument.name == kNever; });
-        }
+        function.body = AfterSimplification().mutate(function.body);
+        if (uses_never_) std::erase_if(function.args, [](const auto &argument) { return argument.name == kNever; });
         if (function.name == function_name) permute_results(function);
         ordered.append(function);
     }

@@ -132,6 +132,10 @@ private:
     bool uses_never_ = false;                      ///< order_loads_before_stores() added an argument
 };
 
+/// a / b in f32 by multiplications, rounded but for rare cases of one unit in the last place. b is positive and no denormal, and less than
+/// 2^100 unless it is infinite; the target has multiply-adds.
+Expr quotient_without_divider(const Expr &a, const Expr &b);
+
 /// set_rows over its own table: what is not set stays as it is. Defines and schedules the consumer's Func.
 void set_rows_in_place(Lowering &l, NodeId id, Consumer &consumer);
 

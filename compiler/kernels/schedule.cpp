@@ -77,7 +77,8 @@ void schedule_loops(Lowering &l, Consumer &consumer) {
     Stage stage = consumer.stage();
     const int64_t weight = weight_of(l.body());
     if (rank == 1 && elements * weight >= kParallelElements) {
-        const int64_t chunk = kTaskElements / weight / 1024 * 1024;
+        // At least 32 tasks, so that few threads have nearly the same number of them.
+        const int64_t unit = 4 * l.lanes(), chunk = std::min(kTaskElements / weight / 1024 * 1024, (elements / 32 + unit) / unit * unit);
         Var task("task"), within("within"), vector("vector"), lane("lane");
         if (consumer.updates) {
             // Vectors first, tasks of vectors then: the other way round every element of every task is guarded.

@@ -1,6 +1,7 @@
 #include "kiln/program.h"
 
 #include "commands/commands.h"
+#include "support/background.h"
 #include "support/failure.h"
 #include "support/text.h"
 #include "threads/team.h"

@@ -1,11 +1,10 @@
 #include "data/batch_stream.h"
 
+#include "support/background.h"
 #include "support/parallel.h"
 #include "threads/team.h"
 
-#include <pthread.h>
 #include <algorithm>
-#include <csignal>
 #include <cstring>
 
 namespace kiln::runtime {
@@ -29,7 +28,8 @@ BatchStream::BatchStream(const Dataset &dataset, const std::vector<Column> &colu
       range_(range),
       threads_(team_size()),
       transform_(std::move(transform)),
-      slots_(slot_count(columns, batch)),
+      ahead_(dataset.concurrent || transform_.run),
+      slots_(ahead_ ? slot_count(columns, batch) : 1),
       filled_(range.first),
       taken_(range.first),
       released_(range.first) {
@@ -45,14 +45,11 @@ BatchStream::BatchStream(const Dataset &dataset, const std::vector<Column> &colu
             slot.raw.push_back(made ? untransformed_[c].data() : memory);
             slot.made.push_back(made ? memory : nullptr);
         }
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    thread_ = std::thread([this] { produce(); });
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    if (ahead_) thread_ = background_thread([this] { produce(); });
 }
 
 BatchStream::~BatchStream() {
+    if (!ahead_) return;
     {
         std::lock_guard lock(mutex_);
         stopping_ = true;
@@ -62,6 +59,11 @@ BatchStream::~BatchStream() {
 }
 
 const Batch *BatchStream::next() {
+    if (!ahead_) {
+        if (taken_ >= range_.end) return nullptr;
+        fill(slots_[0], taken_++);
+        return &slots_[0].batch;
+    }
     std::unique_lock lock(mutex_);
     bool had_one = taken_ > released_;
     released_ = taken_;

@@ -1,9 +1,13 @@
-// BatchStream: the batches of one pass over a split, assembled ahead by a background thread.
+// BatchStream: the batches of one pass over a split.
+//
+// Where records take long to read (pictures that are decoded) or a batch is transformed, a background thread works ahead. Records that
+// lie in memory are copied when the batch is asked for: that takes microseconds, and a third thread on processors that a team of
+// threads keeps busy costs every step more than it saves (the linear model of digits, 2 threads, whole epochs: see bench/README.md).
 //
 // Batch b holds the records order[b * batch .. ); only the last may be partial: its remaining rows are copies of its first
-// record, and `valid` says how many count. The order is fixed, so the thread changes when a batch is ready and
-// never what is in it; where records take long to read (pictures that are decoded), several threads share a batch. An error in
-// reading surfaces from next() of the batch concerned.
+// record, and `valid` says how many count. The order is fixed, so a thread changes when a batch is ready and
+// never what is in it; several threads share a batch of records that may be read concurrently. An error in reading surfaces from
+// next() of the batch concerned.
 #pragma once
 
 #include "data/dataset.h"
@@ -24,7 +28,7 @@ struct Batch {
     int64_t valid = 0;
 };
 
-/// What the background thread does to a batch after reading it: it makes some columns anew.
+/// What is done to a batch after reading it, on the background thread: some columns are made anew.
 struct BatchTransform {
     std::vector<int64_t> bytes;  ///< by column: of a batch of the column it makes; 0: the column stays as it was read
     std::function<void(int64_t batch, const std::vector<const void *> &raw, const std::vector<void *> &made)> run;
@@ -61,6 +65,7 @@ private:
     Range range_;
     int threads_;  ///< that read a batch of a concurrent dataset
     BatchTransform transform_;
+    bool ahead_;  ///< a background thread fills the slots; else next() fills the only one
     std::vector<Memory> untransformed_;  ///< what the transform reads and nobody else
     std::vector<Slot> slots_;
     std::mutex mutex_;

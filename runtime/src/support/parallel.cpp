@@ -1,11 +1,11 @@
 #include "support/parallel.h"
 
-#include <pthread.h>
+#include "support/background.h"
+
 #include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
-#include <csignal>
 #include <exception>
 #include <mutex>
 #include <system_error>
@@ -37,19 +37,14 @@ void parallel_for(size_t count, int threads, const std::function<void(size_t)> &
         std::lock_guard lock(mutex);
         if (--running == 0) ended.notify_one();
     };
-    // Signals are the main thread's.
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
     std::vector<std::thread> workers;
     const size_t wanted = running;
     try {
-        while (workers.size() < wanted) workers.emplace_back(work);
+        while (workers.size() < wanted) workers.push_back(background_thread(work));
     } catch (const std::system_error &) {  // no more threads are to be had: fewer do it
         std::lock_guard lock(mutex);
         running -= wanted - workers.size();
     }
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
     if (workers.empty() && wanted > 0) {
         running = 1;
         work();

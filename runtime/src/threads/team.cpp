@@ -1,14 +1,13 @@
 #include "threads/team.h"
 
+#include "support/background.h"
+
 #include <immintrin.h>
 #include <linux/futex.h>
-#include <pthread.h>
-#include <sched.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #include <algorithm>
 #include <chrono>
-#include <csignal>
 
 namespace kiln::runtime {
 namespace {
@@ -41,18 +40,14 @@ bool spin_until(bool spin, Condition condition) {
 
 }  // namespace
 
-ThreadTeam::ThreadTeam(int threads) : spin_(threads <= available_processors()) {
+ThreadTeam::ThreadTeam(int threads) : spin_(threads <= available_processors()), bound_(threads > 1 && threads == available_processors()) {
     flush_denormals();
-    // Signals are the main thread's business: the members inherit this mask.
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
+    if (bound_) bind_to_processor(0);
     for (int member = 1; member < threads; ++member) {
         workers_.push_back(std::make_unique<Worker>());
         Worker &worker = *workers_.back();
-        worker.thread = std::thread([this, &worker, member] { work(worker, member); });
+        worker.thread = background_thread([this, &worker, member] { work(worker, member); });
     }
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
     team_of_this_thread = this;
 }
 
@@ -64,6 +59,7 @@ ThreadTeam::~ThreadTeam() {
         wake(worker->ticket);
         worker->thread.join();
     }
+    if (bound_) release_from_processor();
 }
 
 ThreadTeam *ThreadTeam::current() { return team_of_this_thread; }
@@ -103,6 +99,7 @@ int ThreadTeam::run(void *user_context, LoopBody body, int first, int count, uin
 
 void ThreadTeam::work(Worker &worker, int member) {
     flush_denormals();
+    if (bound_) bind_to_processor(member);
     uint32_t seen = 0;
     for (;;) {
         auto called = [&] { return worker.ticket.load(std::memory_order_acquire) != seen; };
@@ -121,12 +118,6 @@ void ThreadTeam::work(Worker &worker, int member) {
 int team_size() {
     ThreadTeam *team = ThreadTeam::current();
     return team ? team->size() : available_processors();
-}
-
-int available_processors() {
-    cpu_set_t set;
-    if (::sched_getaffinity(0, sizeof set, &set) == 0) return std::max(1, CPU_COUNT(&set));
-    return std::max(1u, std::thread::hardware_concurrency());
 }
 
 void flush_denormals() { _mm_setcsr(_mm_getcsr() | 0x8040); }

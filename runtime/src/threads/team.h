@@ -3,7 +3,9 @@
 // One team per process, owned by the main thread, which takes part as member 0. A loop of n iterations is cut into contiguous
 // pieces by position alone, so which thread runs an iteration never changes what is computed. Waiting members spin
 // for some microseconds (kernels follow each other closely), then sleep on a futex; they do not spin if the team is
-// larger than the machine. A loop started inside a loop, or on any other thread, runs serially where it is.
+// larger than the machine. A team as large as the machine has each member on a processor of its own: the scheduler was seen to leave
+// members that wait for each other on one processor, and steps took twice as long. A loop started inside a loop, or on any other thread,
+// runs serially where it is.
 //
 // Members flush denormals to zero: a decaying optimizer state would otherwise slow some processors down a hundredfold.
 #pragma once
@@ -55,14 +57,12 @@ private:
     alignas(64) std::atomic<uint32_t> pending_{0};  ///< members that have not finished their piece
     std::atomic<uint32_t> owner_sleeping_{0};
     alignas(64) std::atomic<bool> stopping_{false};
-    bool spin_ = true;
+    bool spin_;
+    bool bound_;  ///< each member to a processor
 };
 
 /// Threads of the team this thread may start loops on, that is, as many as the user wants to have running; without a team, all processors.
 int team_size();
-
-/// Processors this process may run on.
-int available_processors();
 
 /// Lets this thread round denormal numbers to zero.
 void flush_denormals();

@@ -7,7 +7,9 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
 #include <functional>
+#include <limits>
 #include <random>
 
 namespace kiln {
@@ -245,6 +247,36 @@ void check_all(DType type, const std::string &target) {
     add_convolutions(s);
     add_pooling(s);
     s.check(target);
+}
+
+/// A quotient that multiplications compute is the rounded one: the divisor is a root and a constant, as in Adam.
+TEST(FusedKernels, QuotientsOfRootsAreRounded) {
+    const int64_t n = 200003;
+    Case c(DType::f32);
+    NodeId numerator = c.in({n}), square = c.in({n}, "v");
+    c.result(c.b.divide(numerator, c.b.add(c.b.append(Op::sqrt, {square}), c.b.constant(1e-8, {DType::f32, {n}}))));
+    KernelOptions options;
+    options.target = "native";
+    const KernelLibrary library({kernel_of(std::move(c.graph), "quotients")}, options);
+    std::mt19937 random(1);
+    std::uniform_real_distribution<float> mantissa(1.0f, 2.0f);
+    std::vector<Tensor> inputs(2, Tensor{{DType::f32, {n}}, std::vector<double>(size_t(n))});
+    for (int64_t i = 0; i < n; i++) {
+        inputs[0].values[size_t(i)] = double(std::ldexp(mantissa(random), int(random() % 80) - 40) * (i % 2 ? 1.0f : -1.0f));
+        inputs[1].values[size_t(i)] = i % 1000 == 0 ? 0.0 : double(std::ldexp(mantissa(random), int(random() % 200) - 110));
+    }
+    const size_t last = size_t(n) - 1;
+    inputs[1].values[last] = std::numeric_limits<double>::infinity();
+    const Tensor result = library.run(0, inputs)[0];
+    int64_t different = 0;
+    for (size_t i = 0; i < last; i++) {
+        const float expected = float(inputs[0].values[i]) / (std::sqrt(float(inputs[1].values[i])) + 1e-8f), actual = float(result.values[i]);
+        different += actual != expected;
+        const bool close = actual == expected || actual == std::nextafter(expected, INFINITY) || actual == std::nextafter(expected, -INFINITY);
+        ASSERT_TRUE(close) << inputs[0].values[i] << " / (sqrt(" << inputs[1].values[i] << ") + 1e-8): " << actual << " instead of " << expected;
+    }
+    EXPECT_LT(different, n / 1000);
+    EXPECT_LT(std::abs(result.values[last]), 1e-15);  // by infinity
 }
 
 TEST(FusedKernels, f32) { check_all(DType::f32, "native"); }

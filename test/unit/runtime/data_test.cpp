@@ -8,6 +8,7 @@
 
 #include <gtest/gtest.h>
 #include <algorithm>
+#include <cstring>
 #include <map>
 #include <numeric>
 
@@ -232,38 +233,49 @@ TEST(Shuffle, is_uniform) {
 }
 
 TEST_F(Data, batches_follow_the_order_and_the_last_is_padded_with_its_first_record) {
-    Dataset data = open();
+    std::string expected = idx_labels(100, 1).substr(8);
+    Dataset in_memory = open(), slow = in_memory;
+    slow.concurrent = true;
+    slow.read = [&](int64_t record, uint8_t *const *rows) {
+        const int32_t label = expected[size_t(record)];
+        std::memcpy(rows[1], &label, sizeof label);
+    };
     std::vector<int64_t> order(100);
     for (int i = 0; i < 100; ++i) order[size_t(i)] = 99 - i;
-    BatchStream stream(data, kColumns, 8, order, {1, 13});
-    std::string expected = idx_labels(100, 1).substr(8);
-    for (int number = 1; number < 13; ++number) {
-        const Batch *batch = stream.next();
-        ASSERT_NE(batch, nullptr);
-        auto *labels = static_cast<const int32_t *>(batch->columns[1]);
-        EXPECT_EQ(batch->valid, number == 12 ? 4 : 8);
-        for (int row = 0; row < 8; ++row)
-            EXPECT_EQ(labels[row], expected[size_t(99 - (8 * number + (row < batch->valid ? row : 0)))]);
-        EXPECT_EQ(reinterpret_cast<uintptr_t>(batch->columns[0]) % 64, 0u);
+    for (const Dataset *data : {&in_memory, &slow}) {
+        BatchStream stream(*data, kColumns, 8, order, {1, 13});
+        for (int number = 1; number < 13; ++number) {
+            const Batch *batch = stream.next();
+            ASSERT_NE(batch, nullptr);
+            auto *labels = static_cast<const int32_t *>(batch->columns[1]);
+            EXPECT_EQ(batch->valid, number == 12 ? 4 : 8);
+            for (int row = 0; row < 8; ++row)
+                EXPECT_EQ(labels[row], expected[size_t(99 - (8 * number + (row < batch->valid ? row : 0)))]);
+            EXPECT_EQ(reinterpret_cast<uintptr_t>(batch->columns[0]) % 64, 0u);
+        }
+        EXPECT_EQ(stream.next(), nullptr);
+        EXPECT_EQ(stream.next(), nullptr);
     }
-    EXPECT_EQ(stream.next(), nullptr);
-    EXPECT_EQ(stream.next(), nullptr);
 }
 
-TEST_F(Data, an_error_of_the_reading_thread_surfaces_at_its_batch) {
-    Dataset data{100, "broken", [](int64_t record, uint8_t *const *) {
-                     if (record == 20) fail(ExitCode::data, "record 20 is broken");
-                 }};
-    BatchStream stream(data, kColumns, 8, {}, {0, 12});
-    EXPECT_NE(stream.next(), nullptr);
-    EXPECT_NE(stream.next(), nullptr);
-    EXPECT_THROW(stream.next(), Failure);
+TEST_F(Data, an_error_in_reading_surfaces_at_its_batch) {
+    for (bool concurrent : {false, true}) {
+        Dataset data{100, "broken", [](int64_t record, uint8_t *const *) {
+                         if (record == 20) fail(ExitCode::data, "record 20 is broken");
+                     }};
+        data.concurrent = concurrent;
+        BatchStream stream(data, kColumns, 8, {}, {0, 12});
+        EXPECT_NE(stream.next(), nullptr);
+        EXPECT_NE(stream.next(), nullptr);
+        EXPECT_THROW(stream.next(), Failure);
+    }
 }
 
 TEST_F(Data, a_stream_can_be_dropped_early) {
-    Dataset data = open(), other = open();
+    Dataset data{100, "anything", [](int64_t, uint8_t *const *) {}};
+    data.concurrent = true;
     BatchStream untouched(data, kColumns, 8, {}, {0, 12});
-    BatchStream begun(other, kColumns, 8, {}, {0, 12});
+    BatchStream begun(data, kColumns, 8, {}, {0, 12});
     begun.next();
 }
 

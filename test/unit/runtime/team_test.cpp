@@ -1,9 +1,11 @@
 // The thread team and the scratch pool.
 #include "threads/team.h"
 #include "kiln/program.h"
+#include "support/background.h"
 #include "threads/pool.h"
 
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <atomic>
 #include <cstring>
 #include <numeric>
@@ -68,6 +70,24 @@ TEST(ThreadTeam, nested_loops_and_foreign_threads_run_serially) {
 TEST(ThreadTeam, is_gone_after_its_life) {
     { ThreadTeam team(2); }
     EXPECT_EQ(ThreadTeam::current(), nullptr);
+}
+
+TEST(ThreadTeam, threads_beside_a_bound_team_may_run_anywhere) {
+    const int all = available_processors();
+    auto processors = [] {
+        cpu_set_t set;
+        sched_getaffinity(0, sizeof set, &set);
+        return CPU_COUNT(&set);
+    };
+    {
+        ThreadTeam team(all);
+        EXPECT_EQ(processors(), 1);
+        EXPECT_EQ(available_processors(), all);
+        int found = 0;
+        background_thread([&] { found = processors(); }).join();
+        EXPECT_EQ(found, all);
+    }
+    EXPECT_EQ(processors(), all);
 }
 
 TEST(Pool, memory_is_aligned_distinct_and_reused) {
