@@ -50,8 +50,9 @@ struct AxesAttrs { Ints axes; KILN_FIELDS(axes) };                         ///< 
 struct ShapeAttrs { Ints shape; KILN_FIELDS(shape) };
 struct BroadcastAttrs { Ints shape; Ints dims; KILN_FIELDS(shape, dims) };  ///< dims ascending; extent equal or 1
 struct CastAttrs { DType to = DType::f32; KILN_FIELDS(to) };
-/// Philox4x32-10, key = seed, counter = (element index, stream, counter low, counter high); f32 takes the top 24 bits of
-/// word 0, f64 the top 53 bits of words 0 (high) and 1 (low).
+/// Philox4x32-10, key = seed, counter = (block, stream, counter low, counter high). f32: 16 blocks make 64 elements; element i has the top
+/// 24 bits of word i / 16 % 4 of block i / 64 * 16 + i % 16, so that all four words of 16 neighbouring blocks are vectors of neighbouring
+/// elements. f64: element i has the top 53 bits of words 0 (high) and 1 (low) of block i.
 struct RandomAttrs { int64_t stream = 0; DType to = DType::f32; Ints shape; KILN_FIELDS(stream, to, shape) };
 struct SliceAttrs { Ints begin, end, step; KILN_FIELDS(begin, end, step) };
 struct PadAttrs { Ints low, high, interior; KILN_FIELDS(low, high, interior) };

@@ -38,10 +38,10 @@ Expr lower_iota(Lowering &l, NodeId id, const Coordinates &at) {
 
 namespace {
 
-/// Philox4x32-10 (Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy as 1, 2, 3", SC 2011): words 0 and 1.
+/// Philox4x32-10 (Salmon, Moraes, Dror, Shaw: "Parallel random numbers: as easy as 1, 2, 3", SC 2011) of a counter and a key.
 /// The words are kept in 64 bits with anything above the lower 32: a vector instruction multiplies just these, and nothing is ever
 /// narrowed and widened between the rounds.
-std::pair<Expr, Expr> philox(std::array<Expr, 4> counter, Expr key0, Expr key1) {
+std::vector<Expr> philox(std::array<Expr, 4> counter, Expr key0, Expr key1) {
     auto constant = [](uint32_t value) { return Internal::make_const(UInt(64), int64_t(value)); };
     auto product = [&](Expr word, uint32_t factor) { return (word & constant(0xffffffff)) * constant(factor); };
     for (Expr &word : counter) word = cast<uint64_t>(word);
@@ -51,35 +51,40 @@ std::pair<Expr, Expr> philox(std::array<Expr, 4> counter, Expr key0, Expr key1) 
         key0 = key0 + Expr(uint32_t(0x9E3779B9));
         key1 = key1 + Expr(uint32_t(0xBB67AE85));
     }
-    return {cast<uint32_t>(counter[0]), cast<uint32_t>(counter[1])};
+    std::vector<Expr> words;
+    for (const Expr &word : counter) words.push_back(cast<uint32_t>(word));
+    return words;
+}
+
+std::vector<Expr> random_block(Lowering &l, const Node &node, const Expr &block) {
+    Expr seed = cast<uint64_t>(l.value(node.operands[0], {})), step = cast<uint64_t>(l.value(node.operands[1], {}));
+    return philox({cast<uint32_t>(block), Expr(uint32_t(attrs<RandomAttrs>(node).stream)), cast<uint32_t>(step), cast<uint32_t>(step >> 32)}, cast<uint32_t>(seed),
+                  cast<uint32_t>(seed >> 32));
 }
 
 }  // namespace
 
-static Expr random_value(Lowering &l, NodeId id, const Coordinates &at) {
+Expr lower_random_uniform(Lowering &l, NodeId id, const Coordinates &at) {
     const Node &node = l.node(id);
-    const RandomAttrs &random = attrs<RandomAttrs>(node);
-    Expr seed = cast<uint64_t>(l.value(node.operands[0], {})), step = cast<uint64_t>(l.value(node.operands[1], {}));
     Expr element = 0;
     for (size_t axis = 0; axis < at.size(); axis++) element = element * index_expr(node.type.shape[axis]) + at[axis];
-    auto [word0, word1] = philox({cast<uint32_t>(element), Expr(uint32_t(random.stream)), cast<uint32_t>(step), cast<uint32_t>(step >> 32)},
-                                 cast<uint32_t>(seed), cast<uint32_t>(seed >> 32));
-    if (node.type.dtype == DType::f32) return cast<float>(cast<int32_t>(word0 >> 8)) * 0x1p-24f;
-    Expr bits = (cast<uint64_t>(word0) << 32) | cast<uint64_t>(word1);
-    return cast<double>(cast<int64_t>(bits >> 11)) * Expr(0x1p-53);
-}
-
-Expr lower_random_uniform(Lowering &l, NodeId id, const Coordinates &at) {
-    // Inside the tile of a contraction the ten rounds would be written out for every vector of the tile.
-    if (!l.has_fused_contraction()) return random_value(l, id, at);
+    if (node.type.dtype == DType::f64) {
+        const std::vector<Expr> words = random_block(l, node, element);
+        Expr bits = (cast<uint64_t>(words[0]) << 32) | cast<uint64_t>(words[1]);
+        return cast<double>(cast<int64_t>(bits >> 11)) * Expr(0x1p-53);
+    }
+    // The elements in a row, whatever the shape: all four words of a block are used, and none is computed inside the tile of a contraction.
     Func f = l.storage_of(id, [&] {
-        Consumer c{Func(l.name(id)), l.declare_vars(id), l.shape(id)};
-        c.func(reversed(c.axes)) = random_value(l, id, {c.axes.begin(), c.axes.end()});
-        c.func.compute_root();
-        schedule_loops(l, c);
-        return c.func;
+        Func words(l.name(id, "words")), random(l.name(id));
+        Var block("block"), i("i");
+        words(block) = Tuple(random_block(l, node, block));
+        FuncRef made = words(i / 64 * 16 + i % 16);
+        Expr word = mux(i / 16 % 4, {made[0], made[1], made[2], made[3]});
+        random(i) = cast<float>(cast<int32_t>(word >> 8)) * 0x1p-24f;
+        schedule_random(l, random, words, i, block, element_count(node.type.shape));
+        return random;
     });
-    return call(f, at);
+    return f(element);
 }
 
 }  // namespace kiln

@@ -51,6 +51,9 @@ void parallelize_outer(Stage stage, const std::vector<Var> &axes, const Shape &e
     stage.split(fused, task, within, int(chunk), TailStrategy::GuardWithIf).parallel(task);
 }
 
+/// One number takes as long as so many elements of a copy: ten rounds of two products for four of them.
+constexpr int64_t kRandomWeight = 8;
+
 bool has_warp(const Graph &body) {
     return std::any_of(body.nodes.begin(), body.nodes.end(), [](const Node &node) { return node.op == Op::warp; });
 }
@@ -59,7 +62,7 @@ bool has_warp(const Graph &body) {
 int64_t weight_of(const Graph &body) {
     int64_t weight = 0;
     for (const Node &node : body.nodes) {
-        if (node.op == Op::random_uniform) weight += 128;
+        if (node.op == Op::random_uniform) weight += 4 * kRandomWeight;
         if (!has_trait(node.op, kElementwise) || node.type.rank() == 0) continue;
         const bool slow = node.op == Op::sqrt || node.op == Op::divide || node.op == Op::power || node.op == Op::exp || node.op == Op::log ||
                           node.op == Op::tanh || node.op == Op::erf;
@@ -69,6 +72,41 @@ int64_t weight_of(const Graph &body) {
 }
 
 }  // namespace
+
+void schedule_part(Lowering &l, Func joined, const std::vector<Var> &axes, const Shape &shape, RVar r, int64_t extent) {
+    Stage stage = joined.update(joined.num_update_definitions() - 1);
+    if (extent > 1) stage.vectorize(r, int(std::min<int64_t>(l.lanes(), extent)), TailStrategy::GuardWithIf);
+    else stage.unscheduled();
+    if (axes.size() > 1 && element_count(shape) >= kParallelElements) stage.parallel(axes[0]);
+}
+
+void schedule_random(Lowering &l, Func random, Func words, Var i, Var block, int64_t elements) {
+    const int lanes = std::min(16, l.target().natural_vector_size(UInt(32)));
+    Var vector("vector"), lane("lane"), group("group"), word("word");
+    random.compute_root().split(i, vector, lane, 16).split(vector, group, word, 4, TailStrategy::RoundUp).unroll(word);
+    random.vectorize(lane, lanes).unroll(lane);
+    words.vectorize(block, lanes);
+    const int64_t groups = (elements + 63) / 64, chunk = std::clamp<int64_t>(groups / 32, 4, kTaskElements / kRandomWeight / 64);
+    if (elements * kRandomWeight < kParallelElements || groups / chunk < 2) {
+        words.compute_at(random, group);
+        return;
+    }
+    Var task("task"), within("within");
+    random.split(group, task, within, int(chunk), TailStrategy::GuardWithIf).parallel(task);
+    words.compute_at(random, within);
+}
+
+/// Where random numbers are stored that nothing but these loops reads: a task's at a time.
+static void compute_random_at(Lowering &l, const Consumer &consumer, Var task) {
+    const Graph &body = l.body();
+    auto is_local = [](const Node &node) {
+        return node.op == Op::input || node.op == Op::constant || node.op == Op::broadcast || node.op == Op::random_uniform || has_trait(node.op, kElementwise);
+    };
+    if (!std::all_of(body.nodes.begin(), body.nodes.end(), is_local)) return;
+    if (!std::all_of(body.results.begin(), body.results.end(), [&](const Result &result) { return l.shape(result.value) == consumer.shape; })) return;
+    for (int i = 0; i < body.size(); i++)
+        if (body[{i}].op == Op::random_uniform && l.is_stored({i})) l.stored({i}).compute_at(consumer.func, task);
+}
 
 void schedule_loops(Lowering &l, Consumer &consumer) {
     const size_t rank = consumer.axes.size();
@@ -87,6 +125,7 @@ void schedule_loops(Lowering &l, Consumer &consumer) {
         } else {
             stage.split(consumer.axes[0], task, within, int(chunk), TailStrategy::ShiftInwards).parallel(task);
             vectorize_inner(l, stage, within, chunk, false);
+            compute_random_at(l, consumer, task);
         }
         return;
     }

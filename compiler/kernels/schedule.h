@@ -10,6 +10,8 @@ namespace kiln {
 inline constexpr int64_t kParallelElements = 128 * 1024;
 /// What one task of a parallel loop should at least do.
 inline constexpr int64_t kTaskElements = 32 * 1024;
+/// Tensors joined along the vectors are stored before they are read if they have no more elements.
+inline constexpr int64_t kStoredConcat = 1 << 20;
 /// The same in multiplications, for contractions.
 inline constexpr int64_t kParallelProducts = 1 << 20;
 
@@ -18,6 +20,12 @@ void set_dense_bounds(Halide::OutputImageParam image, const Shape &shape, bool e
 
 /// Schedules a loop nest of its own: innermost dimension in vectors, outer dimensions in parallel chunks if there is enough to do.
 void schedule_loops(Lowering &l, Consumer &consumer);
+
+/// The last update of a Func over `axes`, of `shape`, which stores a part of its innermost axis, `r`, of this extent.
+void schedule_part(Lowering &l, Func joined, const std::vector<Var> &axes, const Shape &shape, Halide::RVar r, int64_t extent);
+
+/// Random numbers in a row, `elements` of them over `i`: 16 blocks of four words at a time become 64 neighbours.
+void schedule_random(Lowering &l, Func random, Func words, Var i, Var block, int64_t elements);
 
 /// How a reduction is cut into partial results; they are combined in a fixed order.
 struct ReductionPlan {

@@ -1,5 +1,5 @@
 // Views: they only change where an operand is read.
-#include "compiler/kernels/lowering.h"
+#include "compiler/kernels/schedule.h"
 
 namespace kiln {
 
@@ -85,16 +85,48 @@ Expr lower_reverse(Lowering &l, NodeId id, const Coordinates &at) {
     return l.value(node.operands[0], there);
 }
 
+namespace {
+
+/// Parts end to end along the innermost axis, each stored by a loop of its own.
+Func build_concat(Lowering &l, NodeId id) {
+    const Node &node = l.node(id);
+    Func joined(l.name(id));
+    const std::vector<Var> axes = l.declare_vars(id);
+    joined(reversed(axes)) = undef(storage_type(node.type.dtype));
+    int64_t begin = 0;
+    for (NodeId operand : node.operands) {
+        Coordinates from(axes.begin(), axes.end()), to = from;
+        const int64_t extent = l.shape(operand).back();
+        RDom r(0, int(extent));
+        from.back() = r;
+        to.back() = r + index_expr(begin);
+        joined(reversed(to)) = to_storage(l.value(operand, from));
+        schedule_part(l, joined, axes, node.type.shape, r, extent);
+        begin += extent;
+    }
+    joined.compute_root();
+    return joined;
+}
+
+}  // namespace
+
 Expr lower_concat(Lowering &l, NodeId id, const Coordinates &at) {
     const Node &node = l.node(id);
-    size_t axis = size_t(attrs<AxisAttrs>(node).axis);
+    const size_t axis = size_t(attrs<AxisAttrs>(node).axis);
+    const bool is_innermost = axis + 1 == node.type.shape.size();
+    const int64_t lanes = l.lanes();
+    const bool is_aligned = std::all_of(node.operands.begin(), node.operands.end(), [&](NodeId operand) { return l.shape(operand)[axis] % lanes == 0; });
+    // Along the vectors, the limited coordinates of a part would be read one by one.
+    if (is_innermost && !is_aligned && element_count(node.type.shape) <= kStoredConcat)
+        return from_storage(call(l.storage_of(id, [&] { return build_concat(l, id); }), at), node.type.dtype);
     Expr result;
     int64_t end = node.type.shape[axis];
     for (size_t i = node.operands.size(); i-- > 0;) {
-        int64_t extent = l.shape(node.operands[i])[axis];
-        int64_t begin = end - extent;
+        const int64_t extent = l.shape(node.operands[i])[axis], begin = end - extent;
         Coordinates there = at;
-        there[axis] = clamp(at[axis] - index_expr(begin), 0, index_expr(extent - 1));
+        Expr place = at[axis] - index_expr(begin);
+        there[axis] = is_innermost && is_aligned ? clamp(place / index_expr(lanes), 0, index_expr(extent / lanes - 1)) * index_expr(lanes) + place % index_expr(lanes)
+                                                 : clamp(place, 0, index_expr(extent - 1));
         Expr x = l.value(node.operands[i], there);
         result = result.defined() ? select(at[axis] < index_expr(end), x, result) : x;
         end = begin;

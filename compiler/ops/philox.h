@@ -21,8 +21,9 @@ inline std::array<uint32_t, 4> philox4x32(std::array<uint32_t, 4> counter, std::
 
 /// The element of `random_uniform` (see RandomAttrs) in [0, 1) with 24 bits.
 inline double uniform_f32(uint64_t seed, uint64_t counter, uint32_t stream, uint32_t element) {
-    auto words = philox4x32({element, stream, uint32_t(counter), uint32_t(counter >> 32)}, {uint32_t(seed), uint32_t(seed >> 32)});
-    return double(words[0] >> 8) * 0x1p-24;
+    const uint32_t block = element / 64 * 16 + element % 16;
+    auto words = philox4x32({block, stream, uint32_t(counter), uint32_t(counter >> 32)}, {uint32_t(seed), uint32_t(seed >> 32)});
+    return double(words[element / 16 % 4] >> 8) * 0x1p-24;
 }
 
 /// The same with 53 bits.

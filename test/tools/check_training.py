@@ -11,6 +11,8 @@ import struct
 import subprocess
 import sys
 
+SEED = "11"  # with some others a gradient is nothing but rounding, which Adagrad's first step makes as large as the rate
+
 model, folder, steps, tolerance, *options = sys.argv[1:]
 os.makedirs(folder, exist_ok=True)
 graph, grad, executable, run = f"{folder}/module.graph", f"{folder}/grad.graph", f"{folder}/x", f"{folder}/run"
@@ -18,11 +20,11 @@ graph, grad, executable, run = f"{folder}/module.graph", f"{folder}/grad.graph",
 text = subprocess.run(["kiln", "emit", "graph", model, *options], check=True, stdout=subprocess.PIPE, text=True).stdout
 open(graph, "w").write(text.replace("  shuffle true\n", "  shuffle false\n", 1))
 subprocess.run(["kiln", "emit", "grad", graph, "-o", grad], check=True)
-lines = subprocess.run(["interpret-training", grad, folder, steps, "7"], check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()
+lines = subprocess.run(["interpret-training", grad, folder, steps, SEED], check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()
 expected = {path: [float(value) for value in values] for path, *values in map(str.split, lines)}
 
 subprocess.run(["kiln", "build", graph, "-o", executable], check=True)
-subprocess.run([executable, "train", "--data", folder, "--run", run, "--seed", "7", "--epochs", "1", "--quiet", "--overwrite"], check=True)
+subprocess.run([executable, "train", "--data", folder, "--run", run, "--seed", SEED, "--epochs", "1", "--quiet", "--overwrite"], check=True)
 
 found = {}
 for name in os.listdir(f"{run}/last"):

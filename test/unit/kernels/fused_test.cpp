@@ -149,6 +149,17 @@ void add_reductions(Suite &s) {
             c.result(c.b.reduce(Op::reduce_sum, c.b.multiply(dy, x), {0, 1, 2}));
             c.result(c.b.reduce(Op::reduce_sum, c.b.multiply(dy, centred), {0, 1, 2}));
         });
+    for (std::vector<int64_t> parts : {std::vector<int64_t>{32, 64}, {12, 9, 1}, {16, 3}, {50, 50}})
+        for (Shape outer : {Shape{7}, Shape{16, 40, 30}})
+            s.add(fmt::format("{} and {} channels joined, of {} places", parts[0], parts[1], element_count(outer)), [=](Case &c) {
+                std::vector<NodeId> operands;
+                for (int64_t part : parts) {
+                    Shape shape = outer;
+                    shape.push_back(part);
+                    operands.push_back(c.in(shape));
+                }
+                c.result(c.relu(c.b.append(Op::concat, operands, AxisAttrs{int64_t(outer.size())})));
+            });
     s.add("mean and deviation of channels", [](Case &c) {
         NodeId x = c.in({32, 14, 14, 24});
         NodeId mean = c.b.multiply(c.b.reduce(Op::reduce_sum, x, {0, 1, 2}), c.b.constant(1.0 / 6272, {c.type, {24}}));
