@@ -29,12 +29,13 @@ constexpr int64_t kPackedDepth = 1024;
 
 int64_t round_up(int64_t a, int64_t b) { return (a + b - 1) / b * b; }
 
-/// Rows that one task takes of many. The last block is shifted back over the one before, so blocks that fit waste nothing.
+/// Rows that one task takes of many: the last block is shifted back over the one before, so blocks that fit waste nothing. With an odd
+/// number of few blocks one of two threads has a block more than the other.
 constexpr int64_t kRowBlock = 96;
 int64_t choose_row_block(int64_t rows, int64_t tile_rows) {
     int64_t best = 0, least = 0;
     for (int64_t block = round_up(kRowBlock * 3 / 4, tile_rows); block <= kRowBlock * 3 / 2; block += tile_rows)
-        if (const int64_t computed = round_up(rows, block); best == 0 || computed < least) best = block, least = computed;
+        if (const int64_t computed = round_up(round_up(rows, block) / block, 2) * block; best == 0 || computed < least) best = block, least = computed;
     return best;
 }
 

@@ -73,6 +73,7 @@ Dataset arrays_as_split(const ReaderRequest &request, std::vector<ArrayFile> arr
                  file.path.c_str(), (long long)file.records);
         if (column.classes > 0) check_labels(file, column);
         paths.push_back(file.path);
+        if (!file.in_memory) data.cost = Cost::disk;
     }
     data.records = first->records;
     data.description = join(paths, ", ");

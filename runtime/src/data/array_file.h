@@ -14,8 +14,8 @@ struct ArrayFile {
     std::string path;
     int64_t records = 0;
     std::vector<int64_t> record_shape;
-    bool is_integer = false;
-    /// Elements of one record converted to a type; one call at a time.
+    bool is_integer = false, in_memory = false;
+    /// Elements of one record converted to a type. From any thread, several at once.
     std::function<void(int64_t record, DType dtype, uint8_t *to)> read;
 };
 

@@ -10,11 +10,38 @@
 namespace kiln::runtime {
 namespace {
 
+// Batches of fewer bytes are read by one thread.
+constexpr int64_t kSharedBytes = 32 << 10;
+
+int64_t record_bytes(const std::vector<Column> &columns) {
+    int64_t bytes = 0;
+    for (const Column &column : columns) bytes += column.bytes();
+    return bytes;
+}
+
+// Calls read for the rows below `count` on a team; the first exception by row is thrown again.
+void read_with(ThreadTeam &team, int count, const std::function<void(size_t)> &read) {
+    struct Rows {
+        const std::function<void(size_t)> &read;
+        std::vector<std::exception_ptr> errors;
+    } rows{read, std::vector<std::exception_ptr>(size_t(count))};
+    auto body = [](void *, int row, uint8_t *closure) {
+        auto &all = *reinterpret_cast<Rows *>(closure);
+        try {
+            all.read(size_t(row));
+        } catch (...) {
+            all.errors[size_t(row)] = std::current_exception();
+        }
+        return 0;
+    };
+    team.run(nullptr, body, 0, count, reinterpret_cast<uint8_t *>(&rows));
+    for (const std::exception_ptr &error : rows.errors)
+        if (error) std::rethrow_exception(error);
+}
+
 // Small batches are queued deeper, so that the threads need to wake each other less often.
 size_t slot_count(const std::vector<Column> &columns, int64_t batch) {
-    int64_t bytes = 1;
-    for (const Column &column : columns) bytes += batch * column.bytes();
-    return size_t(std::clamp<int64_t>((int64_t(2) << 20) / bytes, 3, 64));
+    return size_t(std::clamp<int64_t>((int64_t(2) << 20) / (batch * record_bytes(columns) + 1), 3, 64));
 }
 
 }  // namespace
@@ -28,7 +55,7 @@ BatchStream::BatchStream(const Dataset &dataset, const std::vector<Column> &colu
       range_(range),
       threads_(team_size()),
       transform_(std::move(transform)),
-      ahead_(dataset.concurrent || transform_.run),
+      ahead_(dataset.cost != Cost::memory || transform_.run),
       slots_(ahead_ ? slot_count(columns, batch) : 1),
       filled_(range.first),
       taken_(range.first),
@@ -110,9 +137,13 @@ void BatchStream::fill(Slot &slot, int64_t number) const {
         int64_t record = first + int64_t(row);
         dataset_.read(order_.empty() ? record : order_[size_t(record)], rows.data());
     };
-    if (dataset_.concurrent && threads_ > 1) parallel_for(size_t(slot.batch.valid), threads_, read);
-    else
+    if (dataset_.cost == Cost::decoding && threads_ > 1) {
+        parallel_for(size_t(slot.batch.valid), threads_, read);
+    } else if (ThreadTeam *team = ahead_ ? nullptr : ThreadTeam::current(); team && slot.batch.valid * record_bytes(columns_) >= kSharedBytes) {
+        read_with(*team, int(slot.batch.valid), read);
+    } else {
         for (size_t row = 0; row < size_t(slot.batch.valid); ++row) read(row);
+    }
     for (int64_t row = slot.batch.valid; row < batch_; ++row)
         for (size_t c = 0; c < columns_.size(); ++c) {
             int64_t bytes = columns_[c].bytes();

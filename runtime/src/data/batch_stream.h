@@ -1,12 +1,12 @@
 // BatchStream: the batches of one pass over a split.
 //
-// Where records take long to read (pictures that are decoded) or a batch is transformed, a background thread works ahead. Records that
-// lie in memory are copied when the batch is asked for: that takes microseconds, and a third thread on processors that a team of
-// threads keeps busy costs every step more than it saves (the linear model of digits, 2 threads, whole epochs: see bench/README.md).
+// Where records come from a disk or are decoded, or a batch is transformed, a background thread works ahead. Records that lie in memory
+// are copied by the team of threads when the batch is asked for: that takes microseconds, and one more thread on processors that a
+// team keeps busy costs every step more than it saves (bench/README.md has figures).
 //
 // Batch b holds the records order[b * batch .. ); only the last may be partial: its remaining rows are copies of its first
 // record, and `valid` says how many count. The order is fixed, so a thread changes when a batch is ready and
-// never what is in it; several threads share a batch of records that may be read concurrently. An error in reading surfaces from
+// never what is in it; several threads share a batch of records. An error in reading surfaces from
 // next() of the batch concerned.
 #pragma once
 
@@ -63,7 +63,7 @@ private:
     int64_t batch_;
     std::vector<int64_t> order_;
     Range range_;
-    int threads_;  ///< that read a batch of a concurrent dataset
+    int threads_;  ///< that decode a batch
     BatchTransform transform_;
     bool ahead_;  ///< a background thread fills the slots; else next() fills the only one
     std::vector<Memory> untransformed_;  ///< what the transform reads and nobody else

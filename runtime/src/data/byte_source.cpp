@@ -9,7 +9,7 @@
 namespace kiln::runtime {
 namespace {
 
-constexpr int64_t kInMemory = int64_t(16) << 20;
+constexpr int64_t kInMemory = int64_t(64) << 20;
 constexpr int64_t kHeader = 64;  // enough for the header of a format
 
 std::string find_file(const std::string &path) {
@@ -94,6 +94,13 @@ void ByteSource::read(int64_t offset, int64_t count, uint8_t *to) const {
     }
     if (!there || read_at(file_, path_, to, size_t(count), offset_ + offset, ExitCode::data) != size_t(count))
         fail(ExitCode::data, "%s ends before byte %lld", path_.c_str(), static_cast<long long>(offset + count));
+}
+
+const uint8_t *ByteSource::bytes(int64_t offset, int64_t count, std::vector<uint8_t> &buffer) const {
+    if (in_memory_ && offset >= 0 && count >= 0 && offset <= size_ - count) return content_.data() + offset;
+    buffer.resize(size_t(count));
+    read(offset, count, buffer.data());
+    return buffer.data();
 }
 
 }  // namespace kiln::runtime

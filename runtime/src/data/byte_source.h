@@ -1,6 +1,6 @@
 // ByteSource: random access to the content of a file, gzip-compressed or not.
 //
-// A plain file of up to 16 MiB is read into memory; a larger one stays on the disk and is read piece by piece, so that its
+// A plain file of up to 64 MiB is read into memory; a larger one stays on the disk and is read piece by piece, so that its
 // size does not matter. A compressed file is decompressed into memory whole (gzip has no random access): decompress files that
 // do not fit with `gunzip` once.
 #pragma once
@@ -29,6 +29,9 @@ public:
     void expect(int64_t bytes);
     /// Throws Failure (data) if the range is not there.
     void read(int64_t offset, int64_t count, uint8_t *to) const;
+    /// The same where it lies, or else read into `buffer`.
+    const uint8_t *bytes(int64_t offset, int64_t count, std::vector<uint8_t> &buffer) const;
+    bool in_memory() const { return in_memory_; }
 
 private:
     void inflate_up_to(int64_t bytes);

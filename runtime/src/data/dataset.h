@@ -34,15 +34,18 @@ private:
     std::unordered_map<std::string, int32_t> index_;
 };
 
+/// What reading a record takes: a copy in memory, the patience of a disk, or work on all processors. It decides who makes batches, and when.
+enum class Cost { memory, disk, decoding };
+
 struct Prepared {
     std::vector<int64_t> records;
-    bool concurrent = false;  ///< as in Dataset, from now on
+    Cost cost = Cost::memory;  ///< from now on
 };
 
 struct Dataset {
     int64_t records = 0;
     std::string description;  ///< the files, for messages
-    /// Writes one record: rows[c] receives column c, dense. From any thread, one call at a time unless `concurrent`. Throws Failure (data).
+    /// Writes one record: rows[c] receives column c, dense. From any thread, several at once. Throws Failure (data).
     std::function<void(int64_t record, uint8_t *const *rows)> read;
     /// What a record is called, such as a file's name below the split's folder, or a file and a line. Null: records have numbers only.
     std::function<std::string(int64_t record)> name{};
@@ -51,7 +54,7 @@ struct Dataset {
     /// Reads ahead what these records need (pictures are decoded) once transforms have chosen them, and returns the good ones among them, in
     /// order. Throws Failure (data), naming them, if more are bad than may be. Null: there is nothing to do. Called by prepared().
     std::function<Prepared(const std::vector<int64_t> &records)> prepare{};
-    bool concurrent = false;  ///< records may be read by several threads at once, and take so long that it is worth it
+    Cost cost = Cost::memory;
     std::string no_labels{};  ///< why labels are not there and read as 0; "" if they are
     /// Inputs of `class[n]` whose values are text, by name: `read` leaves their rows alone, and data/vocabulary.h numbers them.
     std::vector<TextColumn> texts{};

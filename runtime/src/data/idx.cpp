@@ -91,13 +91,13 @@ IdxFile::IdxFile(const std::string &path) : source_(path) {
 
 void IdxFile::read(int64_t record, DType dtype, uint8_t *to) const {
     const ElementType &type = *find_type(type_);
-    raw_.resize(size_t(record_bytes_));
-    source_.read(header_ + record * record_bytes_, record_bytes_, raw_.data());
+    thread_local std::vector<uint8_t> buffer, wide;
+    const uint8_t *raw = source_.bytes(header_ + record * record_bytes_, record_bytes_, buffer);
     int64_t count = record_bytes_ / type.bytes;
-    if (type.code == 0x08) return convert_elements(DType::u8, raw_.data(), dtype, to, count);
-    wide_.resize(size_t(count * size_of(type.dtype)));
-    to_native(type, raw_.data(), wide_.data(), count);
-    convert_elements(type.dtype, wide_.data(), dtype, to, count);
+    if (type.code == 0x08) return convert_elements(DType::u8, raw, dtype, to, count);
+    wide.resize(size_t(count * size_of(type.dtype)));
+    to_native(type, raw, wide.data(), count);
+    convert_elements(type.dtype, wide.data(), dtype, to, count);
 }
 
 }  // namespace kiln::runtime

@@ -19,6 +19,7 @@ public:
     int64_t records() const { return records_; }
     const std::vector<int64_t> &record_shape() const { return shape_; }
     bool is_integer() const { return type_ <= 0x0c; }
+    bool in_memory() const { return source_.in_memory(); }
     bool is_bytes() const { return type_ == 0x08; }
     /// Elements of one record converted to `dtype`.
     void read(int64_t record, DType dtype, uint8_t *to) const;
@@ -28,7 +29,6 @@ private:
     int type_ = 0;
     int64_t records_ = 0, header_ = 0, record_bytes_ = 0;
     std::vector<int64_t> shape_;
-    mutable std::vector<uint8_t> raw_, wide_;
 };
 
 }  // namespace kiln::runtime

@@ -178,10 +178,9 @@ struct Array {
     std::shared_ptr<ByteSource> source;
     Header header;
     int64_t per_record = 1;
-    std::vector<uint8_t> raw, wide;
 
     int64_t record_bytes() const { return per_record * header.type->bytes; }
-    void fetch(int64_t record) {
+    void fetch(int64_t record, std::vector<uint8_t> &raw) const {
         const ElementType &type = *header.type;
         raw.resize(size_t(record_bytes()));
         if (!header.fortran) {
@@ -203,8 +202,9 @@ struct Array {
         if (header.swapped)
             for (int64_t i = 0; i < per_record; ++i) std::reverse(raw.data() + i * type.bytes, raw.data() + (i + 1) * type.bytes);
     }
-    void read(int64_t record, DType dtype, uint8_t *to) {
-        fetch(record);
+    void read(int64_t record, DType dtype, uint8_t *to) const {
+        thread_local std::vector<uint8_t> raw, wide;
+        fetch(record, raw);
         wide.resize(size_t(per_record * size_of(header.type->dtype)));
         widen(*header.type, raw.data(), wide.data(), per_record);
         convert_elements(header.type->dtype, wide.data(), dtype, to, per_record);
@@ -239,7 +239,7 @@ ArrayFile open_numpy(std::shared_ptr<ByteSource> source) {
              source->size() < expected ? "truncated" : "oversized", shape_text(header.shape).c_str(), (long long)expected,
              source->compressed() && source->size() > expected ? "more" : std::to_string(source->size()).c_str());
     char kind = header.type->code[0];
-    return {source->path(), records, record_shape, kind != 'f',
+    return {source->path(), records, record_shape, kind != 'f', source->in_memory(),
             [array](int64_t record, DType dtype, uint8_t *to) { array->read(record, dtype, to); }};
 }
 

@@ -257,7 +257,7 @@ Dataset open_pictures(const ReaderRequest &request, PictureSource source) {
     DType dtype = request.columns[targets.picture].dtype;
     // A label that is not there reads as 0; one that is there is text.
     int64_t label_bytes = dataset.no_labels.empty() ? 0 : request.columns[*targets.label].bytes();
-    dataset.concurrent = true;
+    dataset.cost = Cost::decoding;
     std::optional<Column> label;  // to be learned from folders
     if (request.split.name == "train" && !dataset.texts.empty()) label = request.columns[*targets.label];
     dataset.prepare = [set, label, split = request.split.name](const std::vector<int64_t> &records) {
@@ -268,7 +268,7 @@ Dataset open_pictures(const ReaderRequest &request, PictureSource source) {
         std::vector<int64_t> good;
         std::copy_if(records.begin(), records.end(), std::back_inserter(good), [&](int64_t record) { return errors[size_t(record)].empty(); });
         if (label) check_training_classes(*set, good, *label);
-        return Prepared{std::move(good), !set->kept && !set->cache};
+        return Prepared{std::move(good), set->kept ? Cost::memory : set->cache ? Cost::disk : Cost::decoding};
     };
     dataset.read = [set, targets, dtype, label_bytes](int64_t record, uint8_t *const *rows) {
         set->read(size_t(record), dtype, rows[targets.picture]);

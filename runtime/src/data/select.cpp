@@ -66,7 +66,7 @@ Dataset prepared(Dataset dataset) {
     std::iota(all.begin(), all.end(), int64_t(0));
     Prepared prepared = dataset.prepare(all);
     dataset.prepare = nullptr;
-    dataset.concurrent = prepared.concurrent;
+    dataset.cost = prepared.cost;
     if (prepared.records.size() < all.size()) return select_records(std::move(dataset), std::move(prepared.records));
     return dataset;
 }

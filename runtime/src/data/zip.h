@@ -22,7 +22,7 @@ struct ZipEntry {
 /// The entries, from the archive's central directory. Throws Failure (data).
 std::vector<ZipEntry> list_zip(const std::string &path);
 
-/// The content of an entry, its checksum verified. Stored content above 16 MiB stays on the disk; deflated content is unpacked
+/// The content of an entry, its checksum verified. Stored content above 64 MiB stays on the disk; deflated content is unpacked
 /// into memory, of which no more is taken than deflate can make of the bytes that are there. Throws Failure (data).
 std::shared_ptr<ByteSource> read_zip(const std::string &path, const ZipEntry &entry);
 

@@ -30,7 +30,6 @@ Mixture::Mixture(const ProgramState &state, const Phase &phase, const DatasetsBy
     if (mix.empty()) mix.push_back({phase.split, state.metadata.batch});
     std::vector<Source> sources;
     bool has_lead = false;
-    dataset_.concurrent = true;
     for (const MixPart &part : mix) {
         const Dataset *dataset = splits.at(part.split);
         std::shared_ptr<const PseudoLabels> labels;
@@ -45,7 +44,7 @@ Mixture::Mixture(const ProgramState &state, const Phase &phase, const DatasetsBy
         parts_.push_back({dataset, part.rows, dataset_.records, std::move(eligible), part.pseudo});
         sources.push_back({dataset, dataset_.records, labels});
         dataset_.records += dataset->records;
-        dataset_.concurrent &= dataset->concurrent;
+        dataset_.cost = std::max(dataset_.cost, dataset->cost);
         dataset_.description += (dataset_.description.empty() ? "" : ", ") + dataset->description;
     }
     const bool soft = phase.soft();

@@ -5,6 +5,7 @@
 #include "data/dataset.h"
 #include "data/shuffle.h"
 #include "support/failure.h"
+#include "threads/team.h"
 
 #include <gtest/gtest.h>
 #include <algorithm>
@@ -235,7 +236,7 @@ TEST(Shuffle, is_uniform) {
 TEST_F(Data, batches_follow_the_order_and_the_last_is_padded_with_its_first_record) {
     std::string expected = idx_labels(100, 1).substr(8);
     Dataset in_memory = open(), slow = in_memory;
-    slow.concurrent = true;
+    slow.cost = Cost::decoding;
     slow.read = [&](int64_t record, uint8_t *const *rows) {
         const int32_t label = expected[size_t(record)];
         std::memcpy(rows[1], &label, sizeof label);
@@ -259,11 +260,11 @@ TEST_F(Data, batches_follow_the_order_and_the_last_is_padded_with_its_first_reco
 }
 
 TEST_F(Data, an_error_in_reading_surfaces_at_its_batch) {
-    for (bool concurrent : {false, true}) {
+    for (Cost cost : {Cost::memory, Cost::disk, Cost::decoding}) {
         Dataset data{100, "broken", [](int64_t record, uint8_t *const *) {
                          if (record == 20) fail(ExitCode::data, "record 20 is broken");
                      }};
-        data.concurrent = concurrent;
+        data.cost = cost;
         BatchStream stream(data, kColumns, 8, {}, {0, 12});
         EXPECT_NE(stream.next(), nullptr);
         EXPECT_NE(stream.next(), nullptr);
@@ -271,9 +272,24 @@ TEST_F(Data, an_error_in_reading_surfaces_at_its_batch) {
     }
 }
 
+TEST_F(Data, a_team_shares_a_large_batch) {
+    const std::vector<Column> columns{{.name = "picture", .dtype = DType::f32, .shape = {1024}}};
+    Dataset data{100, "numbers", [](int64_t record, uint8_t *const *rows) {
+                     if (record == 77) fail(ExitCode::data, "record 77 is broken");
+                     for (int64_t i = 0; i < 1024; ++i) reinterpret_cast<float *>(rows[0])[i] = float(record + i);
+                 }};
+    ThreadTeam team(3);
+    BatchStream stream(data, columns, 32, {}, {0, 3});
+    for (int64_t number = 0; number < 2; ++number) {
+        const auto *pictures = static_cast<const float *>(stream.next()->columns[0]);
+        for (int64_t i = 0; i < 32 * 1024; ++i) ASSERT_EQ(pictures[i], float(32 * number + i / 1024 + i % 1024));
+    }
+    EXPECT_THROW(stream.next(), Failure);
+}
+
 TEST_F(Data, a_stream_can_be_dropped_early) {
     Dataset data{100, "anything", [](int64_t, uint8_t *const *) {}};
-    data.concurrent = true;
+    data.cost = Cost::disk;
     BatchStream untouched(data, kColumns, 8, {}, {0, 12});
     BatchStream begun(data, kColumns, 8, {}, {0, 12});
     begun.next();

@@ -224,7 +224,7 @@ TEST_F(PictureFolder, only_what_transforms_leave_is_decoded) {
     std::vector<Record> before;
     Dataset part = sample(false, 0);
     ASSERT_EQ(part.records, 6);
-    EXPECT_FALSE(part.concurrent);  // kept
+    EXPECT_EQ(part.cost, Cost::memory);  // kept
     for (int64_t i = 0; i < part.records; ++i) {
         chosen.push_back(part.name(i));
         before.push_back(record(part, i));

@@ -6,6 +6,7 @@
 #include "support/text.h"
 
 #include <algorithm>
+#include <array>
 #include <memory>
 
 namespace kiln::runtime {
@@ -35,13 +36,11 @@ struct Batches {
     std::vector<int64_t> first;  ///< record of each file, and one past the last
     Layout layout{};
     int64_t record_bytes() const { return layout.labels + kPixels; }
-    std::vector<uint8_t> raw;
 
-    const uint8_t *record(int64_t index) {
+    const uint8_t *record(int64_t index) const {
+        thread_local std::vector<uint8_t> buffer;
         size_t file = size_t(std::upper_bound(first.begin(), first.end(), index) - first.begin()) - 1;
-        raw.resize(size_t(record_bytes()));
-        files[file].read((index - first[file]) * record_bytes(), record_bytes(), raw.data());
-        return raw.data();
+        return files[file].bytes((index - first[file]) * record_bytes(), record_bytes(), buffer);
     }
 };
 
@@ -89,16 +88,19 @@ Dataset open_cifar(const ReaderRequest &request) {
                  join(paths, ", ").c_str(), (long long)i, (long long)value, label->name.c_str(), (long long)label->classes,
                  (long long)(label->classes - 1));
 
-    auto pixels = std::make_shared<std::vector<uint8_t>>(size_t(kPixels));
-    return {records, join(paths, ", "),
-            [batches, pixels, image_column, label_column, image_dtype = image->dtype, label_dtype = label->dtype](
-                int64_t index, uint8_t *const *rows) {
-                const uint8_t *record = batches->record(index), *planes = record + batches->layout.labels;
-                for (int64_t i = 0; i < kPlane; ++i)
-                    for (int64_t c = 0; c < 3; ++c) (*pixels)[size_t(3 * i + c)] = planes[c * kPlane + i];
-                convert_elements(DType::u8, pixels->data(), image_dtype, rows[image_column], kPixels);
-                convert_elements(DType::u8, record + batches->layout.label, label_dtype, rows[label_column], 1);
-            }};
+    Dataset data;
+    data.records = records;
+    data.description = join(paths, ", ");
+    if (std::any_of(batches->files.begin(), batches->files.end(), [](const ByteSource &file) { return !file.in_memory(); })) data.cost = Cost::disk;
+    data.read = [batches, image_column, label_column, image_dtype = image->dtype, label_dtype = label->dtype](int64_t index, uint8_t *const *rows) {
+        const uint8_t *record = batches->record(index), *planes = record + batches->layout.labels;
+        std::array<uint8_t, size_t(kPixels)> pixels;
+        for (int64_t i = 0; i < kPlane; ++i)
+            for (int64_t c = 0; c < 3; ++c) pixels[size_t(3 * i + c)] = planes[c * kPlane + i];
+        convert_elements(DType::u8, pixels.data(), image_dtype, rows[image_column], kPixels);
+        convert_elements(DType::u8, record + batches->layout.label, label_dtype, rows[label_column], 1);
+    };
+    return data;
 }
 
 }  // namespace kiln::runtime
