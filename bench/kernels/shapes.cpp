@@ -140,7 +140,9 @@ std::vector<ShapeKernel> shape_kernels() {
     table.convolution({.side = 224, .channels = 3, .filters = 32, .padding = 0, .batch = 16});
     table.convolution({.side = 32, .channels = 16, .filters = 16});
     table.convolution({.side = 26, .channels = 32, .filters = 32, .padding = 0});
+    table.convolution({.side = 14, .channels = 32, .filters = 32});
     table.convolution({.side = 14, .channels = 33, .filters = 33});
+    table.convolution({.side = 14, .channels = 40, .filters = 40});
     table.convolution({.side = 32, .channels = 64, .filters = 64});
     table.convolution({.side = 7, .channels = 64, .filters = 64});
     table.convolution({.side = 16, .channels = 128, .filters = 128});

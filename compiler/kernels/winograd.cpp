@@ -83,14 +83,24 @@ Func build_winograd_gradient(Lowering &l, NodeId id, const WinogradGradientSourc
     const Node &node = l.node(id);
     const int64_t samples = l.shape(node.operands[0])[0] / f.plan.parts;
     f.channels = node.type.shape[2], f.outputs = node.type.shape[3];
+    const int64_t over = f.outputs % l.lanes();
+    f.columns = over > 0 ? f.outputs - over + l.lanes() : f.outputs;
     Var c("c"), k("k"), a("a"), i("i"), j("j"), tx("tx"), ty("ty"), n("n"), part("part"), s("s"), r("r"), x("x"), y("y");
     // Pixels or gradients as tiles, transformed along y and then along x.
     auto transformed = [&](const Matrix &matrix, const std::function<Expr(Expr, Expr, Expr, Expr)> &read, bool is_plain, const char *what, Func &padded, Func &half,
                            Func &whole) {
         auto pixel = read;
-        if (!is_plain) {
+        const bool fills = &whole == &f.gradient && over > 0;
+        if (!is_plain || fills) {
             padded = Func(l.name(id, what) + "_padded");
-            padded(c, x, y, n) = read(n, y, x, c);
+            if (fills) {
+                // Masked vectors of the sums would be taken apart into single numbers.
+                padded(c, x, y, n) = Internal::make_zero(storage_type(node.type.dtype));
+                f.copied = {RDom(0, int(f.outputs - over), l.name(id, "full")), RDom(int(f.outputs - over), int(over), l.name(id, "rest"))};
+                for (const RDom &r : f.copied) padded(r.x, x, y, n) = read(n, y, x, r.x);
+            } else {
+                padded(c, x, y, n) = read(n, y, x, c);
+            }
             pixel = [&padded](Expr in, Expr py, Expr px, Expr channel) { return Expr(padded(channel, px, py, in)); };
         }
         half = Func(l.name(id, what) + "_half");

@@ -1,4 +1,4 @@
-// The table of shapes that the benchmark measures: no register tile of any of them may spill.
+// The table of shapes that the benchmark measures: sums of products stay in registers.
 #include "bench/kernels/shapes.h"
 #include "compiler/kernels/emit_kernels.h"
 
@@ -8,6 +8,9 @@
 
 namespace kiln {
 namespace {
+
+/// Multiply-adds of a step of products at least: two vectors for each of three columns of a window, where there is one channel.
+constexpr int kStep = 6;
 
 struct Products {
     int multiplications = 0, spills = 0;
@@ -21,7 +24,7 @@ Products products_of(const std::string &assembly) {
     Products total, block;
     bool others = false;
     auto close = [&] {
-        if (block.multiplications >= 8 && !others) total.multiplications += block.multiplications, total.spills += block.spills;
+        if (block.multiplications >= kStep && !others) total.multiplications += block.multiplications, total.spills += block.spills;
         block = {}, others = false;
     };
     auto has = [&](const char *text) { return line.find(text) != std::string::npos; };
@@ -36,7 +39,7 @@ Products products_of(const std::string &assembly) {
     return total;
 }
 
-TEST(Shapes, NoRegisterTileSpills) {
+TEST(Shapes, SumsStayInRegisters) {
     const std::vector<ShapeKernel> table = shape_kernels();
     std::vector<Kernel> kernels;
     for (const ShapeKernel &each : table) kernels.push_back(each.kernel);
@@ -47,7 +50,7 @@ TEST(Shapes, NoRegisterTileSpills) {
     for (size_t i = 0; i < table.size(); ++i) {
         const Products products = products_of(assemblies[i]);
         const bool contraction = table[i].kernel.family.starts_with("conv2d") || table[i].kernel.family == "matmul";
-        if (contraction) { EXPECT_NE(assemblies[i].find("vfmadd231ps"), std::string::npos) << table[i].shape << " " << table[i].part; }
+        if (contraction) { EXPECT_GE(products.multiplications, kStep) << table[i].shape << " " << table[i].part; }
         EXPECT_EQ(products.spills, 0) << table[i].shape << " " << table[i].part;
     }
 }
