@@ -23,8 +23,9 @@ LOSS_RECORDS = {"statefarm": 10}  # batches in the comparison of losses, repeate
 # Losses are the same if the first two (the forward pass, and one whole step) agree to EARLY_TOLERANCE and the means of ten steps each to
 # LATE_TOLERANCE, as shares of our first loss: rounding grows from step to step, and Adam's first steps are as large for a gradient that is
 # rounding alone. (statefarm's first loss is 0.006 % from that in f64 here and 0.013 % in PyTorch, the second 0.18 % apart. A rate
-# 1.2 times as high is 1.8 % off in two steps of linear, 5 % in two of mlp.)
-EARLY_TOLERANCE, LATE_TOLERANCE = 0.005, 0.03
+# 1.2 times as high is 1.8 % off in two steps of linear, 5 % in two of mlp. In 100 steps of vgg_cifar, which has no normalization, PyTorch
+# 2.15 came to be 3.1 to 4.7 % from every other contender, from itself compiled as well, and the others 0.8 to 1.6 % from each other.)
+EARLY_TOLERANCE, LATE_TOLERANCE = 0.005, 0.05
 SECONDS = 1.0  # about as long as one measurement takes
 DROPPED = 1.5  # a peer so many times slower than the best one in the first round is not measured again
 
