@@ -91,7 +91,6 @@ public:
 
     /// The one contraction whose users are elementwise up to the results: it is computed inside the results' loops.
     bool is_fused(NodeId id) const { return fused_anchor_ == id; }
-    bool has_fused_contraction() const { return fused_anchor_.valid(); }
     /// Hook of the fused anchor: schedules the results' loop nest.
     std::function<void(Consumer &)> schedule_fused;
 

@@ -10,10 +10,12 @@ namespace kiln {
 inline constexpr int64_t kParallelElements = 128 * 1024;
 /// What one task of a parallel loop should at least do.
 inline constexpr int64_t kTaskElements = 32 * 1024;
-/// Tensors joined along the vectors are stored before they are read if they have no more elements.
-inline constexpr int64_t kStoredConcat = 1 << 20;
 /// The same in multiplications, for contractions.
 inline constexpr int64_t kParallelProducts = 1 << 20;
+/// Tensors joined along the vectors are stored before they are read if they have no more elements.
+inline constexpr int64_t kStoredConcat = 1 << 20;
+/// Most rows of a register tile.
+inline constexpr int kTileRows = 28;
 
 /// Constant bounds and strides: with them the prologue of a kernel is a few loads of addresses.
 void set_dense_bounds(Halide::OutputImageParam image, const Shape &shape, bool extents = true);
@@ -55,7 +57,7 @@ struct Tile {
 };
 /// The fastest tile for columns x rows results by a model of one FMA a cycle and two loads a cycle.
 /// `even`: the columns are full vectors, and a number of whole tiles.
-Tile choose_tile(const Lowering &l, int64_t columns, int64_t rows, int lanes, int most_rows = 28, bool even = false);
+Tile choose_tile(const Lowering &l, int64_t columns, int64_t rows, int lanes, int most_rows = kTileRows, bool even = false);
 
 /// How a sum in index notation runs: vectors along one axis of the result, a few positions of another beside them in registers.
 struct SumPlan {

@@ -35,7 +35,7 @@ constexpr int64_t kRowBlock = 96;
 int64_t choose_row_block(int64_t rows, int64_t tile_rows) {
     int64_t best = 0, least = 0;
     for (int64_t block = round_up(kRowBlock * 3 / 4, tile_rows); block <= kRowBlock * 3 / 2; block += tile_rows)
-        if (const int64_t computed = round_up(round_up(rows, block) / block, 2) * block; best == 0 || computed < least) best = block, least = computed;
+        if (const int64_t computed = round_up(rows, 2 * block); best == 0 || computed < least) best = block, least = computed;
     return best;
 }
 
@@ -296,7 +296,7 @@ void schedule_weight_gradient(Lowering &l, WeightGradientFuncs &f) {
     const int lanes = l.lanes();
     Var r = f.axes[0], s = f.axes[1], c = f.axes[2], k = f.axes[3];
     const int64_t channels = f.shape[2], outputs = f.shape[3];
-    const Tile tile = choose_tile(l, f.updates[0].columns, channels, lanes, 28, f.is_split);
+    const Tile tile = choose_tile(l, f.updates[0].columns, channels, lanes, kTileRows, f.is_split);
     const int stored = int(std::min<int64_t>(tile.vectors * lanes, outputs));
     f.part.compute_root();
     f.part.bound(k, 0, int(outputs)).bound(c, 0, int(channels)).bound(s, 0, int(f.shape[1])).bound(r, 0, int(f.shape[0])).bound(f.p, 0, int(f.plan.parts));

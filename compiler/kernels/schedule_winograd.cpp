@@ -122,7 +122,8 @@ WinogradGradientPlan plan_winograd_gradient(const Lowering &l, const Shape &grad
         if (batch % parts == 0 && (parts <= 2 || parts * bytes <= kPartBytes)) plan.parts = parts;
     // Adding up costs reading and writing all sums for each block of tiles.
     plan.images = divisor(batch / plan.parts, std::max<int64_t>(1, kGradientTiles / tiles));
-    plan.tile = choose_tile(l, ceil_div(outputs, lanes) * lanes, channels, int(lanes), 28, true);
+    plan.columns = ceil_div(outputs, lanes) * lanes;
+    plan.tile = choose_tile(l, plan.columns, channels, int(lanes), kTileRows, true);
     const double output_vectors = double(ceil_div(outputs, lanes)), channel_vectors = double(ceil_div(channels, lanes));
     const double direct = 144.0 * double(height * width) / double(tiles * 16) * double(channels) * output_vectors;
     const double filtered = 36.0 * double(channels) * output_vectors * (1 + 8.0 / double(plan.images * tiles)) + 200.0 * channel_vectors + 160.0 * output_vectors;
@@ -134,7 +135,7 @@ void schedule_winograd_gradient(Lowering &l, WinogradGradientFuncs &f) {
     const int lanes = l.lanes(), rows = f.plan.tile.rows;
     const int stored = f.plan.tile.vectors * lanes;
     Var c("c"), k("k"), a("a"), i("i"), j("j"), tx("tx"), ty("ty"), n("n"), part("part"), s("s"), r("r"), in_panel("in_panel"), panel("panel"), row("row"), block("block");
-    f.part.compute_root().bound(k, 0, int(f.columns)).bound(c, 0, int(f.channels)).bound(i, 0, kWinogradPoints).bound(j, 0, kWinogradPoints).bound(part, 0, int(f.plan.parts));
+    f.part.compute_root().bound(k, 0, int(f.plan.columns)).bound(c, 0, int(f.channels)).bound(i, 0, kWinogradPoints).bound(j, 0, kWinogradPoints).bound(part, 0, int(f.plan.parts));
     f.part.vectorize(k, lanes).parallel(part);
     Stage sums = f.part.update(0);
     sums.split(k, panel, in_panel, stored).split(c, block, row, rows, TailStrategy::GuardWithIf);
@@ -152,18 +153,17 @@ void schedule_winograd_gradient(Lowering &l, WinogradGradientFuncs &f) {
         half.compute_at(whole, c).vectorize(c, wide).unroll(a).unroll(i);
     };
     transform(f.padded, f.half_tile, f.tile, f.channels);
-    transform(f.padded_gradient, f.half_gradient, f.gradient, f.columns);
+    transform(f.padded_gradient, f.half_gradient, f.gradient, f.plan.columns);
     for (size_t i = 0; i < f.copied.size(); i++) {
         const int count = i == 0 ? lanes : int(f.outputs % lanes);
         if (count > 1) f.padded_gradient.update(int(i)).vectorize(f.copied[i].x, count);
         else f.padded_gradient.update(int(i)).unscheduled();
     }
 
-    const int vector = int(std::min<int64_t>(lanes, f.outputs));
     Var kv("kv");
     f.weights.compute_root().bound(k, 0, int(f.outputs)).bound(c, 0, int(f.channels)).bound(s, 0, 3).bound(r, 0, 3);
-    f.weights.split(k, k, kv, vector).reorder(kv, s, r, k, c).vectorize(kv).unroll(s).unroll(r).parallel(c, std::max(1, int(f.channels) / 16));
-    f.half_weights.compute_at(f.weights, k).vectorize(k, vector).unroll(i).unroll(s);
+    f.weights.split(k, k, kv, lanes).reorder(kv, s, r, k, c).vectorize(kv).unroll(s).unroll(r).parallel(c, std::max(1, int(f.channels) / 16));
+    f.half_weights.compute_at(f.weights, k).vectorize(k, lanes).unroll(i).unroll(s);
 }
 
 }  // namespace kiln

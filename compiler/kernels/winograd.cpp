@@ -83,21 +83,19 @@ Func build_winograd_gradient(Lowering &l, NodeId id, const WinogradGradientSourc
     const Node &node = l.node(id);
     const int64_t samples = l.shape(node.operands[0])[0] / f.plan.parts;
     f.channels = node.type.shape[2], f.outputs = node.type.shape[3];
-    const int64_t over = f.outputs % l.lanes();
-    f.columns = over > 0 ? f.outputs - over + l.lanes() : f.outputs;
     Var c("c"), k("k"), a("a"), i("i"), j("j"), tx("tx"), ty("ty"), n("n"), part("part"), s("s"), r("r"), x("x"), y("y");
     // Pixels or gradients as tiles, transformed along y and then along x.
-    auto transformed = [&](const Matrix &matrix, const std::function<Expr(Expr, Expr, Expr, Expr)> &read, bool is_plain, const char *what, Func &padded, Func &half,
-                           Func &whole) {
+    auto transformed = [&](const Matrix &matrix, const std::function<Expr(Expr, Expr, Expr, Expr)> &read, bool is_plain, bool fills, const char *what, Func &padded,
+                           Func &half, Func &whole) {
         auto pixel = read;
-        const bool fills = &whole == &f.gradient && over > 0;
         if (!is_plain || fills) {
             padded = Func(l.name(id, what) + "_padded");
             if (fills) {
                 // Masked vectors of the sums would be taken apart into single numbers.
                 padded(c, x, y, n) = Internal::make_zero(storage_type(node.type.dtype));
-                f.copied = {RDom(0, int(f.outputs - over), l.name(id, "full")), RDom(int(f.outputs - over), int(over), l.name(id, "rest"))};
-                for (const RDom &r : f.copied) padded(r.x, x, y, n) = read(n, y, x, r.x);
+                const int rest = int(f.outputs % l.lanes()), full = int(f.outputs) - rest;
+                f.copied = {RDom(0, full, l.name(id, "full")), RDom(full, rest, l.name(id, "rest"))};
+                for (const RDom &copied : f.copied) padded(copied.x, x, y, n) = read(n, y, x, copied.x);
             } else {
                 padded(c, x, y, n) = read(n, y, x, c);
             }
@@ -108,8 +106,8 @@ Func build_winograd_gradient(Lowering &l, NodeId id, const WinogradGradientSourc
         whole = Func(l.name(id, what));
         whole(c, tx, ty, n, i, j) = product(matrix, j, [&](Expr b) { return Expr(half(c, b, i, tx, ty, n)); });
     };
-    transformed(kPixels, source.pixel, source.pixel_is_plain, "tile", f.padded, f.half_tile, f.tile);
-    transformed(transposed(kResults), source.gradient, source.gradient_is_plain, "gradient", f.padded_gradient, f.half_gradient, f.gradient);
+    transformed(kPixels, source.pixel, source.pixel_is_plain, false, "tile", f.padded, f.half_tile, f.tile);
+    transformed(transposed(kResults), source.gradient, source.gradient_is_plain, f.plan.columns > f.outputs, "gradient", f.padded_gradient, f.half_gradient, f.gradient);
 
     f.tiles = RDom({{0, int(f.plan.tiles_x)}, {0, int(f.plan.tiles_y)}, {0, int(f.plan.images)}, {0, int(samples / f.plan.images)}}, l.name(id, "tile"));
     Expr image = part * index_expr(samples) + f.tiles[3] * index_expr(f.plan.images) + f.tiles[2];

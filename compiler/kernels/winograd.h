@@ -60,6 +60,7 @@ struct WinogradGradientPlan {
     int64_t tiles_y = 0, tiles_x = 0;
     int64_t parts = 1;       ///< partial sums, each over batch / parts samples
     int64_t images = 1;      ///< transformed at a time; divides batch / parts
+    int64_t columns = 0;     ///< of k in `gradient` and `part`: the outputs and zeros, in full vectors
     Tile tile;
 };
 /// `gradient`: of the convolution's result, [N, P, Q, K].
@@ -68,14 +69,13 @@ WinogradGradientPlan plan_winograd_gradient(const Lowering &l, const Shape &grad
 struct WinogradGradientFuncs {
     WinogradGradientPlan plan;
     Func padded, padded_gradient;    ///< (c, x, y, n), or undefined
-    std::vector<Halide::RDom> copied;  ///< channels that the updates of padded_gradient store, if some are no full vector
+    std::vector<Halide::RDom> copied; ///< channels that the updates of padded_gradient store, if some are no full vector
     Func half_tile, tile;            ///< (c, a, i, tx, ty, n), (c, tx, ty, n, i, j)
     Func half_gradient, gradient;    ///< the same of the gradient
     Func part;                       ///< (k, c, i, j, p)
     Halide::RDom tiles;              ///< tx, ty, image of the block, block
     Func half_weights, weights;      ///< (k, c, i, s), (k, c, s, r)
     int64_t channels = 0, outputs = 0;
-    int64_t columns = 0;             ///< of k in `gradient` and `part`: outputs in full vectors, zeros or anything behind the outputs
 };
 /// [R, S, C, K] as a Func with dimensions (k, c, s, r), scheduled.
 Func build_winograd_gradient(Lowering &l, NodeId id, const WinogradGradientSource &source, WinogradGradientFuncs &f);

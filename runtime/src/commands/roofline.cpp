@@ -57,9 +57,8 @@ Loop loop_for(DType type) {
 /// Runs body(i) on so many threads of the team, which has as many; seconds.
 template <typename Body>
 double timed(int threads, Body body) {
-    auto call = [](void *closure, int i, uint8_t *) { return (*static_cast<Body *>(closure))(i), 0; };
     double begin = now();
-    if (threads > 1) ThreadTeam::current()->run(&body, call, 0, threads, nullptr);
+    if (threads > 1) ThreadTeam::current()->for_each(threads, body);
     else body(0);
     return now() - begin;
 }

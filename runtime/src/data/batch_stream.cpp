@@ -19,26 +19,6 @@ int64_t record_bytes(const std::vector<Column> &columns) {
     return bytes;
 }
 
-// Calls read for the rows below `count` on a team; the first exception by row is thrown again.
-void read_with(ThreadTeam &team, int count, const std::function<void(size_t)> &read) {
-    struct Rows {
-        const std::function<void(size_t)> &read;
-        std::vector<std::exception_ptr> errors;
-    } rows{read, std::vector<std::exception_ptr>(size_t(count))};
-    auto body = [](void *, int row, uint8_t *closure) {
-        auto &all = *reinterpret_cast<Rows *>(closure);
-        try {
-            all.read(size_t(row));
-        } catch (...) {
-            all.errors[size_t(row)] = std::current_exception();
-        }
-        return 0;
-    };
-    team.run(nullptr, body, 0, count, reinterpret_cast<uint8_t *>(&rows));
-    for (const std::exception_ptr &error : rows.errors)
-        if (error) std::rethrow_exception(error);
-}
-
 // Small batches are queued deeper, so that the threads need to wake each other less often.
 size_t slot_count(const std::vector<Column> &columns, int64_t batch) {
     return size_t(std::clamp<int64_t>((int64_t(2) << 20) / (batch * record_bytes(columns) + 1), 3, 64));
@@ -140,7 +120,7 @@ void BatchStream::fill(Slot &slot, int64_t number) const {
     if (dataset_.cost == Cost::decoding && threads_ > 1) {
         parallel_for(size_t(slot.batch.valid), threads_, read);
     } else if (ThreadTeam *team = ahead_ ? nullptr : ThreadTeam::current(); team && slot.batch.valid * record_bytes(columns_) >= kSharedBytes) {
-        read_with(*team, int(slot.batch.valid), read);
+        team->for_each(int(slot.batch.valid), [&](int row) { read(size_t(row)); });
     } else {
         for (size_t row = 0; row < size_t(slot.batch.valid); ++row) read(row);
     }

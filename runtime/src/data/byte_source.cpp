@@ -87,17 +87,16 @@ void ByteSource::inflate_up_to(int64_t bytes) {
 }
 
 void ByteSource::read(int64_t offset, int64_t count, uint8_t *to) const {
-    bool there = offset >= 0 && count >= 0 && offset <= size_ - count;
-    if (there && in_memory_) {
+    if (in_memory_ && holds(offset, count)) {
         std::memcpy(to, content_.data() + offset, size_t(count));
         return;
     }
-    if (!there || read_at(file_, path_, to, size_t(count), offset_ + offset, ExitCode::data) != size_t(count))
+    if (!holds(offset, count) || read_at(file_, path_, to, size_t(count), offset_ + offset, ExitCode::data) != size_t(count))
         fail(ExitCode::data, "%s ends before byte %lld", path_.c_str(), static_cast<long long>(offset + count));
 }
 
 const uint8_t *ByteSource::bytes(int64_t offset, int64_t count, std::vector<uint8_t> &buffer) const {
-    if (in_memory_ && offset >= 0 && count >= 0 && offset <= size_ - count) return content_.data() + offset;
+    if (in_memory_ && holds(offset, count)) return content_.data() + offset;
     buffer.resize(size_t(count));
     read(offset, count, buffer.data());
     return buffer.data();

@@ -34,6 +34,7 @@ public:
     bool in_memory() const { return in_memory_; }
 
 private:
+    bool holds(int64_t offset, int64_t count) const { return offset >= 0 && count >= 0 && offset <= size_ - count; }
     void inflate_up_to(int64_t bytes);
 
     std::string path_;

@@ -56,7 +56,6 @@ void release_from_processor() {
 }
 
 std::thread background_thread(std::function<void()> body) {
-    available_processors();  // the set, before it is needed
     const SignalsBlocked blocked;
     return std::thread([body = std::move(body)] {
         release_from_processor();

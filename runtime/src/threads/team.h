@@ -12,7 +12,9 @@
 
 #include <atomic>
 #include <cstdint>
+#include <exception>
 #include <memory>
+#include <mutex>
 #include <thread>
 #include <vector>
 
@@ -31,6 +33,28 @@ public:
 
     /// Runs body for the iterations [first, first + count); 0, or the first nonzero result by iteration piece.
     int run(void *user_context, LoopBody body, int first, int count, uint8_t *closure);
+
+    /// Calls body(i) once for each i below `count`, distributed like the iterations of run(). The first exception by i is thrown again.
+    template <typename Body> void for_each(int count, Body body) {
+        struct Closure {
+            Body &body;
+            std::mutex mutex;
+            int failed;
+            std::exception_ptr error;
+        } closure{body, {}, count, nullptr};
+        auto call = [](void *context, int i, uint8_t *) {
+            Closure &of = *static_cast<Closure *>(context);
+            try {
+                of.body(i);
+            } catch (...) {
+                std::lock_guard lock(of.mutex);
+                if (i < of.failed) of.failed = i, of.error = std::current_exception();
+            }
+            return 0;
+        };
+        run(&closure, call, 0, count, nullptr);
+        if (closure.error) std::rethrow_exception(closure.error);
+    }
 
     /// The team this thread may start loops on; null in members other than 0, inside a loop, and elsewhere.
     static ThreadTeam *current();
