@@ -10,6 +10,9 @@ namespace kiln {
 
 using namespace Halide;
 
+/// vector_math.ll as bitcode, made by the build.
+extern const std::vector<uint8_t> kVectorMath;
+
 Halide::Type expression_type(DType dtype) { return dtype == DType::boolean ? Bool() : storage_type(dtype); }
 
 Halide::Type storage_type(DType dtype) {
@@ -180,32 +183,41 @@ const char *const kNever = "never";
 /// A quotient that quotient_of() writes out when Halide has simplified the rest: it would take common factors out of the remainder.
 const char *const kQuotient = "quotient";
 
-/// a / b by multiplications: an estimate of 1 / b, a step of Newton's, and the quotient corrected by its remainder, which a multiply-add
-/// gives exactly (Markstein: "Computation of elementary functions on the IBM RISC System/6000 processor", 1990), so that the result is the
-/// rounded quotient but for rare cases of one unit in the last place. Of an infinite b, which an overflow gave, b times 1 / b is no
-/// number: b is limited.
-Expr quotient_of(const Expr &numerator, const Expr &denominator) {
+/// a / b by multiplications: an estimate of 1 / b, and the quotient corrected by its remainder, which a multiply-add gives exactly
+/// (Markstein: "Computation of elementary functions on the IBM RISC System/6000 processor", 1990). A coarse estimate takes a step of
+/// Newton's first. Of an infinite b, which an overflow gave, b times 1 / b is no number: b is limited.
+Expr quotient_of(const Expr &numerator, const Expr &denominator, bool coarse) {
     const Halide::Type type = numerator.type();
     auto constant = [&](double value) { return Internal::make_const(type, value); };
     auto variable = [&](const char *name) { return Internal::Variable::make(type, name); };
     auto multiply = [](Expr x, Expr y) { return Internal::Mul::make(std::move(x), std::move(y)); };
     Expr a = variable("quotient.a"), b = variable("quotient.b"), estimate = variable("quotient.estimate"), inverse = variable("quotient.inverse"),
          first = variable("quotient.first");
+    Expr newton = Internal::Add::make(multiply(estimate, Internal::Sub::make(constant(1), multiply(b, estimate))), estimate);
     Expr result = Internal::Add::make(multiply(inverse, Internal::Sub::make(a, multiply(b, first))), first);
     result = Internal::Let::make("quotient.first", multiply(a, inverse), result);
-    result = Internal::Let::make("quotient.inverse", Internal::Add::make(multiply(estimate, Internal::Sub::make(constant(1), multiply(b, estimate))), estimate), result);
+    result = Internal::Let::make("quotient.inverse", coarse ? newton : estimate, result);
     result = Internal::Let::make("quotient.estimate", Internal::Call::make(type, "fast_inverse_f32", {b}, Internal::Call::PureExtern), result);
     result = Internal::Let::make("quotient.b", Internal::Min::make(denominator, constant(0x1p100)), result);
     return Internal::Let::make("quotient.a", numerator, result);
 }
 
+/// What Halide must not see, or has no form for, is written when it has simplified the rest.
 class AfterSimplification : public Internal::IRMutator {
+public:
+    explicit AfterSimplification(const Target &target) : wide_(target.has_feature(Target::AVX512)) {}
+    bool calls_vector_math() const { return calls_vector_math_; }
+
+private:
     using IRMutator::visit;
     Expr visit(const Internal::Variable *variable) override { return variable->name == kNever ? Internal::const_false() : Expr(variable); }
     Expr visit(const Internal::Call *call) override {
+        const bool is_wide = wide_ && call->type.is_float() && call->type.bits() == 32 && call->type.lanes() % 16 == 0;
+        if (is_wide && (call->name == kQuotient || call->name == "sqrt_f32")) calls_vector_math_ = true;
         if (call->name != kQuotient) return IRMutator::visit(call);
-        return quotient_of(mutate(call->args[0]), mutate(call->args[1]));
+        return quotient_of(mutate(call->args[0]), mutate(call->args[1]), !is_wide);
     }
+    bool wide_, calls_vector_math_ = false;
 };
 
 }  // namespace
@@ -296,12 +308,14 @@ Halide::Module Lowering::lower(const std::string &function_name) {
     Halide::Module module = Pipeline(outputs_).compile_to_module(arguments_, function_name, target_, LinkageType::External);
     Halide::Module ordered(module.name(), module.target());
     for (const auto &buffer : module.buffers()) ordered.append(buffer);
+    AfterSimplification after(target_);
     for (Internal::LoweredFunc function : module.functions()) {
-        function.body = AfterSimplification().mutate(function.body);
+        function.body = after.mutate(function.body);
         if (uses_never_) std::erase_if(function.args, [](const auto &argument) { return argument.name == kNever; });
         if (function.name == function_name) permute_results(function);
         ordered.append(function);
     }
+    if (after.calls_vector_math()) ordered.append(ExternalCode::bitcode_wrapper(target_, kVectorMath, "vector_math"));
     return ordered;
 }
 

@@ -1,5 +1,5 @@
 # Writes OUT: the hash of the sources of compiler/kernels and of Halide's header, a part of every cache key.
-file(GLOB sources ${ROOT}/*.cpp ${ROOT}/*.h)
+file(GLOB sources ${ROOT}/*.cpp ${ROOT}/*.h ${ROOT}/*.ll)
 list(SORT sources)
 list(APPEND sources ${HALIDE})
 set(all "")
