@@ -7,7 +7,7 @@
 namespace kiln {
 
 /// Loops with fewer elements than this run on one thread.
-inline constexpr int64_t kParallelElements = 128 * 1024;
+inline constexpr int64_t kParallelElements = 64 * 1024;
 /// What one task of a parallel loop should at least do.
 inline constexpr int64_t kTaskElements = 32 * 1024;
 /// The same in multiplications, for contractions.
