@@ -131,8 +131,8 @@ private:
     bool uses_never_ = false;                      ///< order_loads_before_stores() added an argument
 };
 
-/// a / b in f32 by multiplications, rounded but for one case in 200 that is a unit in the last place off. b is positive and no denormal, and less than
-/// 2^100 unless it is infinite; the target has multiply-adds.
+/// a / b in f32 by multiplications, rounded but for fewer than one case in 200 that is a unit in the last place off. b is positive and no
+/// denormal, and less than 2^100 unless it is infinite; the target has multiply-adds.
 Expr quotient_without_divider(const Expr &a, const Expr &b);
 
 /// set_rows over its own table: what is not set stays as it is. Defines and schedules the consumer's Func.
