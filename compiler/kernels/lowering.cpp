@@ -231,6 +231,12 @@ void Lowering::order_loads_before_stores(std::vector<Expr> &values, const std::v
     uses_never_ = true;
 }
 
+bool Lowering::sets_rows_in_place(const std::vector<int> &results) const {
+    return std::all_of(results.begin(), results.end(), [&](int i) {
+        return node(body_.results[size_t(i)].value).op == Op::set_rows && size_t(i) < kernel_.in_place.size() && kernel_.in_place[size_t(i)] >= 0;
+    });
+}
+
 void Lowering::build_results() {
     // Results of one shape share a loop nest.
     std::vector<std::vector<int>> groups;
@@ -249,15 +255,6 @@ void Lowering::build_results() {
         std::vector<Var> vars = reversed(c.axes);
         own_at_.assign(c.axes.begin(), c.axes.end());
         own_values_.clear();
-        if (c.updates && node(first).op == Op::set_rows) {
-            KILN_CHECK(group.size() == 1, "kernel {} sets rows of {} tables", kernel_.name, group.size());
-            set_rows_in_place(*this, first, c);
-            c.is_scheduled = true;
-            consumers.push_back(c);
-            outputs_.push_back(c.func);
-            result_order_.push_back(group[0]);
-            continue;
-        }
         std::vector<Expr> overwritten;
         if (c.updates) {
             std::vector<Expr> undefined;
@@ -273,13 +270,29 @@ void Lowering::build_results() {
                     }
             }
         }
-        std::vector<Expr> values;
-        for (int i : group) values.push_back(to_storage(value(body_.results[size_t(i)].value, own_at_)));
-        if (group.size() > 1 && c.updates) order_loads_before_stores(values, overwritten);
-        if (group.size() == 1) c.func(vars) = values[0];
-        else c.func(vars) = Tuple(values);
+        std::vector<NodeId> stored;
+        for (int i : group) stored.push_back(body_.results[size_t(i)].value);
+        const std::vector<NodeId> tables = sets_rows_in_place(group) ? stored : std::vector<NodeId>{};
+        if (!tables.empty())
+            for (NodeId &id : stored) id = node(id).operands[0];
+        bool stores_others = tables.empty();
+        for (size_t k = 0; k < group.size(); k++) {
+            auto argument = argument_index_.find(stored[k].index);
+            stores_others = stores_others || argument == argument_index_.end() || argument->second != kernel_.in_place[size_t(group[k])];
+        }
+        if (stores_others) {
+            std::vector<Expr> values;
+            for (NodeId id : stored) values.push_back(to_storage(value(id, own_at_)));
+            if (group.size() > 1 && c.updates) order_loads_before_stores(values, overwritten);
+            if (group.size() == 1) c.func(vars) = values[0];
+            else c.func(vars) = Tuple(values);
+        }
         own_values_.clear();
         memo_.clear();
+        if (!tables.empty()) {
+            set_rows_in_place(*this, tables, stores_others, c);
+            c.is_scheduled = true;
+        }
         consumers.push_back(c);
         outputs_.push_back(c.func);
         result_order_.insert(result_order_.end(), group.begin(), group.end());

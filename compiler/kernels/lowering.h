@@ -101,6 +101,7 @@ private:
     void declare_arguments();
     void find_fused_anchor();
     void build_results();
+    bool sets_rows_in_place(const std::vector<int> &results) const;
     /// The values of an update over a Tuple are all computed before the first is stored only if Halide sees that they depend on each
     /// other, and Halide 14 looks for loads outside of calls alone: of p - g / sqrt(v) it misses v, stores the new v first and reads that
     /// instead of the old one. Gives every value a dependence it does see on every overwritten one.
@@ -135,8 +136,9 @@ private:
 /// denormal, and less than 2^100 unless it is infinite; the target has multiply-adds.
 Expr quotient_without_divider(const Expr &a, const Expr &b);
 
-/// set_rows over its own table: what is not set stays as it is. Defines and schedules the consumer's Func.
-void set_rows_in_place(Lowering &l, NodeId id, Consumer &consumer);
+/// set_rows of several nodes by one index, each stored over an argument. The consumer's Func is what is stored there: undefined, or with
+/// `stores_others` a first update makes the rows that are not set. Adds the update that sets rows and schedules all.
+void set_rows_in_place(Lowering &l, const std::vector<NodeId> &ids, bool stores_others, Consumer &consumer);
 
 #define OP(name, arity, attributes, traits) Expr lower_##name(Lowering &l, NodeId id, const Coordinates &at);
 #include "compiler/ir/ops.def"

@@ -36,40 +36,81 @@ Expr lower_scatter_add_rows(Lowering &l, NodeId id, const Coordinates &at) {
     return call(result, at);
 }
 
-namespace {
-
-/// Stores rows n - 1 to 0 over `result`: of several with one index the first stays.
-void store_rows(Lowering &l, NodeId id, Func result, const std::vector<Var> &axes) {
-    const Node &node = l.node(id);
-    const Shape &index_shape = l.shape(node.operands[2]);
-    Region region{{0, 1}};  // an index of rank 0 is one row
-    for (int64_t extent : reversed(index_shape)) region.emplace_back(0, int(extent));
-    RDom r(region, l.name(id, "r"));
-    Coordinates which;
-    for (size_t i = 0; i < index_shape.size(); i++) which.push_back(index_expr(index_shape[i] - 1) - r[int(index_shape.size() - i)]);
-    Coordinates from = which;
-    Coordinates to{clamp(l.stored_value(node.operands[2], which), 0, index_expr(l.shape(id)[0] - 1))};
-    for (size_t axis = 1; axis < axes.size(); axis++) from.push_back(axes[axis]), to.push_back(axes[axis]);
-    result(reversed(to)) = to_storage(l.stored_value(node.operands[1], from));
-    schedule_scatter(l, result, axes, l.shape(id));
-}
-
-}  // namespace
-
 Expr lower_set_rows(Lowering &l, NodeId id, const Coordinates &at) {
     Func result = l.storage_of(id, [&] {
+        const Node &node = l.node(id);
+        const Shape &index_shape = l.shape(node.operands[2]);
         std::vector<Var> axes = l.declare_vars(id);
-        Func rows(l.name(id));
-        rows(reversed(axes)) = to_storage(l.value(l.node(id).operands[0], {axes.begin(), axes.end()}));
-        store_rows(l, id, rows, axes);
-        return rows;
+        Func table(l.name(id));
+        table(reversed(axes)) = to_storage(l.value(node.operands[0], {axes.begin(), axes.end()}));
+        Region region{{0, 1}};  // an index of rank 0 is one row
+        for (int64_t extent : reversed(index_shape)) region.emplace_back(0, int(extent));
+        RDom r(region, l.name(id, "r"));
+        // Rows from the last to the first: of several with one index the first stays.
+        Coordinates from;
+        for (size_t i = 0; i < index_shape.size(); i++) from.push_back(index_expr(index_shape[i] - 1) - r[int(index_shape.size() - i)]);
+        Coordinates to{clamp(l.stored_value(node.operands[2], from), 0, index_expr(l.shape(id)[0] - 1))};
+        for (size_t axis = 1; axis < axes.size(); axis++) from.push_back(axes[axis]), to.push_back(axes[axis]);
+        table(reversed(to)) = to_storage(l.stored_value(node.operands[1], from));
+        schedule_scatter(l, table, axes, l.shape(id));
+        return table;
     });
     return from_storage(call(result, at), l.node(id).type.dtype);
 }
 
-void set_rows_in_place(Lowering &l, NodeId id, Consumer &consumer) {
-    consumer.func(reversed(consumer.axes)) = undef(storage_type(l.node(id).type.dtype));
-    store_rows(l, id, consumer.func, consumer.axes);
+void set_rows_in_place(Lowering &l, const std::vector<NodeId> &ids, bool stores_others, Consumer &consumer) {
+    const Node &node = l.node(ids[0]);
+    const Shape &index_shape = l.shape(node.operands[2]), &table = l.shape(ids[0]);
+    const int64_t positions = element_count(index_shape);
+    RowUpdateFuncs f;
+    f.plan = plan_row_update(l, table, l.shape(node.operands[1]), stores_others);
+    f.stores_others = stores_others;
+    const Expr parts = index_expr(f.plan.parts), last = index_expr(positions - 1);
+    auto index_of = [&](Expr position) {
+        Coordinates at(index_shape.size());
+        for (size_t i = index_shape.size(); i-- > 0; position = position / index_expr(index_shape[i])) at[i] = position % index_expr(index_shape[i]);
+        return at;
+    };
+    auto row_of = [&](const Expr &position) { return clamp(l.stored_value(node.operands[2], index_of(position)), 0, index_expr(table[0] - 1)); };
+    auto part_of = [&](const Expr &position) { return min(row_of(position) / index_expr(f.plan.part_rows), parts - 1); };
+
+    // The positions of each part, from the last to the first: of several with one index the first is set last, and stays.
+    f.before = Func("before"), f.listed = Func("listed");
+    f.before(f.part, f.slot) = undef<int32_t>();
+    f.before(f.part, 0) = 0;
+    RDom counted(0, int(positions), "counted"), listed(0, int(positions), "listing");
+    f.before(f.part, counted + 1) = f.before(f.part, counted) + select(part_of(last - counted) == f.part, 1, 0);
+    f.listed(f.slot, f.part) = undef<int32_t>();
+    Expr part = part_of(last - listed);
+    f.listed(clamp(f.before(part, listed), 0, last), part) = last - listed;
+
+    auto define = [](Func func, const Coordinates &at, const std::vector<Expr> &values) {
+        if (values.size() == 1) func(reversed(at)) = values[0];
+        else func(reversed(at)) = Tuple(values);
+    };
+    /// A domain over the slots of all parts that hold a position, and that position.
+    auto positions_in = [&](RDom &domain, const char *name) {
+        domain = RDom(Region{{0, int(positions)}, {0, parts}}, name);
+        domain.where(domain.x < f.before(domain.y, int(positions)));
+        return clamp(f.listed(domain.x, domain.y), 0, last);
+    };
+    f.rows = Func("rows");
+    f.columns.assign(consumer.axes.begin() + 1, consumer.axes.end());
+    auto with_columns = [&](Coordinates at) {
+        at.insert(at.end(), f.columns.begin(), f.columns.end());
+        return at;
+    };
+    std::vector<Expr> undefined, made, set;
+    for (NodeId id : ids) undefined.push_back(undef(storage_type(l.node(id).type.dtype)));
+    define(f.rows, with_columns({f.part, f.slot}), undefined);
+    const Coordinates from = with_columns(index_of(positions_in(f.making, "making")));
+    for (NodeId id : ids) made.push_back(to_storage(l.value(l.node(id).operands[1], from)));
+    define(f.rows, with_columns({f.making.y, f.making.x}), made);
+
+    Expr row = row_of(positions_in(f.setting, "setting"));
+    for (size_t k = 0; k < ids.size(); k++) set.push_back(call(f.rows, with_columns({f.setting.y, f.setting.x}), ids.size() == 1 ? -1 : int(k)));
+    define(consumer.func, with_columns({row}), set);
+    schedule_row_update(l, consumer, f);
 }
 
 Expr lower_first_occurrence(Lowering &l, NodeId id, const Coordinates &at) {

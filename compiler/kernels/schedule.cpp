@@ -222,6 +222,49 @@ void schedule_scatter(Lowering &l, Func sum, const std::vector<Var> &axes, const
     else sum.update(0).unscheduled();
 }
 
+RowUpdatePlan plan_row_update(const Lowering &l, const Shape &table, const Shape &rows, bool stores_others) {
+    const int64_t elements = element_count(table), row = elements / table[0], weight = weight_of(l.body());
+    RowUpdatePlan plan;
+    plan.parallel = table[0] >= 32 && std::max(element_count(rows), stores_others ? elements : 0) * weight >= kParallelElements;
+    plan.parts = plan.parallel ? 8 : 2;
+    plan.part_rows = (table[0] + plan.parts - 1) / plan.parts;
+    const int64_t vectors = (plan.part_rows * row + l.lanes() - 1) / l.lanes(), tasks = std::max<int64_t>(2, vectors * l.lanes() * weight / kTaskElements);
+    plan.chunk = (vectors + tasks - 1) / tasks;
+    return plan;
+}
+
+void schedule_row_update(Lowering &l, Consumer &consumer, RowUpdateFuncs &f) {
+    f.before.compute_root().bound(f.part, 0, int(f.plan.parts));
+    f.before.update(0).vectorize(f.part, int(f.plan.parts));
+    f.before.update(1).reorder(f.part, RVar(f.before.rvars(1)[0].name())).vectorize(f.part, int(f.plan.parts));
+    f.listed.compute_root();
+    f.listed.update(0).unscheduled();
+    auto schedule = [&](Stage stage, RDom &domain) {
+        std::vector<VarOrRVar> order(f.columns.rbegin(), f.columns.rend());
+        order.insert(order.end(), {RVar(domain.x), RVar(domain.y)});
+        stage.reorder(order);
+        if (!f.columns.empty()) vectorize_inner(l, stage, f.columns.back(), consumer.shape.back(), true);
+        return stage;
+    };
+    f.rows.compute_root().align_storage(f.columns.empty() ? f.slot : f.columns.back(), l.lanes());
+    // Always in a loop that starts with a call: a compiler that takes short loops apart must not load old rows behind stores that it
+    // does not know to be stores over them.
+    schedule(f.rows.update(0), f.making).allow_race_conditions().parallel(RVar(f.making.y));
+    if (f.stores_others) {
+        Stage stage = consumer.func.update(0);
+        Var flat = consumer.axes.back(), vector("vector"), lane("lane"), task("task"), within("within");
+        for (size_t axis = consumer.axes.size() - 1; axis-- > 0;) {
+            Var next("flat" + std::to_string(axis));
+            stage.fuse(flat, consumer.axes[axis], next);
+            flat = next;
+        }
+        stage.split(flat, vector, lane, l.lanes(), TailStrategy::GuardWithIf).vectorize(lane);
+        if (f.plan.parallel) stage.split(vector, task, within, int(f.plan.chunk), TailStrategy::GuardWithIf).parallel(task);
+    }
+    Stage set = schedule(consumer.func.update(f.stores_others ? 1 : 0), f.setting);
+    if (f.plan.parallel) set.allow_race_conditions().parallel(RVar(f.setting.y));
+}
+
 void schedule_scattered(Lowering &l, Func sum, const std::vector<Var> &axes, const Shape &shape, const std::vector<bool> &is_free) {
     sum.compute_root();
     vectorize_inner(l, Stage(sum), axes.back(), shape.back(), false);

@@ -48,6 +48,28 @@ void schedule_final_reduction(Lowering &l, Func final, const std::vector<Var> &k
 /// Rows added to, or stored, one after the other: the inner dimension in vectors.
 void schedule_scatter(Lowering &l, Func sum, const std::vector<Var> &axes, const Shape &shape);
 
+/// Rows of tables made anew from old ones, and the rest of the tables computed where it lies. A table is cut into parts of neighbouring rows.
+/// All that happens to a part falls to one thread, so that it stays in the caches of one processor: the new rows of a part are made and
+/// stored together, too, before they are set.
+struct RowUpdatePlan {
+    int64_t parts = 1, part_rows = 0;
+    bool parallel = false;
+    int64_t chunk = 0;              ///< vectors of the table that are one task
+};
+/// `table`, `rows`: their shapes.
+RowUpdatePlan plan_row_update(const Lowering &l, const Shape &table, const Shape &rows, bool stores_others);
+struct RowUpdateFuncs {
+    RowUpdatePlan plan;
+    Func before;                    ///< over (part, slot): how many of as many positions belong to a part
+    Func listed;                    ///< over (slot, part): the positions of a part
+    Func rows;                      ///< the new rows, over (columns, slot, part)
+    Halide::RDom making, setting;   ///< slot, part: of the last update of `rows` and of the consumer's
+    bool stores_others = false;     ///< the consumer's first update computes the rest
+    Var part{"part"}, slot{"slot"};
+    std::vector<Var> columns;       ///< tensor axis order
+};
+void schedule_row_update(Lowering &l, Consumer &consumer, RowUpdateFuncs &f);
+
 /// Terms added where they belong: dimensions in `is_free` have no order, the innermost one runs in vectors if it is such.
 void schedule_scattered(Lowering &l, Func sum, const std::vector<Var> &axes, const Shape &shape, const std::vector<bool> &is_free);
 

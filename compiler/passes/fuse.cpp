@@ -9,7 +9,9 @@
 //    tensor is small these are one group, whatever their number.
 // 4. Two groups unite only if no path leads out of the union and back into it, and only if both run before, or both after, the
 //    loss is checked.
-// 5. Reshapes are no work: they stay outside groups and become aliases in the plan. A group does not read its own values through one.
+// 5. Rows set by one index in tables of one shape, a parameter's and its optimizer states', are one group with what makes the rows and
+//    the rest of the tables and nothing else reads: each thread then reads and writes its own part of the tables.
+// 6. Reshapes are no work: they stay outside groups and become aliases in the plan. A group does not read its own values through one.
 #include "compiler/passes/passes.h"
 #include "compiler/passes/recompute.h"
 #include "compiler/passes/rewrite.h"
@@ -26,7 +28,7 @@ constexpr size_t kMaxMembers = 96;          ///< compile time of a kernel grows 
 constexpr int64_t kMaxRow = 256;            ///< elements of a row in a row group
 constexpr int64_t kMaxRowTensor = 1 << 16;  ///< elements of its tensors
 
-enum class Kind { elementwise, anchor, reduction, rows };
+enum class Kind { elementwise, anchor, reduction, rows, tables };
 
 /// How a node reads another: element for element, one value for a row, or otherwise.
 enum class Access { pointwise, per_row, other };
@@ -65,6 +67,7 @@ public:
         for (int i = 0; i < graph_.size(); ++i)
             if (is_solid({i})) join_operands({i});
         unite_siblings();  // with prologues, more reductions read the same data
+        unite_tables();
         return emit();
     }
 
@@ -115,7 +118,8 @@ private:
             const Node &node = graph_.nodes[size_t(i)];
             Access access = has_trait(node.op, kElementwise) || has_trait(node.op, kReduction) ? Access::pointwise : Access::other;
             if (node.op == Op::broadcast) access = Access::other;
-            for (NodeId operand : node.operands) add_edges({i}, operand, access);
+            for (size_t k = 0; k < node.operands.size(); ++k)
+                add_edges({i}, node.operands[k], node.op == Op::set_rows && k < 2 ? Access::pointwise : access);  // all but its index
         }
     }
 
@@ -283,6 +287,25 @@ private:
                 unite(b, a, Kind::reduction);
             }
         }
+    }
+
+    void unite_tables() {
+        std::vector<NodeId> tables;
+        for (int i = 0; i < graph_.size(); ++i)
+            if (is_solid({i}) && graph_[{i}].op == Op::set_rows) tables.push_back({i});
+        for (NodeId second : tables)
+            for (NodeId first : tables) {
+                if (first == second) break;
+                const Node &x = graph_[first], &y = graph_[second];
+                if (x.operands[2] == y.operands[2] && x.type.shape == y.type.shape) unite(group_[size_t(first.index)], group_[size_t(second.index)], Kind::tables);
+            }
+        for (NodeId id : tables)
+            for (const Edge &edge : edges_[size_t(id.index)]) {
+                const int a = group_[size_t(edge.from.index)], b = group_[size_t(id.index)];
+                const Group &from = groups_[size_t(a)];
+                if (a == b || edge.access == Access::other || !only_read_by(from, b)) continue;
+                if (from.kind == Kind::elementwise || (from.kind == Kind::anchor && only_gathers(from))) unite(b, a, Kind::tables);
+            }
     }
 
     /// The elementwise node (its group is b) joins the group of an operand.

@@ -31,6 +31,8 @@ namespace {
 
 /// The op that names a kernel and chooses its schedule.
 std::string family_of(const Graph &body) {
+    // Whatever makes the rows.
+    if (std::any_of(body.nodes.begin(), body.nodes.end(), [](const Node &node) { return node.op == Op::set_rows; })) return "set_rows";
     bool has_reduction = false, has_elementwise = false;
     const char *moving = nullptr;
     for (const Node &node : body.nodes) {
@@ -45,7 +47,6 @@ std::string family_of(const Graph &body) {
             case Op::warp:
             case Op::gather_rows:
             case Op::scatter_add_rows:
-            case Op::set_rows:
             case Op::first_occurrence:
             case Op::comprehension:
             case Op::concat:
@@ -134,14 +135,45 @@ bool is_elementwise(const Graph &body) {
     });
 }
 
+namespace {
+
+/// A kernel that sets rows makes all rows first, then what it stores over the rest of the tables, element by element, and sets the rows
+/// last. So rows may be made of rows gathered from a table, and the rest of what lies in the same place.
+bool may_set_rows_in_place(const Graph &body, NodeId table) {
+    const Node &first = body[body.results[0].value];
+    for (const Result &result : body.results)
+        if (const Node &node = body[result.value]; node.op != Op::set_rows || node.operands[2] != first.operands[2] || node.type.shape != first.type.shape)
+            return false;
+    enum class Depends { not_at_all, on_elements, on_rows };
+    std::vector<Depends> depends(body.nodes.size(), Depends::not_at_all);
+    depends[size_t(table.index)] = Depends::on_elements;
+    for (int i = 0; i < body.size(); ++i) {
+        const Node &node = body.nodes[size_t(i)];
+        for (size_t k = 0; k < node.operands.size(); ++k) {
+            const Depends operand = depends[size_t(node.operands[k].index)];
+            if (operand == Depends::not_at_all) continue;
+            Depends &own = depends[size_t(i)];
+            if (node.op == Op::set_rows) {
+                if (operand != (k == 0 ? Depends::on_elements : Depends::on_rows) || k == 2) return false;
+            } else if (node.op == Op::gather_rows) {
+                if (k != 0 || node.operands[k] != table) return false;
+                own = Depends::on_rows;
+            } else {
+                if (!has_trait(node.op, kElementwise) || node.type.shape != body[node.operands[k]].type.shape) return false;
+                if (own != Depends::not_at_all && own != operand) return false;
+                own = operand;
+            }
+        }
+    }
+    return true;
+}
+
+}  // namespace
+
 bool may_update_in_place(const Graph &body, int result, NodeId argument) {
     const Type &type = body[argument].type;
-    if (const Node &last = body[body.results[size_t(result)].value]; last.op == Op::set_rows) {
-        // The rows that are not set keep their bytes; nothing else may look at the table.
-        int uses = 0;
-        for (const Node &node : body.nodes) uses += int(std::count(node.operands.begin(), node.operands.end(), argument));
-        return last.operands[0] == argument && uses == 1 && body.results.size() == 1;
-    }
+    if (body[body.results[size_t(result)].value].op == Op::set_rows)
+        return body[body.results[size_t(result)].value].type == type && may_set_rows_in_place(body, argument);
     std::vector<bool> depends(body.nodes.size(), false);
     depends[size_t(argument.index)] = true;
     for (int i = 0; i < body.size(); ++i) {

@@ -28,7 +28,7 @@ Kernel make_kernel(Graph body, std::vector<int> in_place);
 bool is_elementwise(const Graph &body);
 
 /// Whether result `result` may overwrite argument node `argument` of the body: everything computed from the argument is
-/// elementwise, so element i is read only for element i.
+/// elementwise, so element i is read only for element i; or rows gathered from it are set in it.
 bool may_update_in_place(const Graph &body, int result, NodeId argument);
 
 /// Floating-point operations of one node: 2 M N K for contractions, one per element of elementwise ops and per operand

@@ -180,7 +180,7 @@ void ProgramPlanner::make_calls() {
                 output.buffer = shared_buffer(output.target->arena, output.target->begin, node.type, label_of(node));
                 if (!is_transient(*output.target)) program_.commit = std::min(program_.commit, index);
                 for (size_t i = 0; i < body.arguments.size(); ++i)
-                    if (range_of(root(body.arguments[i])) == output.target) overwritten = int(i);
+                    if (input_range(root(body.arguments[i])) == output.target) overwritten = int(i);
             } else {
                 Buffer buffer{.arena = work_arena(), .type = node.type, .label = label_of(node)};
                 overwritten = dying_argument(body, k, call, last, index);
@@ -263,7 +263,6 @@ Program ProgramPlanner::run() {
     find_live();
     make_units();
     make_copies_and_targets();
-    place_tables();
     find_dependencies();
     order_units();
     make_calls();

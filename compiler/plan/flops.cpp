@@ -102,6 +102,15 @@ int64_t flops_of(const Graph &graph, const Node &node) {
     KILN_UNREACHABLE("op {}", int(node.op));
 }
 
+namespace {
+
+/// Whether the rows that a set_rows does not set are those of an argument that it overwrites.
+bool stay_in_place(const Graph &body, const Node &node, const std::vector<int> &in_place) {
+    return !in_place.empty() && in_place[0] >= 0 && body[node.operands[0]].op == Op::input;
+}
+
+}  // namespace
+
 int64_t bytes_of(const Graph &body, const std::vector<int> &in_place) {
     // By node: bytes that its users look at, all of it unless they say otherwise.
     std::vector<int64_t> read(body.nodes.size(), 0);
@@ -110,7 +119,7 @@ int64_t bytes_of(const Graph &body, const std::vector<int> &in_place) {
             const Type &type = body[node.operands[i]].type;
             int64_t bytes = type.bytes();
             if ((node.op == Op::gather_rows && i == 0) || node.op == Op::slice) bytes = std::min(bytes, node.type.bytes());
-            if (node.op == Op::set_rows && i == 0 && !in_place.empty() && in_place[0] >= 0) bytes = 0;  // the other rows stay where they are
+            if (node.op == Op::set_rows && i == 0 && stay_in_place(body, node, in_place)) bytes = 0;
             int64_t &all = read[size_t(node.operands[i].index)];
             all = std::min(type.bytes(), all + bytes);
         }
@@ -119,7 +128,7 @@ int64_t bytes_of(const Graph &body, const std::vector<int> &in_place) {
         if (body.nodes[i].op == Op::input && !(body.nodes[i].type.rank() == 0 && attrs<InputAttrs>(body.nodes[i]).name.starts_with("scalar"))) total += read[i];
     for (size_t i = 0; i < body.results.size(); ++i) {
         const Node &node = body[body.results[i].value];
-        total += node.op == Op::set_rows && in_place[i] >= 0 ? body[node.operands[1]].type.bytes() : node.type.bytes();
+        total += node.op == Op::set_rows && stay_in_place(body, node, in_place) ? body[node.operands[1]].type.bytes() : node.type.bytes();
     }
     return total;
 }

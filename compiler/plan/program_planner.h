@@ -36,7 +36,6 @@ private:
     struct Output {
         NodeId value;
         std::optional<ByteRange> target;
-        bool is_base = false;  ///< what set_rows stores rows over: the target is that of set_rows
         BufferId buffer{};
     };
     /// A future call: a group of nodes, or a copy (no members) of `source`.
@@ -55,7 +54,6 @@ private:
     void find_live();
     void make_units();
     void make_copies_and_targets();
-    void place_tables();
     void find_dependencies();
     void order_units();
     void make_calls();
@@ -67,8 +65,6 @@ private:
     bool writes_in_place(const Unit &unit, size_t output) const;
     std::vector<NodeId> reads_of(const Unit &unit) const;
     std::vector<NodeId> results_of(const Unit &unit) const;
-    /// Where a value lies when it is read: as an input of the program, or stored by an earlier unit for set_rows.
-    std::optional<ByteRange> range_of(NodeId id) const;
     const char *work_arena() const { return augments(graph_.name) ? "augment" : "work"; }
     /// Where a result is to be stored: a storage, or a column that the training step reads.
     std::optional<ByteRange> target_of(const Result &result) const;

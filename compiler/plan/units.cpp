@@ -137,34 +137,6 @@ void ProgramPlanner::make_copies_and_targets() {
     }
 }
 
-/// A table that set_rows overwrites in storage is made there, if nothing else reads it.
-void ProgramPlanner::place_tables() {
-    for (size_t i = units_.size(); i-- > 0;) {
-        const Unit &unit = units_[i];
-        if (unit.members.size() != 1 || graph_[unit.members[0]].op != Op::set_rows || !unit.outputs[0].target) continue;
-        const NodeId table = root(graph_[unit.members[0]].operands[0]);
-        const int maker = unit_of_[size_t(table.index)];
-        if (maker < 0 || !units_[size_t(maker)].late) continue;
-        bool only_reader = true;
-        for (size_t other = 0; other < units_.size(); ++other)
-            for (NodeId read : units_[other].reads) only_reader = only_reader && (other == i || root(read) != table);
-        for (const Result &result : graph_.results) only_reader = only_reader && root(result.value) != table;
-        if (!only_reader) continue;
-        for (Output &output : units_[size_t(maker)].outputs)
-            if (output.value == table && !output.target && graph_[table].type == graph_[unit.outputs[0].value].type) {
-                output.target = unit.outputs[0].target;
-                output.is_base = true;
-            }
-    }
-}
-
-std::optional<ByteRange> ProgramPlanner::range_of(NodeId id) const {
-    if (const int unit = unit_of_[size_t(id.index)]; unit >= 0)
-        for (const Output &output : units_[size_t(unit)].outputs)
-            if (output.value == id && output.is_base) return output.target;
-    return input_range(id);
-}
-
 std::vector<NodeId> ProgramPlanner::reads_of(const Unit &unit) const {
     std::set<NodeId> reads;
     auto read = [&](NodeId operand) {
@@ -189,12 +161,14 @@ bool ProgramPlanner::writes_in_place(const Unit &unit, size_t output) const {
     const Body body = extract_body(graph_, unit.members, results_of(unit), host_);
     int overlapping = 0;
     for (size_t i = 0; i < body.arguments.size(); ++i) {
-        const std::optional<ByteRange> range = range_of(root(body.arguments[i]));
+        const std::optional<ByteRange> &range = input_range(root(body.arguments[i]));
         if (!range || !range->overlaps(*unit.outputs[output].target)) continue;
         ++overlapping;
         if (*range != *unit.outputs[output].target || !may_update_in_place(body.graph, int(output), NodeId{int32_t(i)})) return false;
     }
-    return overlapping <= 1;
+    // Of several tables whose rows are set all are overwritten, or none.
+    const bool is_table = body.graph[body.graph.results[output].value].op == Op::set_rows;
+    return overlapping == 1 || (overlapping == 0 && !(is_table && unit.outputs.size() > 1));
 }
 
 void ProgramPlanner::add_anti_dependencies(int writer) {
@@ -216,9 +190,7 @@ void ProgramPlanner::demote(int index) {
     for (size_t i = 0; i < units_[size_t(index)].outputs.size(); ++i) {
         std::optional<ByteRange> target = units_[size_t(index)].outputs[i].target;
         if (!target) continue;
-        Output &output = units_[size_t(index)].outputs[i];
-        output.target.reset();
-        if (std::exchange(output.is_base, false)) continue;  // set_rows then copies what it does not set
+        units_[size_t(index)].outputs[i].target.reset();
         add_copy(units_[size_t(index)].outputs[i].value, index, target, units_[size_t(index)].late);
         add_anti_dependencies(int(units_.size()) - 1);
     }

@@ -70,9 +70,8 @@ private:
                 } else {
                     if (index < program.commit && output.arena != "gradient" && !output.arena.starts_with("augmented:"))
                         fail("{} call {} writes `{}` before the commit", program.name, index, output.label);
-                    const bool again = kernel.family == "set_rows" && kernel.in_place[i] >= 0;  // on what the table's kernel stored
                     for (BufferId other : stored)
-                        if (!again && overlap(plan_[other], output)) fail("{} call {} writes `{}` a second time", program.name, index, output.label);
+                        if (overlap(plan_[other], output)) fail("{} call {} writes `{}` a second time", program.name, index, output.label);
                     stored.push_back(call.outputs[i]);
                 }
                 for (size_t k = 0; k < call.inputs.size(); ++k)

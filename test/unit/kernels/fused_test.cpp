@@ -250,6 +250,45 @@ void add_pooling(Suite &s) {
     });
 }
 
+/// Tables whose rows are set where they lie: repeated indices, tables of one thread and of several, with and without work on other rows.
+void add_row_updates(Suite &s) {
+    struct Rows {
+        Shape table, index;
+    };
+    for (const Rows &each : {Rows{{9, 5}, {6}}, {{8}, {5}}, {{11, 3, 7}, {2, 3}}, {{10, 40}, {}}, {{1700, 50}, {64}}, {{9000, 17}, {300}}, {{40000}, {90}}}) {
+        Shape rows = each.index;
+        rows.insert(rows.end(), each.table.begin() + 1, each.table.end());
+        /// Indices all over the table, a third of them the same.
+        auto index_of = [=](Case &c) {
+            auto number = [&](double value) { return c.b.constant(value, {DType::i32, each.index}); };
+            const NodeId drawn = c.in(DType::i32, each.index), stride = number(double(each.table[0] / 8));
+            return c.b.append(Op::select, {c.b.append(Op::less, {drawn, number(3)}), number(double(each.table[0] - 1)), c.b.multiply(drawn, stride)});
+        };
+        auto decayed = [=](Case &c, NodeId x, double by) { return c.b.multiply(x, c.b.constant(by, c.b.type(x))); };
+        s.add("rows of " + to_string(each.table) + " set, the rest stays", {1, 2}, [=](Case &c) {
+            const NodeId index = index_of(c), m = c.in(each.table), w = c.in(each.table), g = c.in(rows);
+            const NodeId m1 = c.b.add(decayed(c, c.b.append(Op::gather_rows, {m, index}), 0.5), g);
+            c.result(c.b.append(Op::set_rows, {m, m1, index}));
+            c.result(c.b.append(Op::set_rows, {w, c.b.subtract(c.b.append(Op::gather_rows, {w, index}), m1), index}));
+        });
+        s.add("rows of " + to_string(each.table) + " set, the rest decays", {1, 2}, [=](Case &c) {
+            const NodeId index = index_of(c), m = c.in(each.table), w = c.in(each.table), g = c.in(rows);
+            auto updated = [&](NodeId mean, NodeId weight) { return c.b.subtract(weight, c.b.append(Op::sqrt, {c.b.append(Op::absolute, {mean})})); };
+            const NodeId others = decayed(c, m, 0.5), m1 = c.b.add(decayed(c, c.b.append(Op::gather_rows, {m, index}), 0.5), g);
+            c.result(c.b.append(Op::set_rows, {others, m1, index}));
+            c.result(c.b.append(Op::set_rows, {updated(others, w), updated(m1, c.b.append(Op::gather_rows, {w, index})), index}));
+        });
+        s.add("rows of " + to_string(each.table) + " set in tables that change places", {2, 1}, [=](Case &c) {
+            const NodeId index = index_of(c), x = c.in(each.table), y = c.in(each.table), g = c.in(rows);
+            c.result(c.b.append(Op::set_rows, {x, g, index})), c.result(c.b.append(Op::set_rows, {y, decayed(c, g, 2), index}));
+        });
+        s.add("rows of " + to_string(each.table) + " set in a copy", [=](Case &c) {
+            const NodeId index = index_of(c), x = c.in(each.table);
+            c.result(c.b.append(Op::set_rows, {decayed(c, x, 2), c.b.append(Op::gather_rows, {x, index}), index}));
+        });
+    }
+}
+
 void check_all(DType type, const std::string &target) {
     Suite s(type);
     add_elementwise(s);
@@ -257,6 +296,7 @@ void check_all(DType type, const std::string &target) {
     add_matmuls(s);
     add_convolutions(s);
     add_pooling(s);
+    add_row_updates(s);
     s.check(target);
 }
 
