@@ -121,7 +121,12 @@ Expr lower_stop_gradient(Lowering &l, NodeId id, const Coordinates &at) { return
 
 Expr lower_add(Lowering &l, NodeId id, const Coordinates &at) { return operand(l, id, 0, at) + operand(l, id, 1, at); }
 Expr lower_subtract(Lowering &l, NodeId id, const Coordinates &at) { return operand(l, id, 0, at) - operand(l, id, 1, at); }
-Expr lower_multiply(Lowering &l, NodeId id, const Coordinates &at) { return operand(l, id, 0, at) * operand(l, id, 1, at); }
+Expr lower_multiply(Lowering &l, NodeId id, const Coordinates &at) {
+    Expr product = operand(l, id, 0, at) * operand(l, id, 1, at);
+    // Of (x * c) * y Halide would make (x * y) * c, though x * c is there already.
+    const bool by_constant = is_splat(l.node(l.node(id).operands[0])) || is_splat(l.node(l.node(id).operands[1]));
+    return by_constant && product.type().is_float() && l.uses(id) > 1 ? as_it_is(product) : product;
+}
 
 Expr lower_divide(Lowering &l, NodeId id, const Coordinates &at) {
     Expr a = operand(l, id, 0, at), b = operand(l, id, 1, at);

@@ -110,6 +110,12 @@ Expr Lowering::value(NodeId id, const Coordinates &at) {
     return result;
 }
 
+int Lowering::uses(NodeId id) const {
+    int64_t count = std::count_if(body_.results.begin(), body_.results.end(), [&](const Result &result) { return result.value == id; });
+    for (const Node &node : body_.nodes) count += std::count(node.operands.begin(), node.operands.end(), id);
+    return int(count);
+}
+
 bool Lowering::is_plain(NodeId id) const {
     const Node &n = node(id);
     if (stored_.count(id.index)) return true;
@@ -180,6 +186,9 @@ namespace {
 /// the kernel is lowered, and the constant afterwards.
 const char *const kNever = "never";
 
+/// See as_it_is(): its argument when Halide has simplified the rest.
+const char *const kAsItIs = "as_it_is";
+
 /// A quotient that quotient_of() writes out when Halide has simplified the rest: it would take common factors out of the remainder.
 const char *const kQuotient = "quotient";
 
@@ -214,6 +223,7 @@ private:
     Expr visit(const Internal::Call *call) override {
         const bool is_wide = wide_ && call->type.is_float() && call->type.bits() == 32 && call->type.lanes() % 16 == 0;
         if (is_wide && (call->name == kQuotient || call->name == "sqrt_f32")) calls_vector_math_ = true;
+        if (call->name == kAsItIs) return mutate(call->args[0]);
         if (call->name != kQuotient) return IRMutator::visit(call);
         return quotient_of(mutate(call->args[0]), mutate(call->args[1]), !is_wide);
     }
@@ -221,6 +231,8 @@ private:
 };
 
 }  // namespace
+
+Expr as_it_is(const Expr &value) { return Internal::Call::make(value.type(), kAsItIs, {value}, Internal::Call::PureExtern); }
 
 Expr quotient_without_divider(const Expr &a, const Expr &b) { return Internal::Call::make(a.type(), kQuotient, {a, b}, Internal::Call::PureExtern); }
 

@@ -68,6 +68,8 @@ public:
     void bind(NodeId id, Expr value) { bound_[id.index] = std::move(value); }
     /// Like value, but what costs more than a load is computed once into storage of its own.
     Expr stored_value(NodeId id, const Coordinates &at);
+    /// How often operands and results of the body name a node.
+    int uses(NodeId id) const;
     /// True if the node is read without arithmetic: an input behind views that only rename coordinates.
     bool is_plain(NodeId id) const;
 
@@ -131,6 +133,9 @@ private:
     std::map<int, Expr> own_values_;
     bool uses_never_ = false;                      ///< order_loads_before_stores() added an argument
 };
+
+/// A value that Halide does not take apart to simplify what it is part of.
+Expr as_it_is(const Expr &value);
 
 /// a / b in f32 by multiplications, rounded but for fewer than one case in 200 that is a unit in the last place off. b is positive and no
 /// denormal, and less than 2^100 unless it is infinite; the target has multiply-adds.
