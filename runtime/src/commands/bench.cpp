@@ -147,7 +147,7 @@ private:
         if (profile_.program == "train") {
             now.write(state_.metadata, state_.scalars());
             state_.program.step_rule(context, int32_t(phase_));
-            status = state_.program.train_step(context, int32_t(phase_));
+            status = state_.train_step(int32_t(phase_));
         } else if (profile_.program == "evaluate") {
             state_.program.eval_step(context, state_.metadata.batch);
         } else {
@@ -224,6 +224,7 @@ struct Report {
     const Measured &measured;
     const std::vector<Row> &rows;
     double peak, copy, start_ms;
+    int threads;  ///< of the team that steps ran on at the end
 
     double step() const { return median(measured.step); }
     double least() const { return *std::min_element(measured.step.begin(), measured.step.end()); }
@@ -238,8 +239,9 @@ struct Report {
 };
 
 void print_text(const Report &r) {
-    std::printf("%s%s of %s: batch %lld, %s, %d thread%s\n", r.profile.program.c_str(), r.phase.empty() ? "" : (", phase " + r.phase).c_str(),
-                r.metadata.source.c_str(), (long long)r.metadata.batch, r.batch.c_str(), team_size(), team_size() == 1 ? "" : "s");
+    std::printf("%s%s of %s: batch %lld, %s, %d thread%s%s\n", r.profile.program.c_str(), r.phase.empty() ? "" : (", phase " + r.phase).c_str(),
+                r.metadata.source.c_str(), (long long)r.metadata.batch, r.batch.c_str(), team_size(), team_size() == 1 ? "" : "s",
+                r.threads < team_size() ? format(", of which steps are fastest on %d", r.threads).c_str() : "");
     std::printf("at most: %.1f GFLOP/s of multiply-adds in registers, %.1f GB/s of a plain copy of 128 MiB\n\n", r.peak / 1e9, r.copy / 1e9);
     std::vector<std::vector<std::string>> rows{{"ms", "share", "GFLOP/s", "GB/s", "of peak", "", "kernel", "result", "line", "layer"}};
     for (const Row &row : r.rows)
@@ -264,10 +266,10 @@ void print_json(const Report &r) {
                                  json_string(row.call->kernel).c_str(), json_string(row.call->at).c_str(), json_string(row.call->scope).c_str(),
                                  json_string(row.call->type).c_str(), json_number(row.ms).c_str(), (long long)row.call->flops, (long long)row.call->bytes,
                                  json_number(row.gflops).c_str(), json_number(row.gbs).c_str(), json_number(row.of_peak).c_str(), row.by_arithmetic ? "arithmetic" : "copy"));
-    std::printf("{\"program\": %s, \"phase\": %s, \"source\": %s, \"batch\": %lld, \"threads\": %d, \"steps\": %zu, \"step_ms\": %s, \"least_ms\": %s, \"most_ms\": %s, "
+    std::printf("{\"program\": %s, \"phase\": %s, \"source\": %s, \"batch\": %lld, \"threads\": %d, \"step_threads\": %d, \"steps\": %zu, \"step_ms\": %s, \"least_ms\": %s, \"most_ms\": %s, "
                 "\"kernels_ms\": %s, \"between_ms\": %s, \"first_step_ms\": %s, \"start_to_first_step_ms\": %s, \"flops\": %lld, \"peak_gflops\": %s, \"copy_gbs\": %s, "
                 "\"kernels\": [%s]}\n",
-                json_string(r.profile.program).c_str(), json_string(r.phase).c_str(), json_string(r.metadata.source).c_str(), (long long)r.metadata.batch, team_size(),
+                json_string(r.profile.program).c_str(), json_string(r.phase).c_str(), json_string(r.metadata.source).c_str(), (long long)r.metadata.batch, team_size(), r.threads,
                 r.measured.step.size(), json_number(r.step()).c_str(), json_number(r.least()).c_str(), json_number(r.most()).c_str(), json_number(r.kernels()).c_str(),
                 json_number(r.measured.between).c_str(), json_number(r.measured.first_ms).c_str(), json_number(r.start_ms).c_str(), (long long)r.flops(),
                 json_number(r.peak / 1e9).c_str(), json_number(r.copy / 1e9).c_str(), join(kernels, ", ").c_str());
@@ -313,7 +315,7 @@ void bench_command(ProgramState &state, const BenchOptions &options) {
     const double peak = arithmetic_peak(metadata.float_type == "f64" ? DType::f64 : DType::f32);
     std::vector<Row> rows = rows_of(profile, measured.kernels, peak);
     const Report report{metadata, profile, of_phase ? of_phase->name : "", options.data.empty() ? "random values" : "the first records of " + options.data, measured, rows,
-                        peak, CopySpeed().moving(int64_t(1) << 28), start_ms};
+                        peak, CopySpeed().moving(int64_t(1) << 28), start_ms, profile.program == "train" ? state.step_threads() : team_size()};
     if (options.json) print_json(report);
     else print_text(report);
 }

@@ -83,7 +83,7 @@ Ramp ramp(ProgramState &state, const LrFindOptions &options, Batches &batches, i
         batches.clock(i).write(state.metadata, state.scalars());
         state.program.step_rule(state.context(), int32_t(phase));
         state.set("rate", rate);
-        int32_t status = state.program.train_step(state.context(), int32_t(phase));
+        int32_t status = state.train_step(int32_t(phase));
         double loss = state.get("loss", std::nan(""));
         if (status != KILN_STEP_OK && status != KILN_STEP_NOT_FINITE)
             fail(ExitCode::internal, "step %lld failed with code %d", (long long)i + 1, status);

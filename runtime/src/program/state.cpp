@@ -92,6 +92,10 @@ void ProgramState::set_columns(const std::vector<const void *> &columns) {
     for (size_t i = 0; i < columns_.size(); ++i) columns_[i] = columns[i];
 }
 
+int32_t ProgramState::train_step(int32_t phase) {
+    return step_fit_.run([&] { return program.train_step(context(), phase); });
+}
+
 std::vector<double> reported(const ProgramState &state, const std::vector<double> &sums, double count) {
     std::vector<double> means(sums.size()), out(sums.size());
     for (size_t i = 0; i < sums.size(); ++i) means[i] = sums[i] / count;

@@ -5,6 +5,7 @@
 #include "data/vocabulary.h"
 #include "kiln/program.h"
 #include "program/metadata.h"
+#include "threads/team_fit.h"
 
 #include <map>
 #include <memory>
@@ -47,6 +48,10 @@ public:
     /// Which of the program's requirements on the length of phases, of so many epochs and steps an epoch each, are not met.
     std::vector<std::string> unmet_plan(const std::vector<int64_t> &epochs, const std::vector<int64_t> &steps_per_epoch);
     void set_columns(const std::vector<const void *> &columns);
+    /// One training step, on as many members of the team as it is fastest on: KILN_STEP_OK or why not.
+    int32_t train_step(int32_t phase);
+    /// Of the next step.
+    int step_threads() const { return step_fit_.size(); }
 
     Vocabularies vocabularies;  ///< of the inputs that are text; of the checkpoint, or built by training
     PseudoLabelSets pseudo_labels;  ///< that training goes on with
@@ -59,6 +64,7 @@ private:
     std::vector<const void *> columns_;
     std::vector<double> scalars_, sums_;
     KilnContext context_{};
+    TeamFit step_fit_{team_size()};
 };
 
 /// sums over `count` samples -> what is reported, by index in metadata.samples.

@@ -40,7 +40,7 @@ bool spin_until(bool spin, Condition condition) {
 
 }  // namespace
 
-ThreadTeam::ThreadTeam(int threads) : spin_(threads <= available_processors()), bound_(threads > 1 && threads == available_processors()) {
+ThreadTeam::ThreadTeam(int threads) : used_(threads), spin_(threads <= available_processors()), bound_(threads > 1 && threads == available_processors()) {
     flush_denormals();
     if (bound_) bind_to_processor(0);
     for (int member = 1; member < threads; ++member) {
@@ -73,7 +73,7 @@ int ThreadTeam::run_piece(int piece) const {
 
 int ThreadTeam::run(void *user_context, LoopBody body, int first, int count, uint8_t *closure) {
     if (count <= 0) return 0;
-    int pieces = std::min(size(), count);
+    int pieces = std::min(used_, count);
     loop_ = {user_context, body, first, count, pieces, closure};
     team_of_this_thread = nullptr;
     pending_.store(uint32_t(pieces - 1), std::memory_order_relaxed);

@@ -30,6 +30,8 @@ public:
     ThreadTeam(const ThreadTeam &) = delete;
 
     int size() const { return int(workers_.size()) + 1; }
+    /// Loops are cut into at most so many pieces from now on, 1 <= members <= size(); the other members sleep.
+    void use(int members) { used_ = members; }
 
     /// Runs body for the iterations [first, first + count); 0, or the first nonzero result by iteration piece.
     int run(void *user_context, LoopBody body, int first, int count, uint8_t *closure);
@@ -81,6 +83,7 @@ private:
     alignas(64) std::atomic<uint32_t> pending_{0};  ///< members that have not finished their piece
     std::atomic<uint32_t> owner_sleeping_{0};
     alignas(64) std::atomic<bool> stopping_{false};
+    int used_;
     bool spin_;
     bool bound_;  ///< each member to a processor
 };

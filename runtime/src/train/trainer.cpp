@@ -273,7 +273,7 @@ void Trainer::step(const Batch &batch) {
     clock().write(metadata_, state_.scalars());
     state_.set_columns(batch.columns);
     state_.program.step_rule(state_.context(), int32_t(position().phase));
-    if (int32_t result = state_.program.train_step(state_.context(), int32_t(position().phase)); result != KILN_STEP_OK) {
+    if (int32_t result = state_.train_step(int32_t(position().phase)); result != KILN_STEP_OK) {
         std::string where =
             format("step %lld (phase %s, epoch %lld, batch %lld of %lld)", (long long)position().step + 1, phase().name.c_str(),
                    (long long)position().epoch + 1, (long long)position().batch + 1, (long long)batches_);

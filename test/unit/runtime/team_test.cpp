@@ -3,9 +3,11 @@
 #include "kiln/program.h"
 #include "support/background.h"
 #include "threads/pool.h"
+#include "threads/team_fit.h"
 
 #include <gtest/gtest.h>
 #include <sched.h>
+#include <algorithm>
 #include <atomic>
 #include <cstring>
 #include <numeric>
@@ -118,6 +120,71 @@ TEST(Pool, may_be_released_on_another_thread) {
     void *b = acquire_scratch(50000);
     std::memset(b, 0, 50000);
     release_scratch(b);
+}
+
+TEST(ThreadTeam, loops_are_cut_for_the_members_in_use) {
+    ThreadTeam team(3);
+    for (int members : {1, 2, 3}) {
+        team.use(members);
+        std::atomic<int> foreign = 0;
+        team.for_each(30, [&, caller = std::this_thread::get_id()](int) { foreign += std::this_thread::get_id() != caller; });
+        EXPECT_EQ(foreign, 30 - 30 / members);
+    }
+}
+
+/// The members that work is done by after so many runs, and the seconds that these took; each takes seconds(members, run).
+struct Fitted {
+    int members = 0;
+    double seconds = 0;
+};
+template <typename Seconds> Fitted fitted(int most, int runs, Seconds seconds) {
+    TeamFit fit(most);
+    Fitted result;
+    std::vector<int> of(size_t(most) + 1);
+    for (int run = 0; run < runs; ++run) {
+        const double took = seconds(fit.size(), run);
+        if (run >= runs - 200) ++of[size_t(fit.size())];  // some may be a trial, which is short
+        fit.took(took);
+        result.seconds += took;
+    }
+    result.members = int(std::max_element(of.begin(), of.end()) - of.begin());
+    return result;
+}
+
+TEST(TeamFit, short_work_goes_on_with_what_is_fastest) {
+    auto alone = [](int members, int run) { return 30e-6 * members + 1e-6 * (run % 5) + (run % 100 == 0 ? 1e-3 : 0); };
+    auto together = [](int members, int run) { return 100e-6 / members + 1e-6 * (run % 5); };
+    auto some = [](int members, int) { return 100e-6 / members + 20e-6 * members; };
+    EXPECT_EQ(fitted(8, 3000, alone).members, 1);
+    EXPECT_EQ(fitted(8, 3000, together).members, 8);
+    EXPECT_EQ(fitted(8, 3000, some).members, 2);
+    EXPECT_EQ(fitted(1, 3000, alone).members, 1);
+    EXPECT_EQ(fitted(3, 3000, alone).members, 1);
+    EXPECT_EQ(fitted(3, 3000, together).members, 3);
+}
+
+TEST(TeamFit, trials_cost_little) {
+    auto together = [](int members, int) { return 100e-6 / members; };
+    EXPECT_LT(fitted(2, 1000, together).seconds, 1.06 * 1000 * 50e-6);
+    EXPECT_LT(fitted(2, 100000, together).seconds, 1.005 * 100000 * 50e-6);
+}
+
+TEST(TeamFit, what_changes_is_tried_again_soon) {
+    // From run 40,000 on, long after the last trial, the members are far apart; from 80,000 on they are near again.
+    auto moved = [](int members, int run) { return 40e-6 + (members == 1 ? 0 : run < 40000 || run >= 80000 ? -10e-6 : 40e-6); };
+    EXPECT_EQ(fitted(2, 40000, moved).members, 2);
+    EXPECT_EQ(fitted(2, 40400, moved).members, 1);
+    EXPECT_EQ(fitted(2, 120000, moved).members, 2);
+}
+
+TEST(TeamFit, long_work_is_left_to_all) {
+    int tried = 0;
+    auto slow = [&](int members, int) {
+        tried += members < 4;
+        return 1e-3 * members;
+    };
+    EXPECT_EQ(fitted(4, 10000, slow).members, 4);
+    EXPECT_EQ(tried, 0);
 }
 
 }  // namespace
