@@ -51,7 +51,7 @@ public:
     /// One training step, on as many members of the team as it is fastest on: KILN_STEP_OK or why not.
     int32_t train_step(int32_t phase);
     /// Of the next step.
-    int step_threads() const { return step_fit_.size(); }
+    int step_threads() const { return step_fit_.shape().members; }
 
     Vocabularies vocabularies;  ///< of the inputs that are text; of the checkpoint, or built by training
     PseudoLabelSets pseudo_labels;  ///< that training goes on with

@@ -40,7 +40,7 @@ bool spin_until(bool spin, Condition condition) {
 
 }  // namespace
 
-ThreadTeam::ThreadTeam(int threads) : used_(threads), spin_(threads <= available_processors()), bound_(threads > 1 && threads == available_processors()) {
+ThreadTeam::ThreadTeam(int threads) : shape_{threads}, spin_(threads <= available_processors()), bound_(threads > 1 && threads == available_processors()) {
     flush_denormals();
     if (bound_) bind_to_processor(0);
     for (int member = 1; member < threads; ++member) {
@@ -65,7 +65,8 @@ ThreadTeam::~ThreadTeam() {
 ThreadTeam *ThreadTeam::current() { return team_of_this_thread; }
 
 int ThreadTeam::run_piece(int piece) const {
-    int64_t begin = int64_t(loop_.count) * piece / loop_.pieces, end = int64_t(loop_.count) * (piece + 1) / loop_.pieces;
+    const int64_t rest = loop_.count - loop_.lead, others = std::max(loop_.pieces - 1, 1);
+    const int64_t begin = piece == 0 ? 0 : loop_.lead + rest * (piece - 1) / others, end = piece == 0 ? loop_.lead : loop_.lead + rest * piece / others;
     for (int64_t i = begin; i < end; ++i)
         if (int result = loop_.body(loop_.user_context, int(loop_.first + i), loop_.closure)) return result;
     return 0;
@@ -73,8 +74,9 @@ int ThreadTeam::run_piece(int piece) const {
 
 int ThreadTeam::run(void *user_context, LoopBody body, int first, int count, uint8_t *closure) {
     if (count <= 0) return 0;
-    int pieces = std::min(used_, count);
-    loop_ = {user_context, body, first, count, pieces, closure};
+    const int pieces = std::min(shape_.members, count);
+    const int share = int((int64_t(count) * (shape_.leads ? 5 : 4) + 2 * pieces) / (4 * pieces)), lead = std::min(std::max(share, 1), count - pieces + 1);
+    loop_ = {user_context, body, first, count, pieces, lead, closure};
     team_of_this_thread = nullptr;
     pending_.store(uint32_t(pieces - 1), std::memory_order_relaxed);
     for (int member = 1; member < pieces; ++member) {

@@ -22,6 +22,14 @@ namespace kiln::runtime {
 
 using LoopBody = int (*)(void *user_context, int iteration, uint8_t *closure);
 
+/// How loops are cut: into at most so many pieces, 1 <= members <= size() of the team, of which member 0, that also does what is between
+/// loops, has a quarter more than its share if it `leads`. Members without a piece sleep.
+struct TeamShape {
+    int members = 1;
+    bool leads = false;
+    bool operator==(const TeamShape &) const = default;
+};
+
 class ThreadTeam {
 public:
     /// Makes this thread member 0 of a team of `threads` >= 1.
@@ -30,8 +38,8 @@ public:
     ThreadTeam(const ThreadTeam &) = delete;
 
     int size() const { return int(workers_.size()) + 1; }
-    /// Loops are cut into at most so many pieces from now on, 1 <= members <= size(); the other members sleep.
-    void use(int members) { used_ = members; }
+    /// How loops are cut from now on.
+    void use(TeamShape shape) { shape_ = shape; }
 
     /// Runs body for the iterations [first, first + count); 0, or the first nonzero result by iteration piece.
     int run(void *user_context, LoopBody body, int first, int count, uint8_t *closure);
@@ -71,7 +79,7 @@ private:
     struct Loop {
         void *user_context;
         LoopBody body;
-        int first, count, pieces;
+        int first, count, pieces, lead;  ///< lead: iterations of the first piece; the others share the rest
         uint8_t *closure;
     };
 
@@ -83,7 +91,7 @@ private:
     alignas(64) std::atomic<uint32_t> pending_{0};  ///< members that have not finished their piece
     std::atomic<uint32_t> owner_sleeping_{0};
     alignas(64) std::atomic<bool> stopping_{false};
-    int used_;
+    TeamShape shape_;
     bool spin_;
     bool bound_;  ///< each member to a processor
 };

@@ -17,11 +17,12 @@ void TeamFit::took(double seconds) {
     if (most_ == 1 || ++runs_ <= kUnsettled) return;
     const int64_t measured = runs_ - kUnsettled;
     least_ = measured == 1 ? seconds : std::min(least_, seconds);
-    if (size_ != settled_) {
+    if (shape_ != settled_) {
         if (measured < kWindow && !(measured >= 2 && least_ > kHopeless * before_)) return;
         const bool better = least_ < kBetter * before_;
         wait_ = better ? 64 : std::min(4 * wait_, kMostWait);
-        go_on_with(better ? size_ : settled_);
+        if (better) next_ = (next_ + 2) % 3;  // further the same way
+        go_on_with(better ? shape_ : settled_);
     } else if (measured == kWindow) {
         const bool changed = before_ > 0 && least_ > kChanged * before_;
         before_ = before_ > 0 && !changed ? std::min(before_, least_) : least_;
@@ -31,18 +32,22 @@ void TeamFit::took(double seconds) {
     }
 }
 
-void TeamFit::go_on_with(int size) {
-    settled_ = size_ = size;
+void TeamFit::go_on_with(TeamShape shape) {
+    settled_ = shape_ = shape;
     runs_ = settled_runs_ = 0;
     before_ = 0;
 }
 
 void TeamFit::try_another() {
     before_ = least_;
-    more_next_ = settled_ == 1 || (settled_ < most_ && more_next_);
-    size_ = more_next_ ? std::min(2 * settled_, most_) : settled_ / 2;
-    more_next_ = !more_next_;
     runs_ = 0;
+    while (shape_ == settled_) {
+        const int members = settled_.members;
+        if (next_ == 0 && members > 1) shape_ = {members / 2};
+        if (next_ == 1 && members < most_) shape_ = {std::min(2 * members, most_)};
+        if (next_ == 2 && members > 1) shape_ = {members, !settled_.leads};
+        next_ = (next_ + 1) % 3;
+    }
 }
 
 }  // namespace kiln::runtime

@@ -124,54 +124,71 @@ TEST(Pool, may_be_released_on_another_thread) {
 
 TEST(ThreadTeam, loops_are_cut_for_the_members_in_use) {
     ThreadTeam team(3);
-    for (int members : {1, 2, 3}) {
-        team.use(members);
-        std::atomic<int> foreign = 0;
-        team.for_each(30, [&, caller = std::this_thread::get_id()](int) { foreign += std::this_thread::get_id() != caller; });
-        EXPECT_EQ(foreign, 30 - 30 / members);
-    }
+    auto own = [&](TeamShape shape, int count) {
+        team.use(shape);
+        std::atomic<int> all = 0, own = 0;
+        team.for_each(count, [&, caller = std::this_thread::get_id()](int i) { all += 1 << i % 8, own += std::this_thread::get_id() == caller; });
+        int expected = 0;
+        for (int i = 0; i < count; ++i) expected += 1 << i % 8;
+        EXPECT_EQ(all, expected);
+        return own.load();
+    };
+    EXPECT_EQ(own({1}, 30), 30);
+    EXPECT_EQ(own({2}, 30), 15);
+    EXPECT_EQ(own({3}, 30), 10);
+    EXPECT_EQ(own({1, true}, 30), 30);
+    EXPECT_EQ(own({2, true}, 16), 10);
+    EXPECT_EQ(own({3, true}, 24), 10);
+    EXPECT_EQ(own({3, true}, 2), 1);
+    EXPECT_EQ(own({2, true}, 1), 1);
 }
 
-/// The members that work is done by after so many runs, and the seconds that these took; each takes seconds(members, run).
+/// How work is done after so many runs, and the seconds that these took; each takes seconds(shape, run).
 struct Fitted {
     int members = 0;
+    bool leads = false;
     double seconds = 0;
 };
 template <typename Seconds> Fitted fitted(int most, int runs, Seconds seconds) {
     TeamFit fit(most);
     Fitted result;
-    std::vector<int> of(size_t(most) + 1);
+    std::vector<int> of(2 * size_t(most) + 2);
     for (int run = 0; run < runs; ++run) {
-        const double took = seconds(fit.size(), run);
-        if (run >= runs - 200) ++of[size_t(fit.size())];  // some may be a trial, which is short
+        const double took = seconds(fit.shape(), run);
+        if (run >= runs - 200) ++of[size_t(2 * fit.shape().members + fit.shape().leads)];  // some may be a trial, which is short
         fit.took(took);
         result.seconds += took;
     }
-    result.members = int(std::max_element(of.begin(), of.end()) - of.begin());
+    const int most_often = int(std::max_element(of.begin(), of.end()) - of.begin());
+    result.members = most_often / 2, result.leads = most_often % 2;
     return result;
 }
 
 TEST(TeamFit, short_work_goes_on_with_what_is_fastest) {
-    auto alone = [](int members, int run) { return 30e-6 * members + 1e-6 * (run % 5) + (run % 100 == 0 ? 1e-3 : 0); };
-    auto together = [](int members, int run) { return 100e-6 / members + 1e-6 * (run % 5); };
-    auto some = [](int members, int) { return 100e-6 / members + 20e-6 * members; };
+    auto alone = [](TeamShape shape, int run) { return 30e-6 * shape.members + 1e-6 * (run % 5) + (run % 100 == 0 ? 1e-3 : 0); };
+    auto together = [](TeamShape shape, int run) { return 100e-6 / shape.members + 1e-6 * (run % 5); };
+    auto some = [](TeamShape shape, int) { return 100e-6 / shape.members + 20e-6 * shape.members; };
     EXPECT_EQ(fitted(8, 3000, alone).members, 1);
     EXPECT_EQ(fitted(8, 3000, together).members, 8);
     EXPECT_EQ(fitted(8, 3000, some).members, 2);
+    auto led = [](TeamShape shape, int) { return 100e-6 / shape.members - (shape.leads ? 10e-6 : 0); };
+    EXPECT_TRUE(fitted(2, 3000, led).leads);
+    EXPECT_EQ(fitted(2, 3000, led).members, 2);
+    EXPECT_FALSE(fitted(8, 3000, together).leads);
     EXPECT_EQ(fitted(1, 3000, alone).members, 1);
     EXPECT_EQ(fitted(3, 3000, alone).members, 1);
     EXPECT_EQ(fitted(3, 3000, together).members, 3);
 }
 
 TEST(TeamFit, trials_cost_little) {
-    auto together = [](int members, int) { return 100e-6 / members; };
+    auto together = [](TeamShape shape, int) { return 100e-6 / shape.members; };
     EXPECT_LT(fitted(2, 1000, together).seconds, 1.06 * 1000 * 50e-6);
     EXPECT_LT(fitted(2, 100000, together).seconds, 1.005 * 100000 * 50e-6);
 }
 
 TEST(TeamFit, what_changes_is_tried_again_soon) {
     // From run 40,000 on, long after the last trial, the members are far apart; from 80,000 on they are near again.
-    auto moved = [](int members, int run) { return 40e-6 + (members == 1 ? 0 : run < 40000 || run >= 80000 ? -10e-6 : 40e-6); };
+    auto moved = [](TeamShape shape, int run) { return 40e-6 + (shape.members == 1 ? 0 : run < 40000 || run >= 80000 ? -10e-6 : 40e-6); };
     EXPECT_EQ(fitted(2, 40000, moved).members, 2);
     EXPECT_EQ(fitted(2, 40400, moved).members, 1);
     EXPECT_EQ(fitted(2, 120000, moved).members, 2);
@@ -179,9 +196,9 @@ TEST(TeamFit, what_changes_is_tried_again_soon) {
 
 TEST(TeamFit, long_work_is_left_to_all) {
     int tried = 0;
-    auto slow = [&](int members, int) {
-        tried += members < 4;
-        return 1e-3 * members;
+    auto slow = [&](TeamShape shape, int) {
+        tried += shape != TeamShape{4};
+        return 1e-3 * shape.members;
     };
     EXPECT_EQ(fitted(4, 10000, slow).members, 4);
     EXPECT_EQ(tried, 0);
