@@ -4,7 +4,7 @@
 //    kernel that uses them (recompute.h).
 // 2. Every other node is in exactly one group. A group has at most one anchor (a contraction, a pooling, a gather, a view, ..)
 //    or reductions over the same axes of the same shape; elementwise nodes join the group of an operand with their shape (an
-//    epilogue), and elementwise nodes only a reduction reads join it (a prologue).
+//    epilogue), and elementwise nodes and slices only a reduction reads join it (a prologue).
 // 3. Rows: softmax, norms and losses over a short last axis are reductions and elementwise steps in turn. While a whole
 //    tensor is small these are one group, whatever their number.
 // 4. Two groups unite only if no path leads out of the union and back into it, and only if both run before, or both after, the
@@ -247,6 +247,9 @@ private:
         return x.operands == y.operands && a.window == b.window && a.stride == b.stride && a.padding == b.padding;
     }
 
+    /// A slice is read where it lies.
+    bool is_slice(const Group &group) const { return group.members.size() == 1 && graph_[group.members[0]].op == Op::slice; }
+
     /// Gathered rows are read where they are used, so a kernel may have any number of them.
     bool only_gathers(const Group &group) const {
         return std::all_of(group.members.begin(), group.members.end(), [&](NodeId member) {
@@ -283,7 +286,7 @@ private:
                 continue;
             } else if (has_trait(graph_[id].op, kElementwise)) {
                 join_epilogue(edge.from, id, a, b);
-            } else if (to.kind == Kind::reduction && from.kind == Kind::elementwise && from.shape == to.operand && only_read_by(from, b)) {
+            } else if (to.kind == Kind::reduction && (from.kind == Kind::elementwise || is_slice(from)) && from.shape == to.operand && only_read_by(from, b)) {
                 unite(b, a, Kind::reduction);
             }
         }

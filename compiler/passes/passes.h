@@ -10,6 +10,7 @@ Graph fold(const Graph &graph);
 Graph simplify(const Graph &graph);
 Graph gradient_sums(const Graph &graph);
 Graph factor(const Graph &graph);
+Graph moments(const Graph &graph);
 Graph cse(const Graph &graph);
 Graph dce(const Graph &graph);
 Graph fuse(const Graph &graph);

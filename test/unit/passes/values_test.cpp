@@ -10,7 +10,9 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <functional>
 
 namespace kiln {
 namespace {
@@ -108,6 +110,62 @@ TEST(Values, SumsOfInputGradientsNeedNoInputGradient) {
             };
             expect_same(interpret(graph, read), interpret(rewritten, read), 1e-12, 10);
         }
+}
+
+/// Mean and variance over all axes but the last.
+Graph mean_and_variance(const Type &type) {
+    Graph graph;
+    Builder b(graph);
+    const NodeId x = b.input(InputKind::argument, "x", type);
+    const Type row{type.dtype, {type.shape.back()}};
+    const NodeId count = b.constant(double(type.elements() / row.shape[0]), row);
+    const NodeId mean = b.divide(b.append(Op::reduce_sum, {x}, AxesAttrs{{0, 1}}), count);
+    const NodeId difference = b.subtract(x, b.append(Op::broadcast, {mean}, BroadcastAttrs{type.shape, {2}}));
+    const NodeId variance = b.divide(b.append(Op::reduce_sum, {b.multiply(difference, difference)}, AxesAttrs{{0, 1}}), count);
+    for (NodeId result : {mean, variance}) graph.results.push_back({ResultKind::value, "", result});
+    return graph;
+}
+
+int64_t reductions_of(const Graph &graph, const Shape &shape) {
+    return std::count_if(graph.nodes.begin(), graph.nodes.end(), [&](const Node &node) { return node.op == Op::reduce_sum && graph[node.operands[0]].type.shape == shape; });
+}
+
+TEST(Values, MeanAndVarianceOfLargeTensorsFromOneReading) {
+    const Type type{DType::f32, {8, 16384, 32}};
+    const Graph graph = mean_and_variance(type), rewritten = run(find_pass("moments"), graph);
+    // What is summed up for the variance does not wait for the mean.
+    std::vector<bool> depends(rewritten.nodes.size(), false);
+    for (int i = 0; i < rewritten.size(); ++i) {
+        const Node &node = rewritten[{i}];
+        const bool sums = node.op == Op::reduce_sum && rewritten[node.operands[0]].type.shape == type.shape;
+        for (NodeId operand : node.operands) {
+            EXPECT_FALSE(sums && depends[size_t(operand.index)]) << print(rewritten);
+            if (depends[size_t(operand.index)]) depends[size_t(i)] = true;
+        }
+        if (sums && node.operands[0] == NodeId{0}) depends[size_t(i)] = true;
+    }
+    EXPECT_EQ(reductions_of(rewritten, type.shape), 2);
+    // Small tensors are read twice.
+    EXPECT_EQ(print(run(find_pass("moments"), mean_and_variance({DType::f32, {8, 64, 32}}))), print(mean_and_variance({DType::f32, {8, 64, 32}})));
+
+    // Far from zero; the first slice unlike the others; one number unlike all others; no variance at all.
+    const std::vector<std::function<double(int64_t)>> data{
+        [](int64_t i) { return 1000 + std::sin(double(i) * 1.7); },
+        [&](int64_t i) { return (i < type.elements() / 8 ? 50 : 0) + std::sin(double(i) * 1.7); },
+        [](int64_t i) { return i < 32 ? 1e4 : std::sin(double(i) * 1.7); },
+        [](int64_t) { return 3.25; },
+    };
+    for (size_t k = 0; k < data.size(); ++k) {
+        SCOPED_TRACE(k);
+        auto read = [&](const Node &node) {
+            Tensor tensor{node.type, {}};
+            for (int64_t i = 0; i < node.type.elements(); ++i) tensor.values.push_back(double(float(data[k](i))));
+            return tensor;
+        };
+        const std::vector<Tensor> expected = interpret(graph, read), actual = interpret(rewritten, read);
+        expect_same(expected, actual, 2e-5);
+        for (double variance : actual[1].values) EXPECT_GE(variance, 0);
+    }
 }
 
 }  // namespace
