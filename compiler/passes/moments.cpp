@@ -14,11 +14,9 @@ namespace kiln {
 
 namespace {
 
-constexpr int64_t kLeastElements = 1 << 22;  ///< smaller tensors are read again from the caches
-
 class Moments {
 public:
-    explicit Moments(const Graph &graph) : graph_(graph), rewriter_(graph) {}
+    Moments(const Graph &graph, int64_t least_elements) : graph_(graph), least_elements_(least_elements), rewriter_(graph) {}
 
     Graph run() {
         for (int i = 0; i < graph_.size(); ++i)
@@ -41,7 +39,7 @@ private:
         const Node &square = graph_[sum.operands[0]];
         if (square.op != Op::multiply || square.operands[0] != square.operands[1] || std::count(axes.begin(), axes.end(), 0) == 0) return std::nullopt;
         const Node &difference = graph_[square.operands[0]];
-        if (difference.op != Op::subtract || difference.type.elements() < kLeastElements || difference.type.shape[0] < 2) return std::nullopt;
+        if (difference.op != Op::subtract || difference.type.elements() < least_elements_ || difference.type.shape[0] < 2) return std::nullopt;
         const Node &row = graph_[difference.operands[1]];
         if (row.op != Op::broadcast || attrs<BroadcastAttrs>(row).dims != kept(row.type.shape, axes)) return std::nullopt;
         const Match match{difference.operands[0], row.operands[0], difference.type.elements() / std::max<int64_t>(1, sum.type.elements())};
@@ -79,11 +77,12 @@ private:
     }
 
     const Graph &graph_;
+    const int64_t least_elements_;
     Rewriter rewriter_;
 };
 
 }  // namespace
 
-Graph moments(const Graph &graph) { return Moments(graph).run(); }
+Graph moments(const Graph &graph, int64_t least_elements) { return Moments(graph, least_elements).run(); }
 
 }  // namespace kiln

@@ -15,7 +15,7 @@ const std::vector<Pass> &all_passes() {
         {"simplify", "algebra that keeps the bits", simplify},
         {"gradient-sums", "sums of a convolution's input gradient from its weight gradient", gradient_sums},
         {"factor", "take out of sums what is the same for all terms", factor},
-        {"moments", "mean and variance of large tensors from one reading", moments},
+        {"moments", "mean and variance of large tensors from one reading", [](const Graph &graph) { return moments(graph); }},
         {"cse", "of equal computations keep the first", cse},
         {"dce", "drop what no result depends on", dce},
         {"fuse", "decide which nodes become one kernel", fuse},

@@ -131,8 +131,10 @@ int64_t reductions_of(const Graph &graph, const Shape &shape) {
 }
 
 TEST(Values, MeanAndVarianceOfLargeTensorsFromOneReading) {
-    const Type type{DType::f32, {8, 16384, 32}};
-    const Graph graph = mean_and_variance(type), rewritten = run(find_pass("moments"), graph);
+    const Type type{DType::f32, {8, 1024, 32}};
+    const Graph graph = mean_and_variance(type), rewritten = moments(graph, type.elements());
+    Diagnostics diagnostics;
+    EXPECT_TRUE(verify(rewritten, diagnostics)) << render(diagnostics, false);
     // What is summed up for the variance does not wait for the mean.
     std::vector<bool> depends(rewritten.nodes.size(), false);
     for (int i = 0; i < rewritten.size(); ++i) {
@@ -146,7 +148,7 @@ TEST(Values, MeanAndVarianceOfLargeTensorsFromOneReading) {
     }
     EXPECT_EQ(reductions_of(rewritten, type.shape), 2);
     // Small tensors are read twice.
-    EXPECT_EQ(print(run(find_pass("moments"), mean_and_variance({DType::f32, {8, 64, 32}}))), print(mean_and_variance({DType::f32, {8, 64, 32}})));
+    EXPECT_EQ(print(moments(graph, type.elements() + 1)), print(graph));
 
     // Far from zero; the first slice unlike the others; one number unlike all others; no variance at all.
     const std::vector<std::function<double(int64_t)>> data{
