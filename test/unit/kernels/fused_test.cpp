@@ -132,6 +132,12 @@ void add_reductions(Suite &s) {
                 NodeId x = c.in(shape);
                 c.result(c.b.reduce(op, c.b.multiply(x, x), axes));
             });
+    for (Shape shape : {Shape{3, 5, 7, 33}, Shape{3, 90, 80, 32}})
+        s.add("sums of the second picture of " + to_string(shape), [=](Case &c) {
+            Ints begin{1, 0, 0, 0}, end = shape;
+            end[0] = 2;
+            c.result(c.b.append(Op::reduce_sum, {c.b.append(Op::slice, {c.in(shape)}, SliceAttrs{begin, end, {1, 1, 1, 1}})}, AxesAttrs{{0, 1, 2}}));
+        });
     for (Shape shape : {Shape{64, 10}, Shape{9, 300}, Shape{2000, 70}})
         s.add("softmax of " + to_string(shape), [=](Case &c) {
             NodeId x = c.in(shape);
