@@ -44,7 +44,12 @@ Expr literal(DType dtype, double value) {
 
 Expr call(Func f, const Coordinates &at, int tuple_index) {
     FuncRef reference = f(reversed(at));
-    return tuple_index < 0 ? Expr(reference) : Expr(reference[tuple_index]);
+    return f.outputs() == 1 ? Expr(reference) : Expr(reference[tuple_index]);
+}
+
+void define(FuncRef at, const std::vector<Expr> &values) {
+    if (values.size() == 1) at = values[0];
+    else at = Tuple(values);
 }
 
 static Expr dispatch(Lowering &l, NodeId id, const Coordinates &at) {
@@ -245,7 +250,7 @@ void Lowering::order_loads_before_stores(std::vector<Expr> &values, const std::v
 
 bool Lowering::sets_rows_in_place(const std::vector<int> &results) const {
     return std::all_of(results.begin(), results.end(), [&](int i) {
-        return node(body_.results[size_t(i)].value).op == Op::set_rows && size_t(i) < kernel_.in_place.size() && kernel_.in_place[size_t(i)] >= 0;
+        return node(body_.results[size_t(i)].value).op == Op::set_rows && overwritten_by(i) >= 0;
     });
 }
 
@@ -263,7 +268,7 @@ void Lowering::build_results() {
         NodeId first = body_.results[size_t(group[0])].value;
         Consumer c{Func(fmt::format("result{}", group[0])), declare_vars(first), shape(first)};
         c.is_output = true;
-        for (int i : group) c.updates = c.updates || (size_t(i) < kernel_.in_place.size() && kernel_.in_place[size_t(i)] >= 0);
+        for (int i : group) c.updates = c.updates || overwritten_by(i) >= 0;
         std::vector<Var> vars = reversed(c.axes);
         own_at_.assign(c.axes.begin(), c.axes.end());
         own_values_.clear();
@@ -271,13 +276,11 @@ void Lowering::build_results() {
         if (c.updates) {
             std::vector<Expr> undefined;
             for (int i : group) undefined.push_back(undef(storage_type(node(body_.results[size_t(i)].value).type.dtype)));
-            if (group.size() == 1) c.func(vars) = undefined[0];
-            else c.func(vars) = Tuple(undefined);
+            define(c.func(vars), undefined);
             for (size_t k = 0; k < group.size(); k++) {
-                int argument = size_t(group[k]) < kernel_.in_place.size() ? kernel_.in_place[size_t(group[k])] : -1;
                 for (auto [input, position] : argument_index_)
-                    if (position == argument) {
-                        overwritten.push_back(call(c.func, own_at_, group.size() == 1 ? -1 : int(k)));
+                    if (position == overwritten_by(group[k])) {
+                        overwritten.push_back(call(c.func, own_at_, int(k)));
                         own_values_[input] = from_storage(overwritten.back(), body_.nodes[size_t(input)].type.dtype);
                     }
             }
@@ -290,14 +293,13 @@ void Lowering::build_results() {
         bool stores_others = tables.empty();
         for (size_t k = 0; k < group.size(); k++) {
             auto argument = argument_index_.find(stored[k].index);
-            stores_others = stores_others || argument == argument_index_.end() || argument->second != kernel_.in_place[size_t(group[k])];
+            stores_others = stores_others || argument == argument_index_.end() || argument->second != overwritten_by(group[k]);
         }
         if (stores_others) {
             std::vector<Expr> values;
             for (NodeId id : stored) values.push_back(to_storage(value(id, own_at_)));
             if (group.size() > 1 && c.updates) order_loads_before_stores(values, overwritten);
-            if (group.size() == 1) c.func(vars) = values[0];
-            else c.func(vars) = Tuple(values);
+            define(c.func(vars), values);
         }
         own_values_.clear();
         memo_.clear();

@@ -34,8 +34,10 @@ Expr from_storage(Expr value, DType dtype);
 Expr literal(DType dtype, double value);
 inline Expr index_expr(int64_t value) { return Expr(int32_t(value)); }
 
-/// f at coordinates in axis order.
-Expr call(Func f, const Coordinates &at, int tuple_index = -1);
+/// f at coordinates in axis order; of a Func of several values the one of this index.
+Expr call(Func f, const Coordinates &at, int tuple_index = 0);
+/// Defines a Func, or an update of it: one value, or a Tuple of several.
+void define(Halide::FuncRef at, const std::vector<Expr> &values);
 /// Tensor axis order -> Halide order.
 template <typename T> std::vector<T> reversed(const std::vector<T> &v) { return {v.rbegin(), v.rend()}; }
 
@@ -103,6 +105,8 @@ private:
     void declare_arguments();
     void find_fused_anchor();
     void build_results();
+    /// The argument that a result is stored over, or -1.
+    int overwritten_by(int result) const { return size_t(result) < kernel_.in_place.size() ? kernel_.in_place[size_t(result)] : -1; }
     bool sets_rows_in_place(const std::vector<int> &results) const;
     /// The values of an update over a Tuple are all computed before the first is stored only if Halide sees that they depend on each
     /// other, and Halide 14 looks for loads outside of calls alone: of p - g / sqrt(v) it misses v, stores the new v first and reads that

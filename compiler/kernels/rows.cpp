@@ -84,10 +84,6 @@ void set_rows_in_place(Lowering &l, const std::vector<NodeId> &ids, bool stores_
     Expr part = part_of(last - listed);
     f.listed(clamp(f.before(part, listed), 0, last), part) = last - listed;
 
-    auto define = [](Func func, const Coordinates &at, const std::vector<Expr> &values) {
-        if (values.size() == 1) func(reversed(at)) = values[0];
-        else func(reversed(at)) = Tuple(values);
-    };
     /// A domain over the slots of all parts that hold a position, and that position.
     auto positions_in = [&](RDom &domain, const char *name) {
         domain = RDom(Region{{0, int(positions)}, {0, parts}}, name);
@@ -100,16 +96,17 @@ void set_rows_in_place(Lowering &l, const std::vector<NodeId> &ids, bool stores_
         at.insert(at.end(), f.columns.begin(), f.columns.end());
         return at;
     };
+    auto define_rows = [&](Func func, const Coordinates &at, const std::vector<Expr> &values) { define(func(reversed(with_columns(at))), values); };
     std::vector<Expr> undefined, made, set;
     for (NodeId id : ids) undefined.push_back(undef(storage_type(l.node(id).type.dtype)));
-    define(f.rows, with_columns({f.part, f.slot}), undefined);
+    define_rows(f.rows, {f.part, f.slot}, undefined);
     const Coordinates from = with_columns(index_of(positions_in(f.making, "making")));
     for (NodeId id : ids) made.push_back(to_storage(l.value(l.node(id).operands[1], from)));
-    define(f.rows, with_columns({f.making.y, f.making.x}), made);
+    define_rows(f.rows, {f.making.y, f.making.x}, made);
 
     Expr row = row_of(positions_in(f.setting, "setting"));
-    for (size_t k = 0; k < ids.size(); k++) set.push_back(call(f.rows, with_columns({f.setting.y, f.setting.x}), ids.size() == 1 ? -1 : int(k)));
-    define(consumer.func, with_columns({row}), set);
+    for (size_t k = 0; k < ids.size(); k++) set.push_back(call(f.rows, with_columns({f.setting.y, f.setting.x}), int(k)));
+    define_rows(consumer.func, {row}, set);
     schedule_row_update(l, consumer, f);
 }
 

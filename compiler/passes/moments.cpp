@@ -42,7 +42,7 @@ private:
         if (difference.op != Op::subtract || difference.type.elements() < least_elements_ || difference.type.shape[0] < 2) return std::nullopt;
         const Node &row = graph_[difference.operands[1]];
         if (row.op != Op::broadcast || attrs<BroadcastAttrs>(row).dims != kept(row.type.shape, axes)) return std::nullopt;
-        const Match match{difference.operands[0], row.operands[0], difference.type.elements() / std::max<int64_t>(1, sum.type.elements())};
+        const Match match{difference.operands[0], row.operands[0], difference.type.elements() / sum.type.elements()};
         const Node &mean = graph_[match.mean];
         if (mean.type != sum.type || mean.op != Op::divide) return std::nullopt;
         const Node &all = graph_[mean.operands[0]], &count = graph_[mean.operands[1]];

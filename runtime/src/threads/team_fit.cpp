@@ -20,7 +20,7 @@ void TeamFit::took(double seconds) {
     if (shape_ != settled_) {
         if (measured < kWindow && !(measured >= 2 && least_ > kHopeless * before_)) return;
         const bool better = least_ < kBetter * before_;
-        wait_ = better ? 64 : std::min(4 * wait_, kMostWait);
+        wait_ = better ? kFirstWait : std::min(4 * wait_, kMostWait);
         if (better) next_ = (next_ + 2) % 3;  // further the same way
         go_on_with(better ? shape_ : settled_);
     } else if (measured == kWindow) {

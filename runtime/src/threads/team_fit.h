@@ -43,7 +43,8 @@ private:
     TeamShape settled_, shape_;
     int64_t runs_ = 0;             ///< in this shape, in this window
     double least_ = 0, before_ = 0;  ///< seconds: of the window's runs, of the runs in the settled shape before
-    int64_t settled_runs_ = 0, wait_ = 64;  ///< since the last trial, and until the next
+    static constexpr int64_t kFirstWait = 64;
+    int64_t settled_runs_ = 0, wait_ = kFirstWait;  ///< since the last trial, and until the next
     int next_ = 0;                 ///< what to try next: half as many members, twice as many, the other value of `leads`
 };
 
