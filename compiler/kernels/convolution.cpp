@@ -88,6 +88,8 @@ Func build_convolution(Lowering &l, NodeId id, Border border, int64_t channels, 
     f.phase = Var("phase");
     if (stride[1] == 1 && dilation[1] == 1) f.phases = border.step_x;
     const int64_t step = f.phases, left = border.left;
+    // With a window of one element nothing but the zeros between the elements is added to the operand, and those are skipped.
+    const bool reads_in_place = taps == Ints{1, 1} && border.top == 0 && left == 0 && step > 1 && l.is_plain(border.operand);
     if (step > 1) border.step_x = 1, border.left = (left + step - 1) / step;
     f.split = split_channels(l, node.type.shape[3], (node.type.shape[2] + step - 1) / step);
     f.product = Func(l.name(id, "product"));
@@ -108,7 +110,9 @@ Func build_convolution(Lowering &l, NodeId id, Border border, int64_t channels, 
             domain.where(tap < index_expr(taps[1]));
             s = min(tap, index_expr(taps[1] - 1));
         }
-        Expr pixel = f.padded.defined() ? f.padded(c, at_x, at_y, n) : read_pixel(l, id, border, n, at_y, at_x, c, f.padded);
+        Expr pixel;
+        if (reads_in_place) pixel = l.value(border.operand, {n, at_y / index_expr(border.step_y), x, c});
+        else pixel = f.padded.defined() ? f.padded(c, at_x, at_y, n) : read_pixel(l, id, border, n, at_y, at_x, c, f.padded);
         product(to, x, f.phase) += weight(r, s, c, to) * pixel;
         return domain;
     };

@@ -20,6 +20,9 @@ constexpr int64_t kPassPixels = 512;
 /// Pictures of a pass, whose channels are taken one after the other: beyond this, more of them cost more than fewer passes save.
 constexpr int64_t kPassBytes = 2 << 20;
 
+/// Largest picture that is copied as a whole with the zeros around it: it stays in the second cache.
+constexpr int64_t kPaddedBytes = 512 << 10;
+
 /// A product this deep with at most so many results is summed in parts, one a task, for each of which both operands are read once.
 constexpr int64_t kDeep = 4096, kDeepResult = 64 * 1024;
 /// So much of K at a time of a part: panels of it stay in the second cache.
@@ -248,6 +251,7 @@ void schedule_convolution(Lowering &l, Consumer &consumer, ConvolutionFuncs &f) 
             update.vectorize(pk, lanes_of_update).unroll(pk);
         }
         update.unroll(px);
+        if (f.phases > 1) update.unroll(f.phase);
         if (f.channels <= 4) update.unroll(c);
     };
     if (f.split.rest == 0) {
@@ -260,7 +264,12 @@ void schedule_convolution(Lowering &l, Consumer &consumer, ConvolutionFuncs &f) 
         schedule_update(f.product.update(3), f.rest_taps, rest);
     }
     if (f.padded.defined()) {
-        f.padded.compute_at(consumer.func, row);
+        // A row is copied once and kept for all rows of results that read it. Of a picture with zeros between its rows Halide would copy them anew
+        // for each; it is copied as a whole, if it is small.
+        const int64_t picture_bytes = consumer.shape[1] * width * f.channels / (f.phases * f.phases) * int64_t(sizeof(float));
+        const bool by_picture = row.name() == y.name();
+        if (by_picture) f.padded.store_at(consumer.func, n);
+        f.padded.compute_at(consumer.func, by_picture && f.phases > 1 && picture_bytes <= kPaddedBytes ? n : row);
         f.padded.vectorize(f.padded.args()[0], int(std::min<int64_t>(lanes, f.channels)), TailStrategy::RoundUp);
     }
 }
