@@ -126,7 +126,8 @@ struct MatmulFuncs {
     Var u, v;                       ///< vector dimension and rows of `product`
     int64_t columns = 0, rows = 0, inner = 0, batch = 1;
 };
-MatmulPlan plan_matmul(const Lowering &l, int64_t m, int64_t n, int64_t k, bool transpose_a, bool transpose_b);
+/// `has_epilogue`: something is computed of the results before they are stored.
+MatmulPlan plan_matmul(const Lowering &l, int64_t m, int64_t n, int64_t k, bool transpose_a, bool transpose_b, bool has_epilogue);
 void schedule_matmul(Lowering &l, Consumer &consumer, MatmulFuncs &f);
 
 /// Output channels as full vectors and a rest of at most half of one. The rest has an update of its own, in vectors of its length:

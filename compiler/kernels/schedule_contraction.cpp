@@ -68,7 +68,7 @@ Tile choose_tile(const Lowering &l, int64_t columns, int64_t rows, int lanes, in
     return best;
 }
 
-MatmulPlan plan_matmul(const Lowering &l, int64_t m, int64_t n, int64_t k, bool transpose_a, bool transpose_b) {
+MatmulPlan plan_matmul(const Lowering &l, int64_t m, int64_t n, int64_t k, bool transpose_a, bool transpose_b, bool has_epilogue) {
     MatmulPlan plan;
     // Elements that must be moved one by one rather than in vectors, for vectors along N and along M.
     const double along_n = (transpose_b ? double(n) * k : 0.0);
@@ -81,6 +81,8 @@ MatmulPlan plan_matmul(const Lowering &l, int64_t m, int64_t n, int64_t k, bool 
     plan.columns_are_rows = cycles(m, n, along_m) < cycles(n, m, along_n);
     const int64_t columns = plan.columns_are_rows ? m : n, rows = plan.columns_are_rows ? n : m;
     plan.tile = choose_tile(l, columns, rows, l.lanes(), kMatmulRows);
+    // Stored along the rows, results pass an epilogue, and what it reads, in vectors as long as a tile has rows.
+    if (has_epilogue && plan.columns_are_rows && rows >= kMatmulRows) plan.tile = {std::min(plan.tile.vectors, 2), kMatmulRows};
     plan.transposes = plan.columns_are_rows ? !transpose_a : transpose_b;
     plan.row_block = rows <= 2 * kRowBlock ? rows : choose_row_block(rows, plan.tile.rows);
     const bool along_rows = plan.columns_are_rows ? !transpose_b : transpose_a;
