@@ -121,6 +121,11 @@ int Lowering::uses(NodeId id) const {
     return int(count);
 }
 
+bool Lowering::has_epilogue(NodeId id) const {
+    auto reads = [&](const Node &node) { return std::find(node.operands.begin(), node.operands.end(), id) != node.operands.end(); };
+    return is_fused(id) && std::any_of(body_.nodes.begin(), body_.nodes.end(), reads);
+}
+
 bool Lowering::is_plain(NodeId id) const {
     const Node &n = node(id);
     if (stored_.count(id.index)) return true;

@@ -95,6 +95,8 @@ public:
 
     /// The one contraction whose users are elementwise up to the results: it is computed inside the results' loops.
     bool is_fused(NodeId id) const { return fused_anchor_ == id; }
+    /// Something is computed of the fused contraction before it is stored.
+    bool has_epilogue(NodeId id) const;
     /// Hook of the fused anchor: schedules the results' loop nest.
     std::function<void(Consumer &)> schedule_fused;
 

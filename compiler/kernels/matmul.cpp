@@ -16,10 +16,10 @@ Expr lower_matmul(Lowering &l, NodeId id, const Coordinates &at) {
         MatmulFuncs f;
         const int64_t m = shape[rank - 2], n = shape[rank - 1];
         f.inner = left[rank - (a.transpose_a ? 2 : 1)];
-        f.plan = plan_matmul(l, m, n, f.inner, a.transpose_a, a.transpose_b, l.is_fused(id));
+        f.batch = element_count(Shape(shape.begin(), shape.end() - 2));
+        f.plan = plan_matmul(l, m, n, f.inner, a.transpose_a, a.transpose_b, f.batch, l.has_epilogue(id));
         f.columns = f.plan.columns_are_rows ? m : n;
         f.rows = f.plan.columns_are_rows ? n : m;
-        f.batch = element_count(Shape(shape.begin(), shape.end() - 2));
         std::vector<Var> batch;
         for (size_t axis = 0; axis + 2 < rank; axis++) batch.emplace_back(fmt::format("a{}", axis));
 

@@ -78,8 +78,8 @@ struct Tile {
     int vectors = 1, rows = 1;
 };
 /// The fastest tile for columns x rows results by a model of one FMA a cycle and two loads a cycle.
-/// `even`: the columns are full vectors, and a number of whole tiles.
-Tile choose_tile(const Lowering &l, int64_t columns, int64_t rows, int lanes, int most_rows = kTileRows, bool even = false);
+/// `even`: the columns are full vectors, and a number of whole tiles. `stored_along_rows`: so the results lie in memory.
+Tile choose_tile(const Lowering &l, int64_t columns, int64_t rows, int lanes, int most_rows = kTileRows, bool even = false, bool stored_along_rows = false);
 
 /// How a sum in index notation runs: vectors along one axis of the result, a few positions of another beside them in registers.
 struct SumPlan {
@@ -111,6 +111,7 @@ struct MatmulPlan {
     Tile tile;
     bool transposes = false;        ///< the vector operand lies the other way in memory
     bool packs_rows = false;        ///< the other operand, too, is copied: its rows lie far apart along K
+    bool packs_whole = false;       ///< all panels are packed before, and a tile's rows are multiplied by one after the other
     int64_t row_block = 0;          ///< rows one task computes with one packed panel, or of which it packs the other operand
     int64_t parts = 1;              ///< of a deep K, each summed alone and then added in their order
     int64_t depth_block = 0;        ///< of a part: so much of K at a time
@@ -127,7 +128,7 @@ struct MatmulFuncs {
     int64_t columns = 0, rows = 0, inner = 0, batch = 1;
 };
 /// `has_epilogue`: something is computed of the results before they are stored.
-MatmulPlan plan_matmul(const Lowering &l, int64_t m, int64_t n, int64_t k, bool transpose_a, bool transpose_b, bool has_epilogue);
+MatmulPlan plan_matmul(const Lowering &l, int64_t m, int64_t n, int64_t k, bool transpose_a, bool transpose_b, int64_t batch, bool has_epilogue);
 void schedule_matmul(Lowering &l, Consumer &consumer, MatmulFuncs &f);
 
 /// Output channels as full vectors and a rest of at most half of one. The rest has an update of its own, in vectors of its length:

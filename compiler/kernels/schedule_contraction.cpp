@@ -14,6 +14,8 @@ namespace {
 
 /// Rows of a matrix often lie a multiple of 2 KiB apart, in the same few sets of the first cache: no more at a time than it has ways.
 constexpr int kMatmulRows = 8;
+/// What a tile costs more whose results are stored in vectors along its rows, if those are not 1, 2, 4 or 8.
+constexpr double kUnevenStore = 1.04;
 
 /// Pixels that a tile of a weight gradient sums over between a load and a store.
 constexpr int64_t kPassPixels = 512;
@@ -29,15 +31,18 @@ constexpr int64_t kDeep = 4096, kDeepResult = 64 * 1024;
 constexpr int64_t kDepthBlock = 256;
 /// Deepest K of which the rows of a block are packed: a block and a panel fit into the second cache.
 constexpr int64_t kPackedDepth = 1024;
+/// Of a vector operand no larger than this, all panels are packed before: they stay in the second cache, and blocks of so many rows
+/// make longer pieces of what is read and written.
+constexpr int64_t kWholeBytes = 256 << 10, kWholeRowBlock = 384;
 
 int64_t round_up(int64_t a, int64_t b) { return (a + b - 1) / b * b; }
 
 /// Rows that one task takes of many: the last block is shifted back over the one before, so blocks that fit waste nothing. With an odd
 /// number of few blocks one of two threads has a block more than the other.
 constexpr int64_t kRowBlock = 96;
-int64_t choose_row_block(int64_t rows, int64_t tile_rows) {
+int64_t choose_row_block(int64_t rows, int64_t tile_rows, int64_t about = kRowBlock) {
     int64_t best = 0, least = 0;
-    for (int64_t block = round_up(kRowBlock * 3 / 4, tile_rows); block <= kRowBlock * 3 / 2; block += tile_rows)
+    for (int64_t block = round_up(about * 3 / 4, tile_rows); block <= about * 3 / 2; block += tile_rows)
         if (const int64_t computed = round_up(rows, 2 * block); best == 0 || computed < least) best = block, least = computed;
     return best;
 }
@@ -50,7 +55,7 @@ TailStrategy tail_of(const Consumer &consumer, int64_t extent, int64_t factor) {
 
 }  // namespace
 
-Tile choose_tile(const Lowering &l, int64_t columns, int64_t rows, int lanes, int most_rows, bool even) {
+Tile choose_tile(const Lowering &l, int64_t columns, int64_t rows, int lanes, int most_rows, bool even, bool stored_along_rows) {
     const int registers = vector_registers(l.target());
     Tile best;
     double best_cost = 1e300;
@@ -62,13 +67,13 @@ Tile choose_tile(const Lowering &l, int64_t columns, int64_t rows, int lanes, in
             // Cycles for one step of the reduction over all tiles: one FMA a cycle, two loads a cycle, latency of four.
             const double step = std::max({double(vectors * r), (vectors + r) / 2.0, 4.0}) + 0.3;
             const double tiles = double((columns + vectors * lanes - 1) / (vectors * lanes)) * double((rows + r - 1) / r);
-            const double cost = step * tiles;
+            const double cost = step * tiles * (stored_along_rows && !std::has_single_bit(unsigned(r)) ? kUnevenStore : 1);
             if (cost < best_cost * 0.999) best_cost = cost, best = {vectors, r};
         }
     return best;
 }
 
-MatmulPlan plan_matmul(const Lowering &l, int64_t m, int64_t n, int64_t k, bool transpose_a, bool transpose_b, bool has_epilogue) {
+MatmulPlan plan_matmul(const Lowering &l, int64_t m, int64_t n, int64_t k, bool transpose_a, bool transpose_b, int64_t batch, bool has_epilogue) {
     MatmulPlan plan;
     // Elements that must be moved one by one rather than in vectors, for vectors along N and along M.
     const double along_n = (transpose_b ? double(n) * k : 0.0);
@@ -80,7 +85,7 @@ MatmulPlan plan_matmul(const Lowering &l, int64_t m, int64_t n, int64_t k, bool 
     };
     plan.columns_are_rows = cycles(m, n, along_m) < cycles(n, m, along_n);
     const int64_t columns = plan.columns_are_rows ? m : n, rows = plan.columns_are_rows ? n : m;
-    plan.tile = choose_tile(l, columns, rows, l.lanes(), kMatmulRows);
+    plan.tile = choose_tile(l, columns, rows, l.lanes(), kMatmulRows, false, plan.columns_are_rows);
     // Stored along the rows, results pass an epilogue, and what it reads, in vectors as long as a tile has rows.
     if (has_epilogue && plan.columns_are_rows && rows >= kMatmulRows) plan.tile = {std::min(plan.tile.vectors, 2), kMatmulRows};
     plan.transposes = plan.columns_are_rows ? !transpose_a : transpose_b;
@@ -92,7 +97,20 @@ MatmulPlan plan_matmul(const Lowering &l, int64_t m, int64_t n, int64_t k, bool 
         plan.depth_block = std::min<int64_t>(k / plan.parts, kDepthBlock);
     }
     plan.packs_rows = along_rows && (plan.parts > 1 || (rows > plan.row_block && k <= kPackedDepth));
+    plan.packs_whole = plan.packs_rows && plan.parts == 1 && batch == 1 && !plan.columns_are_rows && rows >= 2 * kWholeRowBlock && columns * k * int64_t(sizeof(float)) <= kWholeBytes;
+    if (plan.packs_whole) {
+        plan.tile = {1, kMatmulRows};
+        plan.row_block = choose_row_block(rows, plan.tile.rows, kWholeRowBlock);
+    }
     return plan;
+}
+
+/// Of the packed vector operand, all panels: vectors of a row of them, and an odd number of lines from row to row, which spreads the
+/// lines of a panel over all sets of the first cache.
+static void schedule_panels(const Lowering &l, MatmulFuncs &f) {
+    const int64_t lanes = l.lanes(), lines = (f.columns + lanes - 1) / lanes;
+    Var u = f.packed.args()[0], in_vector("in_vector");
+    f.packed.split(u, u, in_vector, int(lanes), TailStrategy::ShiftInwards).vectorize(in_vector).align_storage(u, int((lines | 1) * lanes));
 }
 
 /// Of the packed vector operand, a panel.
@@ -109,18 +127,27 @@ static void schedule_panel(const Lowering &l, MatmulFuncs &f, bool in_parallel) 
     }
 }
 
-/// The sums of the parts of K: of each, a block of depth after the other, all tiles of the result with it.
+/// The sums of the parts of K: of each, a block of depth after the other, all tiles of the result with it. A vector operand that lies in the right
+/// order is read once, row by row, as a block of it is packed, and the rows of a tile stay in the first cache for all panels.
 static void schedule_parts(const Lowering &l, MatmulFuncs &f) {
     const int lanes = l.lanes(), width = f.plan.tile.vectors * lanes, rows = f.plan.tile.rows;
+    const bool by_panel = f.plan.transposes || f.columns < lanes;
     Var panel("panel"), in_panel("in_panel"), tile("tile"), in_tile("in_tile");
     Halide::RVar block("block"), in_block("in_block");
     f.part.compute_root().bound(f.u, 0, int(round_up(f.columns, width))).bound(f.v, 0, int(f.rows)).bound(f.p, 0, int(f.plan.parts));
     f.part.vectorize(f.u, lanes).parallel(f.p);
     f.part.update().split(f.u, panel, in_panel, width).split(f.v, tile, in_tile, rows, TailStrategy::GuardWithIf);
     f.part.update().split(f.depth.x, block, in_block, int(f.plan.depth_block), TailStrategy::GuardWithIf);
-    f.part.update().reorder({in_panel, in_tile, in_block, tile, panel, block, f.p}).vectorize(in_panel, lanes).unroll(in_panel).unroll(in_tile).parallel(f.p);
-    f.packed.compute_at(f.part, panel);
-    schedule_panel(l, f, false);
+    if (by_panel) f.part.update().reorder({in_panel, in_tile, in_block, tile, panel, block, f.p});
+    else f.part.update().reorder({in_panel, in_tile, in_block, panel, tile, block, f.p});
+    f.part.update().vectorize(in_panel, lanes).unroll(in_panel).unroll(in_tile).parallel(f.p);
+    if (by_panel) {
+        f.packed.compute_at(f.part, panel);
+        schedule_panel(l, f, false);
+    } else {
+        f.packed.compute_at(f.part, block);
+        schedule_panels(l, f);
+    }
     if (f.packed_rows.defined()) f.packed_rows.compute_at(f.part, block).vectorize(f.packed_rows.args()[0], lanes);
 }
 
@@ -143,7 +170,8 @@ void schedule_matmul(Lowering &l, Consumer &consumer, MatmulFuncs &f) {
     stage.split(rest, tile, in_tile, rows, tail_of(consumer, block_rows, rows));
     Var inner = f.plan.columns_are_rows ? in_tile : in_panel, other = f.plan.columns_are_rows ? in_panel : in_tile;
     const int64_t inner_extent = f.plan.columns_are_rows ? rows : stored;
-    if (blocked) stage.reorder(inner, other, tile, panel, block);
+    if (f.plan.packs_whole) stage.reorder(inner, other, panel, tile, block);
+    else if (blocked) stage.reorder(inner, other, tile, panel, block);
     else stage.reorder(inner, other, tile, panel);
     if (inner_extent > 1) {
         const int vector = int(std::min<int64_t>(lanes, inner_extent));
@@ -177,15 +205,20 @@ void schedule_matmul(Lowering &l, Consumer &consumer, MatmulFuncs &f) {
             stage.parallel(tile);
         }
     }
-    f.product.compute_at(consumer.func, tile).bound_extent(f.u, width).bound_extent(f.v, rows);
+    f.product.compute_at(consumer.func, f.plan.packs_whole ? panel : tile).bound_extent(f.u, width).bound_extent(f.v, rows);
     f.product.vectorize(f.u, lanes).unroll(f.u).unroll(f.v);
     if (f.part.defined()) {
         f.product.update().reorder(f.u, f.v, f.parts.x).vectorize(f.u, lanes).unroll(f.u).unroll(f.v);
         return;
     }
     f.product.update().reorder(f.u, f.v, f.depth.x).vectorize(f.u, lanes).unroll(f.u).unroll(f.v);
-    f.packed.compute_at(consumer.func, outermost);
-    schedule_panel(l, f, packs_in_parallel);
+    if (f.plan.packs_whole) {
+        f.packed.compute_root();
+        schedule_panels(l, f);
+    } else {
+        f.packed.compute_at(consumer.func, outermost);
+        schedule_panel(l, f, packs_in_parallel);
+    }
     if (f.packed_rows.defined()) f.packed_rows.compute_at(consumer.func, block).vectorize(f.packed_rows.args()[0], lanes);
 }
 
