@@ -21,7 +21,7 @@ struct Point {
 
 /// A copy of an operand made for one read: with zeros around it, and with its dimensions in another order.
 struct Copied {
-    Func func;
+    OperandCopy copy;
     std::vector<size_t> order;  ///< dimensions of the copy, outermost first
 };
 
@@ -72,7 +72,7 @@ public:
             if (auto copied = copies_.find(i); copied != copies_.end()) {
                 Coordinates from;
                 for (size_t d : copied->second.order) from.push_back(index(value.at[d], at));
-                scalars.bind(id, from_storage(call(copied->second.func, from), value.dtype));
+                scalars.bind(id, from_storage(call(copied->second.copy.loops.func, from), value.dtype));
                 continue;
             }
             scalars.bind(id, l_.stored_value(operand, place(value.at, l_.shape(operand), at, &scalars)));
@@ -137,13 +137,23 @@ public:
             }
             if (!turned && guards.empty()) continue;
             absorbed_.insert(guards.begin(), guards.end());
-            copies_[i] = {copy(i, order, guards.empty() ? Ints(shape.size(), 0) : low, guards.empty() ? shape : extent), order};
+            OperandCopy copied = copy(i, order, guards.empty() ? Ints(shape.size(), 0) : low, guards.empty() ? shape : extent);
+            int64_t steps = 0;
+            for (const AffineIndex &each : value.at) steps += each.coefficients[0] != 0;
+            copied.follows_first = plain_axis(value.at[order[0]]) == 0 && steps == 1;
+            copies_[i] = {copied, order};
         }
+    }
+
+    std::vector<OperandCopy> copies() const {
+        std::vector<OperandCopy> result;
+        for (const auto &[value, copied] : copies_) result.push_back(copied.copy);
+        return result;
     }
 
 private:
     /// The operand of read i over [low, low + extent), zero outside the tensor, its dimensions in this order.
-    Func copy(size_t i, const std::vector<size_t> &order, const Ints &low, const Shape &extent) {
+    OperandCopy copy(size_t i, const std::vector<size_t> &order, const Ints &low, const Shape &extent) {
         const NodeId operand = node_.operands[size_t(attrs_.body[i].operand)];
         const Shape &shape = l_.shape(operand);
         Consumer c{Func(l_.name(operand, fmt::format("copy{}", i).c_str())), {}, {}};
@@ -160,10 +170,9 @@ private:
         }
         Expr value = to_storage(l_.value(operand, at));
         c.func(reversed(c.axes)) = inside.defined() ? select(inside, value, Internal::make_zero(value.type())) : value;
-        c.func.compute_root();
-        for (size_t k = 0; k < order.size(); k++) c.func.bound(c.axes[k], int(low[order[k]]), int(extent[order[k]]));
-        schedule_loops(l_, c);
-        return c.func;
+        OperandCopy result{c, {}};
+        for (size_t d : order) result.low.push_back(low[d]);
+        return result;
     }
 
     Lowering &l_;
@@ -289,6 +298,7 @@ Expr build_sum(Lowering &l, NodeId id, Body &body, const SumPlan &plan, const Co
     Func result = l.storage_of(id, [&] {
         body.copy_operands(plan.vector_axis);
         SumFuncs f;
+        f.copies = body.copies();
         f.plan = plan;
         f.axes = l.declare_vars(id);
         f.shape = l.shape(id);

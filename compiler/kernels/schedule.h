@@ -94,8 +94,15 @@ struct SumPlan {
 };
 /// strides[r][axis]: elements from one position to the next of read r. sizes[r]: elements of its tensor.
 SumPlan plan_sum(const Lowering &l, const Shape &space, size_t kept, const std::vector<Ints> &strides, const std::vector<int64_t> &sizes);
+/// A copy of an operand of a sum, over [low, low + shape) in each of its axes.
+struct OperandCopy {
+    Consumer loops;
+    Ints low;
+    bool follows_first = false;     ///< one position along the first axis of the result needs one along the copy's first, and no other
+};
 struct SumFuncs {
     SumPlan plan;
+    std::vector<OperandCopy> copies;
     Func sum;                       ///< over the axes of the result, and `part` if there are parts
     Halide::RDom reduced;           ///< in plan.order
     std::vector<Var> axes;

@@ -28,6 +28,13 @@ TailStrategy tail(const Consumer &consumer, int64_t extent, int64_t factor) {
 
 int64_t magnitude(int64_t stride) { return std::abs(stride); }
 
+void copy_before(Lowering &l, OperandCopy &copy) {
+    Consumer &c = copy.loops;
+    c.func.compute_root();
+    for (size_t axis = 0; axis < c.axes.size(); axis++) c.func.bound(c.axes[axis], int(copy.low[axis]), int(c.shape[axis]));
+    schedule_loops(l, c);
+}
+
 }  // namespace
 
 SumPlan plan_sum(const Lowering &l, const Shape &space, size_t kept, const std::vector<Ints> &strides, const std::vector<int64_t> &sizes) {
@@ -115,6 +122,7 @@ void schedule_sum(Lowering &l, Consumer &consumer, SumFuncs &f) {
     stage.vectorize(in_panel, plan.vector, TailStrategy::GuardWithIf);
     if (plan.tile.vectors > 1) stage.unroll(in_panel);
     if (rows > 1) stage.unroll(row);
+    bool first_is_fused = false;
     if (f.points >= double(kParallelProducts)) {
         // Enough of the outermost loops together.
         std::vector<Var> loops = outer;
@@ -125,7 +133,7 @@ void schedule_sum(Lowering &l, Consumer &consumer, SumFuncs &f) {
             if (fused) {
                 Var next("outer" + std::to_string(i));
                 stage.fuse(loops[i], *fused, next);
-                fused = next;
+                fused = next, first_is_fused = true;
             } else {
                 fused = loops[i];
             }
@@ -134,6 +142,17 @@ void schedule_sum(Lowering &l, Consumer &consumer, SumFuncs &f) {
         if (fused && count >= 4) stage.parallel(*fused);
         else if (plan.row_axis >= 0 && f.shape[size_t(plan.row_axis)] / rows >= f.shape[columns] / width) stage.parallel(tiles);
         else stage.parallel(panel);
+    }
+    // A copy that is needed slice by slice is made so: what it holds stays in the cache, and slides along with the next loop.
+    auto is_outer = [&](size_t axis) { return axis < rank && axis != columns && int(axis) != plan.row_axis; };
+    for (OperandCopy &copy : f.copies) {
+        Func func = copy.loops.func;
+        if (!copy.follows_first || first_is_fused || !is_outer(0)) {
+            copy_before(l, copy);
+            continue;
+        }
+        func.store_at(consumer.func, consumer.axes[0]).compute_at(consumer.func, consumer.axes[is_outer(1) ? 1 : 0]);
+        if (copy.loops.shape.back() >= l.lanes()) func.vectorize(copy.loops.axes.back(), l.lanes());
     }
     Var tile_loop = plan.row_axis >= 0 ? tiles : panel;
     f.sum.compute_at(consumer.func, tile_loop);
@@ -154,8 +173,9 @@ void schedule_sum(Lowering &l, Consumer &consumer, SumFuncs &f) {
     if (plan.row_axis >= 0) update.unroll(f.axes[size_t(plan.row_axis)]);
 }
 
-void schedule_sum_in_parts(Lowering &, SumFuncs &f) {
+void schedule_sum_in_parts(Lowering &l, SumFuncs &f) {
     const SumPlan &plan = f.plan;
+    for (OperandCopy &copy : f.copies) copy_before(l, copy);
     const size_t rank = f.axes.size(), columns = size_t(plan.vector_axis);
     const int width = plan.vector * plan.tile.vectors, rows = plan.row_axis < 0 ? 1 : plan.tile.rows;
     f.sum.compute_root();
