@@ -86,6 +86,8 @@ struct SumPlan {
     int vector_axis = -1;           ///< of the result; -1: no tile, too few elements
     int row_axis = -1;              ///< -1: one row
     int window_axis = -1;           ///< reduced, written out: what one row reads along it, its neighbours read, too; -1: none
+    int joined_axis = -1;           ///< of the result, all of whose positions are in the tile, too; -1: none
+    int steps = 1;                  ///< of the innermost reduced axis, written out
     Tile tile;
     int vector = 1;                 ///< elements of a vector
     std::vector<int> order;         ///< reduced axes, innermost first

@@ -2,6 +2,8 @@
 // reduced axes, and partial sums where the result is small and the sum long. Shapes and strides decide.
 #include "compiler/kernels/schedule.h"
 
+#include "compiler/kernels/target.h"
+
 #include <algorithm>
 #include <cmath>
 #include <optional>
@@ -96,6 +98,22 @@ SumPlan plan_sum(const Lowering &l, const Shape &space, size_t kept, const std::
         plan.parts = 1;
         for (int64_t parts = 1; parts <= kMostParts; parts++)
             if (outermost % parts == 0 && (parts <= 2 || parts * bytes <= kPartBytes)) plan.parts = parts;
+        // Each load serves few of the sums in a tile, so those along another axis join them, and fewer vectors.
+        for (size_t axis = 0; axis < kept && plan.row_axis >= 0 && plan.tile.rows == rows; axis++) {
+            if (int(axis) == plan.vector_axis || int(axis) == plan.row_axis || space[axis] == 1 || space[axis] > kWindow) continue;
+            int vectors = plan.tile.vectors;
+            while (vectors > 1 && ((rows * space[axis] + 1) * vectors + 1 > vector_registers(l.target()) || columns % (vectors * plan.vector) != 0)) vectors--;
+            if ((rows * space[axis] + 1) * vectors + 1 <= vector_registers(l.target())) plan.joined_axis = int(axis), plan.tile.vectors = vectors;
+        }
+        // Steps of the sum side by side read the same elements again, at other places of a window.
+        const int64_t steps = space[size_t(plan.order.front())];
+        auto shares = [&](const Ints &stride) {
+            const int64_t step = stride[size_t(plan.order.front())];
+            return step != 0 && (step == stride[size_t(plan.row_axis)] || step == stride[size_t(plan.joined_axis)]);
+        };
+        if (plan.joined_axis >= 0 && std::any_of(strides.begin(), strides.end(), shares))
+            for (int count = int(kWindow); count >= 2; count--)
+                if (steps % count == 0) plan.steps = count;
     }
     return plan;
 }
@@ -190,9 +208,15 @@ void schedule_sum_in_parts(Lowering &l, SumFuncs &f) {
         stage.split(f.axes[size_t(plan.row_axis)], tiles, row, rows, TailStrategy::GuardWithIf);
         order.push_back(row);
     }
-    for (size_t i = 0; i + 1 < plan.order.size(); i++) order.push_back(f.reduced[int(i)]);
+    if (plan.joined_axis >= 0) order.push_back(f.axes[size_t(plan.joined_axis)]);
+    if (plan.steps > 1) {
+        Halide::RVar steps("steps"), step("step");
+        stage.split(f.reduced[0], steps, step, plan.steps).unroll(step);
+        order.insert(order.end(), {step, steps});
+    }
+    for (size_t i = plan.steps > 1 ? 1 : 0; i + 1 < plan.order.size(); i++) order.push_back(f.reduced[int(i)]);
     for (size_t axis = rank; axis-- > 0;)
-        if (axis != columns && int(axis) != plan.row_axis) order.push_back(f.axes[axis]);
+        if (axis != columns && int(axis) != plan.row_axis && int(axis) != plan.joined_axis) order.push_back(f.axes[axis]);
     if (plan.row_axis >= 0) order.push_back(tiles);
     order.push_back(panel);
     order.push_back(f.reduced[int(plan.order.size()) - 1]);
@@ -201,6 +225,7 @@ void schedule_sum_in_parts(Lowering &l, SumFuncs &f) {
     stage.vectorize(in_panel, plan.vector, TailStrategy::GuardWithIf);
     if (plan.tile.vectors > 1) stage.unroll(in_panel);
     if (rows > 1) stage.unroll(row);
+    if (plan.joined_axis >= 0) stage.unroll(f.axes[size_t(plan.joined_axis)]);
     stage.parallel(f.part);
 }
 
