@@ -138,9 +138,10 @@ public:
             if (!turned && guards.empty()) continue;
             absorbed_.insert(guards.begin(), guards.end());
             OperandCopy copied = copy(i, order, guards.empty() ? Ints(shape.size(), 0) : low, guards.empty() ? shape : extent);
-            int64_t steps = 0;
-            for (const AffineIndex &each : value.at) steps += each.coefficients[0] != 0;
-            copied.follows_first = plain_axis(value.at[order[0]]) == 0 && steps == 1;
+            const int64_t first = plain_axis(value.at[order[0]]);
+            int64_t moved = 0;
+            for (const AffineIndex &each : value.at) moved += first >= 0 && each.coefficients[size_t(first)] != 0;
+            if (moved == 1) copied.follows = int(first);
             copies_[i] = {copied, order};
         }
     }

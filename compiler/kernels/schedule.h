@@ -100,7 +100,7 @@ SumPlan plan_sum(const Lowering &l, const Shape &space, size_t kept, const std::
 struct OperandCopy {
     Consumer loops;
     Ints low;
-    bool follows_first = false;     ///< one position along the first axis of the result needs one along the copy's first, and no other
+    int follows = -1;               ///< axis of the space along which one position needs one along the copy's first axis, and no other; -1: none
 };
 struct SumFuncs {
     SumPlan plan;

@@ -30,6 +30,10 @@ TailStrategy tail(const Consumer &consumer, int64_t extent, int64_t factor) {
 
 int64_t magnitude(int64_t stride) { return std::abs(stride); }
 
+void copy_in_vectors(const Lowering &l, OperandCopy &copy) {
+    if (copy.loops.shape.back() >= l.lanes()) copy.loops.func.vectorize(copy.loops.axes.back(), l.lanes());
+}
+
 void copy_before(Lowering &l, OperandCopy &copy) {
     Consumer &c = copy.loops;
     c.func.compute_root();
@@ -165,12 +169,12 @@ void schedule_sum(Lowering &l, Consumer &consumer, SumFuncs &f) {
     auto is_outer = [&](size_t axis) { return axis < rank && axis != columns && int(axis) != plan.row_axis; };
     for (OperandCopy &copy : f.copies) {
         Func func = copy.loops.func;
-        if (!copy.follows_first || first_is_fused || !is_outer(0)) {
+        if (copy.follows != 0 || first_is_fused || !is_outer(0)) {
             copy_before(l, copy);
             continue;
         }
         func.store_at(consumer.func, consumer.axes[0]).compute_at(consumer.func, consumer.axes[is_outer(1) ? 1 : 0]);
-        if (copy.loops.shape.back() >= l.lanes()) func.vectorize(copy.loops.axes.back(), l.lanes());
+        copy_in_vectors(l, copy);
     }
     Var tile_loop = plan.row_axis >= 0 ? tiles : panel;
     f.sum.compute_at(consumer.func, tile_loop);
@@ -193,7 +197,6 @@ void schedule_sum(Lowering &l, Consumer &consumer, SumFuncs &f) {
 
 void schedule_sum_in_parts(Lowering &l, SumFuncs &f) {
     const SumPlan &plan = f.plan;
-    for (OperandCopy &copy : f.copies) copy_before(l, copy);
     const size_t rank = f.axes.size(), columns = size_t(plan.vector_axis);
     const int width = plan.vector * plan.tile.vectors, rows = plan.row_axis < 0 ? 1 : plan.tile.rows;
     f.sum.compute_root();
@@ -227,6 +230,14 @@ void schedule_sum_in_parts(Lowering &l, SumFuncs &f) {
     if (rows > 1) stage.unroll(row);
     if (plan.joined_axis >= 0) stage.unroll(f.axes[size_t(plan.joined_axis)]);
     stage.parallel(f.part);
+    for (OperandCopy &copy : f.copies) {
+        if (copy.follows != plan.order.back()) {
+            copy_before(l, copy);
+            continue;
+        }
+        copy.loops.func.compute_at(f.sum, f.reduced[int(plan.order.size()) - 1]);
+        copy_in_vectors(l, copy);
+    }
 }
 
 }  // namespace kiln
