@@ -27,6 +27,8 @@ constexpr int64_t kPaddedBytes = 512 << 10;
 
 /// A product this deep with at most so many results is summed in parts, one a task, for each of which both operands are read once.
 constexpr int64_t kDeep = 4096, kDeepResult = 64 * 1024;
+/// With as many blocks of rows a panel is packed once for all of them, and the threads share the blocks of one panel after the other.
+constexpr int64_t kManyBlocks = 8;
 /// So much of K at a time of a part: panels of it stay in the second cache.
 constexpr int64_t kDepthBlock = 256;
 /// Deepest K of which the rows of a block are packed: a block and a panel fit into the second cache.
@@ -192,8 +194,8 @@ void schedule_matmul(Lowering &l, Consumer &consumer, MatmulFuncs &f) {
             stage.parallel(consumer.axes[0]);
         } else if (blocked && f.plan.packs_rows) {
             stage.parallel(block);
-        } else if (blocked && f.plan.transposes) {
-            // Transposing a panel costs as much as a good part of a block.
+        } else if (blocked && (f.plan.transposes || f.rows > (kManyBlocks - 1) * f.plan.row_block)) {
+            // Packing a panel costs as much as a good part of a block, transposing it more.
             stage.reorder(block, panel).parallel(block);
             packs_in_parallel = true;
         } else if (blocked) {
