@@ -213,7 +213,7 @@ void add_convolutions(Suite &s) {
     struct Size { int64_t n, h, w, c, k, kernel, stride, padding, dilation; };
     for (Size z : {Size{2, 28, 28, 1, 32, 3, 1, 0, 1}, Size{3, 14, 13, 3, 32, 3, 1, 1, 1}, Size{2, 12, 12, 32, 64, 3, 1, 0, 1}, Size{9, 10, 10, 20, 40, 3, 2, 1, 1},
                    Size{2, 9, 11, 5, 7, 5, 1, 2, 1}, Size{2, 15, 13, 32, 32, 3, 1, 1, 1}, Size{6, 8, 8, 48, 64, 3, 1, 1, 1}, Size{5, 7, 7, 33, 40, 3, 1, 1, 1},
-                   Size{12, 4, 4, 16, 80, 3, 1, 1, 1}, Size{1, 33, 19, 16, 17, 3, 1, 0, 1}, Size{3, 70, 30, 16, 16, 3, 1, 2, 1}, Size{64, 9, 10, 16, 24, 3, 1, 1, 1}, Size{24, 6, 5, 32, 16, 3, 1, 0, 1}, Size{8, 8, 8, 64, 33, 1, 1, 0, 1}, Size{1, 15, 15, 2, 48, 3, 2, 1, 2}, Size{2, 7, 7, 16, 16, 2, 3, 0, 1}, Size{4, 15, 16, 32, 48, 3, 2, 1, 1}, Size{3, 17, 17, 16, 20, 5, 3, 2, 1}, Size{8, 8, 8, 64, 33, 1, 2, 0, 1}}) {
+                   Size{12, 4, 4, 16, 80, 3, 1, 1, 1}, Size{1, 33, 19, 16, 17, 3, 1, 0, 1}, Size{3, 70, 30, 16, 16, 3, 1, 2, 1}, Size{64, 9, 10, 16, 24, 3, 1, 1, 1}, Size{24, 6, 5, 32, 16, 3, 1, 0, 1}, Size{8, 8, 8, 64, 33, 1, 1, 0, 1}, Size{1, 15, 15, 2, 48, 3, 2, 1, 2}, Size{2, 7, 7, 16, 16, 2, 3, 0, 1}, Size{4, 15, 16, 32, 48, 3, 2, 1, 1}, Size{3, 17, 17, 16, 20, 5, 3, 2, 1}, Size{8, 8, 8, 64, 33, 1, 2, 0, 1}, Size{9, 7, 8, 16, 32, 1, 3, 0, 1}, Size{8, 9, 7, 20, 33, 1, 2, 0, 1}, Size{8, 68, 68, 2, 120, 3, 2, 1, 1}}) {
         const ConvAttrs attrs{{z.stride, z.stride}, {z.padding, z.padding, z.padding, z.padding}, {z.dilation, z.dilation}};
         const int64_t reach = (z.kernel - 1) * z.dilation + 1;
         const int64_t p = (z.h + 2 * z.padding - reach) / z.stride + 1, q = (z.w + 2 * z.padding - reach) / z.stride + 1;
