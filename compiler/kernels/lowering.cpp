@@ -42,10 +42,9 @@ Expr literal(DType dtype, double value) {
     KILN_UNREACHABLE("element type {}", int(dtype));
 }
 
-Expr call(Func f, const Coordinates &at, int tuple_index) {
-    FuncRef reference = f(reversed(at));
-    return f.outputs() == 1 ? Expr(reference) : Expr(reference[tuple_index]);
-}
+Expr element(const FuncRef &at, int index) { return at.size() == 1 ? Expr(at) : Expr(at[index]); }
+
+Expr call(Func f, const Coordinates &at, int tuple_index) { return element(f(reversed(at)), tuple_index); }
 
 void define(FuncRef at, const std::vector<Expr> &values) {
     if (values.size() == 1) at = values[0];
@@ -121,10 +120,7 @@ int Lowering::uses(NodeId id) const {
     return int(count);
 }
 
-bool Lowering::has_epilogue(NodeId id) const {
-    auto reads = [&](const Node &node) { return std::find(node.operands.begin(), node.operands.end(), id) != node.operands.end(); };
-    return is_fused(id) && std::any_of(body_.nodes.begin(), body_.nodes.end(), reads);
-}
+bool Lowering::has_epilogue(NodeId id) const { return is_fused(id) && !users_of(body_)[size_t(id.index)].empty(); }
 
 bool Lowering::is_plain(NodeId id) const {
     const Node &n = node(id);

@@ -34,7 +34,9 @@ Expr from_storage(Expr value, DType dtype);
 Expr literal(DType dtype, double value);
 inline Expr index_expr(int64_t value) { return Expr(int32_t(value)); }
 
-/// f at coordinates in axis order; of a Func of several values the one of this index.
+/// A value of a Func; of several the one of this index.
+Expr element(const Halide::FuncRef &at, int index);
+/// The same at coordinates in axis order.
 Expr call(Func f, const Coordinates &at, int tuple_index = 0);
 /// Defines a Func, or an update of it: one value, or a Tuple of several.
 void define(Halide::FuncRef at, const std::vector<Expr> &values);

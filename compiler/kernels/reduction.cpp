@@ -67,7 +67,6 @@ Expr lower_reduction(Lowering &l, NodeId id, const Coordinates &at) {
     if (axes.empty()) return l.value(node.operands[0], at);
     if (!l.is_stored(id)) {
         const std::vector<NodeId> together = sums_beside(l, id);
-        const bool several = together.size() > 1;
         const int rank = int(from.size());
         const ReductionPlan plan = plan_reduction(l, from, axes, int(together.size()));
         std::vector<Var> kept;
@@ -85,18 +84,14 @@ Expr lower_reduction(Lowering &l, NodeId id, const Coordinates &at) {
         auto read = [&](NodeId sum, const Coordinates &where) { return to_storage(l.value(l.node(sum).operands[0], where)); };
         auto define_sums = [&](Func f, const auto &vars, auto value_of) {
             std::vector<Expr> values;
-            for (size_t i = 0; i < together.size(); i++) values.push_back(value_of(together[i], several ? int(i) : -1));
+            for (size_t i = 0; i < together.size(); i++) values.push_back(value_of(together[i], int(i)));
             define(f(vars), values);
-        };
-        auto element = [](Func f, const auto &vars, int i) {
-            FuncRef reference = f(vars);
-            return i < 0 ? Expr(reference) : Expr(reference[i]);
         };
         auto begin_at = [&](Func f, const auto &vars, const Coordinates &where) {
             define_sums(f, vars, [&](NodeId sum, int) { return start(node.op, read(sum, where)); });
         };
         auto add_to = [&](Func f, const auto &vars, const Coordinates &where) {
-            define_sums(f, vars, [&](NodeId sum, int i) { return combine(node.op, element(f, vars, i), read(sum, where)); });
+            define_sums(f, vars, [&](NodeId sum, int i) { return combine(node.op, element(f(vars), i), read(sum, where)); });
         };
 
         // Steps of the reduced axes, innermost first. The axis in chunks has extent chunks * steps + rest, the innermost lanes * steps + rest.
@@ -147,7 +142,7 @@ Expr lower_reduction(Lowering &l, NodeId id, const Coordinates &at) {
             if (plan.tile > 1) {
                 // The sums of a few vectors are kept in registers over all steps.
                 Func stored(l.name(id, "stored"));
-                define_sums(stored, partial_vars, [&](NodeId, int i) { return element(partial, partial_vars, i); });
+                define_sums(stored, partial_vars, [&](NodeId, int i) { return element(partial(partial_vars), i); });
                 schedule_tiled_reduction(l, stored, partial, kept, chunk, plan, kept_shape);
                 partial = stored;
             } else {
@@ -159,7 +154,7 @@ Expr lower_reduction(Lowering &l, NodeId id, const Coordinates &at) {
             std::vector<Expr> from_part{parts.x};
             for (const Var &v : kept_vars) from_part.push_back(v);
             from_part.push_back(parts.y);
-            define_sums(final, kept_vars, [&](NodeId, int i) { return combine(node.op, element(final, kept_vars, i), element(partial, from_part, i)); });
+            define_sums(final, kept_vars, [&](NodeId, int i) { return combine(node.op, element(final(kept_vars), i), element(partial(from_part), i)); });
             int updates = 1;
             // What the equal parts leave over: the end of the innermost axis, then the end of the outermost one.
             auto add_rest = [&](int64_t axis, int64_t done, bool clip_last) {

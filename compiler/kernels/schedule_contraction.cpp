@@ -27,8 +27,6 @@ constexpr int64_t kPaddedBytes = 512 << 10;
 
 /// A product this deep with at most so many results is summed in parts, one a task, for each of which both operands are read once.
 constexpr int64_t kDeep = 4096, kDeepResult = 64 * 1024;
-/// With as many blocks of rows a panel is packed once for all of them, and the threads share the blocks of one panel after the other.
-constexpr int64_t kManyBlocks = 8;
 /// So much of K at a time of a part: panels of it stay in the second cache.
 constexpr int64_t kDepthBlock = 256;
 /// Deepest K of which the rows of a block are packed: a block and a panel fit into the second cache.
@@ -39,6 +37,8 @@ constexpr int64_t kWholeBytes = 256 << 10, kWholeRowBlock = 384;
 
 int64_t round_up(int64_t a, int64_t b) { return (a + b - 1) / b * b; }
 
+/// With as many blocks of rows a panel is packed once for all of them, and the threads share the blocks of one panel after the other.
+constexpr int64_t kManyBlocks = 8;
 /// Rows that one task takes of many: the last block is shifted back over the one before, so blocks that fit waste nothing. With an odd
 /// number of few blocks one of two threads has a block more than the other.
 constexpr int64_t kRowBlock = 96;
@@ -133,23 +133,22 @@ static void schedule_panel(const Lowering &l, MatmulFuncs &f, bool in_parallel) 
 /// order is read once, row by row, as a block of it is packed, and the rows of a tile stay in the first cache for all panels.
 static void schedule_parts(const Lowering &l, MatmulFuncs &f) {
     const int lanes = l.lanes(), width = f.plan.tile.vectors * lanes, rows = f.plan.tile.rows;
-    const bool by_panel = f.plan.transposes || f.columns < lanes;
     Var panel("panel"), in_panel("in_panel"), tile("tile"), in_tile("in_tile");
     Halide::RVar block("block"), in_block("in_block");
     f.part.compute_root().bound(f.u, 0, int(round_up(f.columns, width))).bound(f.v, 0, int(f.rows)).bound(f.p, 0, int(f.plan.parts));
     f.part.vectorize(f.u, lanes).parallel(f.p);
     f.part.update().split(f.u, panel, in_panel, width).split(f.v, tile, in_tile, rows, TailStrategy::GuardWithIf);
     f.part.update().split(f.depth.x, block, in_block, int(f.plan.depth_block), TailStrategy::GuardWithIf);
-    if (by_panel) f.part.update().reorder({in_panel, in_tile, in_block, tile, panel, block, f.p});
-    else f.part.update().reorder({in_panel, in_tile, in_block, panel, tile, block, f.p});
-    f.part.update().vectorize(in_panel, lanes).unroll(in_panel).unroll(in_tile).parallel(f.p);
-    if (by_panel) {
+    if (f.plan.transposes) {
+        f.part.update().reorder({in_panel, in_tile, in_block, tile, panel, block, f.p});
         f.packed.compute_at(f.part, panel);
         schedule_panel(l, f, false);
     } else {
+        f.part.update().reorder({in_panel, in_tile, in_block, panel, tile, block, f.p});
         f.packed.compute_at(f.part, block);
         schedule_panels(l, f);
     }
+    f.part.update().vectorize(in_panel, lanes).unroll(in_panel).unroll(in_tile).parallel(f.p);
     if (f.packed_rows.defined()) f.packed_rows.compute_at(f.part, block).vectorize(f.packed_rows.args()[0], lanes);
 }
 
@@ -304,7 +303,7 @@ void schedule_convolution(Lowering &l, Consumer &consumer, ConvolutionFuncs &f) 
         // A row is copied once and kept for all rows of results that read it. Of a picture with zeros between its rows Halide would copy them anew
         // for each; it is copied as a whole, if it is small.
         const int64_t picture_bytes = consumer.shape[1] * width * f.channels / (f.phases * f.phases) * int64_t(sizeof(float));
-        const bool by_picture = row.name() == y.name();
+        const bool by_picture = row.same_as(y);
         if (by_picture) f.padded.store_at(consumer.func, n);
         f.padded.compute_at(consumer.func, by_picture && f.phases > 1 && picture_bytes <= kPaddedBytes ? n : row);
         f.padded.vectorize(f.padded.args()[0], int(std::min<int64_t>(lanes, f.channels)), TailStrategy::RoundUp);

@@ -30,15 +30,19 @@ TailStrategy tail(const Consumer &consumer, int64_t extent, int64_t factor) {
 
 int64_t magnitude(int64_t stride) { return std::abs(stride); }
 
-void copy_in_vectors(const Lowering &l, OperandCopy &copy) {
-    if (copy.loops.shape.back() >= l.lanes()) copy.loops.func.vectorize(copy.loops.axes.back(), l.lanes());
-}
-
-void copy_before(Lowering &l, OperandCopy &copy) {
-    Consumer &c = copy.loops;
-    c.func.compute_root();
-    for (size_t axis = 0; axis < c.axes.size(); axis++) c.func.bound(c.axes[axis], int(copy.low[axis]), int(c.shape[axis]));
-    schedule_loops(l, c);
+/// Copies that follow this axis of the space are made a slice at a time, so that what they hold stays in the cache; the others before. -1: all of them.
+void schedule_copies(Lowering &l, std::vector<OperandCopy> &copies, int followed, const LoopLevel &stored, const LoopLevel &computed) {
+    for (OperandCopy &copy : copies) {
+        Consumer &c = copy.loops;
+        if (followed >= 0 && copy.follows == followed) {
+            c.func.store_at(stored).compute_at(computed);
+            if (c.shape.back() >= l.lanes()) c.func.vectorize(c.axes.back(), l.lanes());
+            continue;
+        }
+        c.func.compute_root();
+        for (size_t axis = 0; axis < c.axes.size(); axis++) c.func.bound(c.axes[axis], int(copy.low[axis]), int(c.shape[axis]));
+        schedule_loops(l, c);
+    }
 }
 
 }  // namespace
@@ -105,19 +109,19 @@ SumPlan plan_sum(const Lowering &l, const Shape &space, size_t kept, const std::
         // Each load serves few of the sums in a tile, so those along another axis join them, and fewer vectors.
         for (size_t axis = 0; axis < kept && plan.row_axis >= 0 && plan.tile.rows == rows; axis++) {
             if (int(axis) == plan.vector_axis || int(axis) == plan.row_axis || space[axis] == 1 || space[axis] > kWindow) continue;
+            auto fits = [&](int vectors) { return (rows * space[axis] + 1) * vectors + 1 <= vector_registers(l.target()); };
             int vectors = plan.tile.vectors;
-            while (vectors > 1 && ((rows * space[axis] + 1) * vectors + 1 > vector_registers(l.target()) || columns % (vectors * plan.vector) != 0)) vectors--;
-            if ((rows * space[axis] + 1) * vectors + 1 <= vector_registers(l.target())) plan.joined_axis = int(axis), plan.tile.vectors = vectors;
+            while (vectors > 1 && (!fits(vectors) || columns % (vectors * plan.vector) != 0)) vectors--;
+            if (fits(vectors)) plan.joined_axis = int(axis), plan.tile.vectors = vectors;
         }
         // Steps of the sum side by side read the same elements again, at other places of a window.
-        const int64_t steps = space[size_t(plan.order.front())];
+        const size_t innermost = size_t(plan.order.front());
         auto shares = [&](const Ints &stride) {
-            const int64_t step = stride[size_t(plan.order.front())];
-            return step != 0 && (step == stride[size_t(plan.row_axis)] || step == stride[size_t(plan.joined_axis)]);
+            return stride[innermost] != 0 && (stride[innermost] == stride[size_t(plan.row_axis)] || stride[innermost] == stride[size_t(plan.joined_axis)]);
         };
         if (plan.joined_axis >= 0 && std::any_of(strides.begin(), strides.end(), shares))
-            for (int count = int(kWindow); count >= 2; count--)
-                if (steps % count == 0) plan.steps = count;
+            for (int count = 2; plan.steps == 1 && count <= kWindow; count++)
+                if (space[innermost] % count == 0) plan.steps = count;
     }
     return plan;
 }
@@ -136,26 +140,26 @@ void schedule_sum(Lowering &l, Consumer &consumer, SumFuncs &f) {
         order.push_back(tiles);
     }
     order.push_back(panel);
+    auto is_outer = [&](size_t axis) { return axis < rank && axis != columns && int(axis) != plan.row_axis; };
     std::vector<Var> outer;
     for (size_t axis = rank; axis-- > 0;)
-        if (axis != columns && int(axis) != plan.row_axis) outer.push_back(consumer.axes[axis]);
+        if (is_outer(axis)) outer.push_back(consumer.axes[axis]);
     order.insert(order.end(), outer.begin(), outer.end());
     stage.reorder(order);
     stage.vectorize(in_panel, plan.vector, TailStrategy::GuardWithIf);
     if (plan.tile.vectors > 1) stage.unroll(in_panel);
     if (rows > 1) stage.unroll(row);
-    bool first_is_fused = false;
+    std::optional<Var> fused;
     if (f.points >= double(kParallelProducts)) {
         // Enough of the outermost loops together.
         std::vector<Var> loops = outer;
         int64_t count = 1;
-        std::optional<Var> fused;
         for (size_t i = loops.size(); i-- > 0 && count < 16;) {
             const size_t axis = size_t(std::find_if(consumer.axes.begin(), consumer.axes.end(), [&](const Var &v) { return v.same_as(loops[i]); }) - consumer.axes.begin());
             if (fused) {
                 Var next("outer" + std::to_string(i));
                 stage.fuse(loops[i], *fused, next);
-                fused = next, first_is_fused = true;
+                fused = next;
             } else {
                 fused = loops[i];
             }
@@ -165,17 +169,9 @@ void schedule_sum(Lowering &l, Consumer &consumer, SumFuncs &f) {
         else if (plan.row_axis >= 0 && f.shape[size_t(plan.row_axis)] / rows >= f.shape[columns] / width) stage.parallel(tiles);
         else stage.parallel(panel);
     }
-    // A copy that is needed slice by slice is made so: what it holds stays in the cache, and slides along with the next loop.
-    auto is_outer = [&](size_t axis) { return axis < rank && axis != columns && int(axis) != plan.row_axis; };
-    for (OperandCopy &copy : f.copies) {
-        Func func = copy.loops.func;
-        if (copy.follows != 0 || first_is_fused || !is_outer(0)) {
-            copy_before(l, copy);
-            continue;
-        }
-        func.store_at(consumer.func, consumer.axes[0]).compute_at(consumer.func, consumer.axes[is_outer(1) ? 1 : 0]);
-        copy_in_vectors(l, copy);
-    }
+    // A slice for each position of the first axis, if that has a loop of its own; it slides along with the next loop.
+    const bool first_is_loop = is_outer(0) && (!fused || fused->same_as(consumer.axes[0]));
+    schedule_copies(l, f.copies, first_is_loop ? 0 : -1, {consumer.func, consumer.axes[0]}, {consumer.func, consumer.axes[is_outer(1) ? 1 : 0]});
     Var tile_loop = plan.row_axis >= 0 ? tiles : panel;
     f.sum.compute_at(consumer.func, tile_loop);
     Var u = f.axes[columns];
@@ -230,14 +226,8 @@ void schedule_sum_in_parts(Lowering &l, SumFuncs &f) {
     if (rows > 1) stage.unroll(row);
     if (plan.joined_axis >= 0) stage.unroll(f.axes[size_t(plan.joined_axis)]);
     stage.parallel(f.part);
-    for (OperandCopy &copy : f.copies) {
-        if (copy.follows != plan.order.back()) {
-            copy_before(l, copy);
-            continue;
-        }
-        copy.loops.func.compute_at(f.sum, f.reduced[int(plan.order.size()) - 1]);
-        copy_in_vectors(l, copy);
-    }
+    const LoopLevel outermost(f.sum, f.reduced[int(plan.order.size()) - 1]);
+    schedule_copies(l, f.copies, plan.order.back(), outermost, outermost);
 }
 
 }  // namespace kiln
