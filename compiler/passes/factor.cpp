@@ -1,10 +1,15 @@
 // Sums without what is the same for all their terms: the sum of c x is c times the sum of x, that of -x is minus it, that of x + x
 // twice it, and that of the distances from their own mean is zero. The gradients of normalisations are full of these; without them a
 // sum is left that other kernels need anyway, and no pass over the data. Rounding changes, in the last bits.
+//
+// Behind a mask, as of a relu, a gradient is a sum of several such products, and its own sum (that of a bias) needs another pass over it. Of a
+// tensor larger than the caches the sums of the masked factors are taken instead: they do not depend on what they are multiplied by, and
+// belong to the pass that the normalisation's sums need.
 #include "compiler/passes/passes.h"
 #include "compiler/passes/rewrite.h"
 
 #include <algorithm>
+#include <optional>
 
 namespace kiln {
 
@@ -12,10 +17,12 @@ namespace {
 
 /// How far into a sum of products is looked: shared terms would be visited many times.
 constexpr int kMostTermsDeep = 8;
+/// Sums that may stand for one.
+constexpr int kMostMasked = 4;
 
 class Factorer {
 public:
-    explicit Factorer(const Graph &graph) : rewriter_(graph) {}
+    Factorer(const Graph &graph, int64_t least_elements) : least_elements_(least_elements), rewriter_(graph) {}
 
     Graph run() {
         for (int i = 0; i < rewriter_.source().size(); ++i) {
@@ -51,9 +58,53 @@ private:
                 for (size_t i : {0, 1})
                     if (is_row(terms[i])) return builder().append(Op::multiply, {row(terms[i]), sum_of(terms[1 - i])});
                 break;
+            case Op::select:
+                if (node.type.elements() >= least_elements_)
+                    for (size_t i : {1, 2})
+                        if (is_zero(terms[3 - i])) {
+                            const int sums = masked_sums(terms[i]);
+                            if (sums > 1 && sums <= kMostMasked) return masked_sum(node, i, terms[i]);
+                        }
+                break;
             default: break;
         }
         return builder().append(Op::reduce_sum, {x}, AxesAttrs{axes_});
+    }
+
+    bool is_zero(NodeId id) const { return is_splat(at(id)) && attrs<ConstantAttrs>(at(id)).values[0] == 0; }
+
+    /// The factor of a product that is not the same for all terms; nothing if x is no such product.
+    std::optional<size_t> varying_factor(const Node &product) const {
+        if (product.op == Op::multiply)
+            for (size_t i : {0, 1})
+                if (is_row(product.operands[i])) return 1 - i;
+        return std::nullopt;
+    }
+
+    /// How many sums masked_sum() takes.
+    int masked_sums(NodeId x, int depth = 0) const {
+        const Node &node = at(x);
+        if (depth > kMostTermsDeep) return kMostMasked + 1;
+        if (node.op == Op::negate) return masked_sums(node.operands[0], depth + 1);
+        if (const std::optional<size_t> factor = varying_factor(node)) return masked_sums(node.operands[*factor], depth + 1);
+        if (node.op != Op::add) return 1;
+        return masked_sums(node.operands[0], depth + 1) + (node.operands[0] == node.operands[1] ? 0 : masked_sums(node.operands[1], depth + 1));
+    }
+
+    /// The sum of x, operand `place` of `select`, where the mask lets it through.
+    NodeId masked_sum(const Node &select, size_t place, NodeId x) {
+        const Node node = at(x);
+        auto sum = [&](NodeId term) { return masked_sum(select, place, term); };
+        if (node.op == Op::negate) return builder().append(Op::negate, {sum(node.operands[0])});
+        if (const std::optional<size_t> factor = varying_factor(node))
+            return builder().append(Op::multiply, {row(node.operands[1 - *factor]), sum(node.operands[*factor])});
+        if (node.op == Op::add && node.operands[0] == node.operands[1]) return builder().append(Op::multiply, {builder().constant(2, type_), sum(node.operands[0])});
+        if (node.op == Op::add) return builder().append(Op::add, {sum(node.operands[0]), sum(node.operands[1])});
+        const bool same = is_row(x);
+        std::vector<NodeId> operands = select.operands;
+        operands[place] = same ? builder().constant(1, node.type) : x;
+        const NodeId masked = builder().append(Op::reduce_sum, {builder().append(Op::select, operands)}, AxesAttrs{axes_});
+        return same ? builder().append(Op::multiply, {row(x), masked}) : masked;
     }
 
     /// Whether the sum is zero, but for rounding.
@@ -105,6 +156,7 @@ private:
         return false;
     }
 
+    const int64_t least_elements_;
     Rewriter rewriter_;
     const Node *place_ = nullptr;  ///< of the sum at hand
     Ints axes_;
@@ -113,6 +165,6 @@ private:
 
 }  // namespace
 
-Graph factor(const Graph &graph) { return Factorer(graph).run(); }
+Graph factor(const Graph &graph, int64_t least_elements) { return Factorer(graph, least_elements).run(); }
 
 }  // namespace kiln

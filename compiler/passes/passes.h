@@ -5,12 +5,15 @@
 
 namespace kiln {
 
+/// Tensors of as many elements do not stay in the caches: reading one again costs more than arithmetic that avoids it.
+inline constexpr int64_t kFromMemory = 1 << 24;
+
 Graph specialize(const Graph &graph);
 Graph fold(const Graph &graph);
 Graph simplify(const Graph &graph);
 Graph gradient_sums(const Graph &graph);
-Graph factor(const Graph &graph);
-Graph moments(const Graph &graph, int64_t least_elements = 1 << 24);  ///< smaller tensors are read again, from the caches
+Graph factor(const Graph &graph, int64_t least_elements = kFromMemory);   ///< of smaller tensors masked sums are left alone
+Graph moments(const Graph &graph, int64_t least_elements = kFromMemory);  ///< smaller tensors are read again
 Graph cse(const Graph &graph);
 Graph dce(const Graph &graph);
 Graph fuse(const Graph &graph);

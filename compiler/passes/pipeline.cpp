@@ -14,7 +14,7 @@ const std::vector<Pass> &all_passes() {
         {"fold", "compute what depends on constants alone", fold},
         {"simplify", "algebra that keeps the bits", simplify},
         {"gradient-sums", "sums of a convolution's input gradient from its weight gradient", gradient_sums},
-        {"factor", "take out of sums what is the same for all terms", factor},
+        {"factor", "take out of sums what is the same for all terms", [](const Graph &graph) { return factor(graph); }},
         {"moments", "mean and variance of large tensors from one reading", [](const Graph &graph) { return moments(graph); }},
         {"cse", "of equal computations keep the first", cse},
         {"dce", "drop what no result depends on", dce},

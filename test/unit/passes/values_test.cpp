@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <cmath>
 #include <functional>
+#include <set>
 
 namespace kiln {
 namespace {
@@ -112,6 +113,51 @@ TEST(Values, SumsOfInputGradientsNeedNoInputGradient) {
         }
 }
 
+int64_t reductions_of(const Graph &graph, const Shape &shape) {
+    return std::count_if(graph.nodes.begin(), graph.nodes.end(), [&](const Node &node) { return node.op == Op::reduce_sum && graph[node.operands[0]].type.shape == shape; });
+}
+
+TEST(Values, SumsOfLargeMaskedGradientsFromSumsOfTheirFactors) {
+    const Type type{DType::f64, {4, 8, 16}}, row{DType::f64, {16}};
+    Graph graph;
+    Builder b(graph);
+    auto input = [&](const char *name, const Type &of) { return b.input(InputKind::argument, name, of); };
+    auto wide = [&](NodeId id) { return b.append(Op::broadcast, {id}, BroadcastAttrs{type.shape, {2}}); };
+    const NodeId y = input("y", type), dz = input("dz", type), scale = input("scale", row), slope = input("slope", row), offset = input("offset", row), mean = input("mean", row);
+    // What a relu before a normalisation gets: zero, or the normalisation's gradient.
+    const NodeId distance = b.multiply(wide(slope), b.subtract(y, wide(mean)));
+    const NodeId through = b.add(b.add(b.multiply(dz, wide(scale)), b.add(distance, distance)), b.append(Op::negate, {wide(offset)}));
+    const NodeId zero = b.constant(0, type), masked = b.append(Op::select, {b.append(Op::less_equal, {y, zero}), zero, through});
+    for (NodeId result : {masked, b.append(Op::reduce_sum, {masked}, AxesAttrs{{0, 1}})}) graph.results.push_back({ResultKind::value, "", result});
+
+    const Graph rewritten = dce(factor(graph, type.elements()));
+    Diagnostics diagnostics;
+    EXPECT_TRUE(verify(rewritten, diagnostics)) << render(diagnostics, false);
+    EXPECT_EQ(reductions_of(rewritten, type.shape), 3);
+    // No sum waits for what the normalisation's sums give.
+    std::vector<bool> depends(rewritten.nodes.size(), false);
+    for (int i = 0; i < rewritten.size(); ++i) {
+        const Node &node = rewritten[{i}];
+        if (node.op == Op::input) depends[size_t(i)] = std::set<std::string>{"scale", "slope", "offset"}.count(attrs<InputAttrs>(node).name) > 0;
+        for (NodeId operand : node.operands) {
+            EXPECT_FALSE(depends[size_t(operand.index)] && node.op == Op::reduce_sum) << print(rewritten);
+            if (depends[size_t(operand.index)]) depends[size_t(i)] = true;
+        }
+    }
+    auto read = [](const Node &node) {
+        Tensor tensor{node.type, {}};
+        const size_t salt = std::hash<std::string>()(attrs<InputAttrs>(node).name) % 97;
+        for (int64_t k = 0; k < node.type.elements(); ++k) tensor.values.push_back(std::sin(double(k) * 1.7 + double(salt)));
+        return tensor;
+    };
+    expect_same(interpret(graph, read), interpret(rewritten, read), 1e-12, 10);
+    // Small tensors are read again; a mask around something that is no sum of products gains nothing.
+    EXPECT_EQ(print(dce(factor(graph, type.elements() + 1))), print(graph));
+    Graph plain = graph;
+    plain[masked].operands[2] = dz;
+    EXPECT_EQ(print(dce(factor(plain, type.elements()))), print(dce(plain)));
+}
+
 /// Mean and variance over all axes but the last.
 Graph mean_and_variance(const Type &type) {
     Graph graph;
@@ -124,10 +170,6 @@ Graph mean_and_variance(const Type &type) {
     const NodeId variance = b.divide(b.append(Op::reduce_sum, {b.multiply(difference, difference)}, AxesAttrs{{0, 1}}), count);
     for (NodeId result : {mean, variance}) graph.results.push_back({ResultKind::value, "", result});
     return graph;
-}
-
-int64_t reductions_of(const Graph &graph, const Shape &shape) {
-    return std::count_if(graph.nodes.begin(), graph.nodes.end(), [&](const Node &node) { return node.op == Op::reduce_sum && graph[node.operands[0]].type.shape == shape; });
 }
 
 TEST(Values, MeanAndVarianceOfLargeTensorsFromOneReading) {
