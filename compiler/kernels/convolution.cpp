@@ -24,8 +24,8 @@ Expr read_with_border(Lowering &l, const Border &b, Expr n, Expr y, Expr x, Expr
     Expr inside = py >= 0 && py <= index_expr((image[1] - 1) * b.step_y) && px >= 0 && px <= index_expr((image[2] - 1) * b.step_x);
     if (b.step_y > 1) inside = inside && py % index_expr(b.step_y) == 0, py = py / index_expr(b.step_y);
     if (b.step_x > 1) inside = inside && px % index_expr(b.step_x) == 0, px = px / index_expr(b.step_x);
-    Expr value = l.value(b.operand, {n, clamp(py, 0, index_expr(image[1] - 1)), clamp(px, 0, index_expr(image[2] - 1)), c});
-    return select(inside, value, Internal::make_zero(value.type()));
+    Expr value = l.value(b.operand, {n, clamp(likely(py), 0, index_expr(image[1] - 1)), clamp(likely(px), 0, index_expr(image[2] - 1)), c});
+    return select(inside, likely(value), Internal::make_zero(value.type()));
 }
 
 /// The operand at a pixel; through `padded`, the operand copied with its border, where there is a border or something to compute.

@@ -12,12 +12,13 @@ using namespace Halide;
 
 namespace {
 
-/// Bytes of a task's transformed tiles and products together.
-constexpr int64_t kTaskBytes = 1 << 20;
-/// Tiles of a task from which on reading the transformed weights costs little beside the arithmetic.
-constexpr int64_t kTaskTiles = 16;
-/// Tiles from which on adding their products to the sums in memory costs little beside the arithmetic.
-constexpr int64_t kGradientTiles = 64;
+/// Bytes of a task's transformed tiles and products together. With weights that stay in the second cache they are written and read again
+/// before they leave the nearest caches; else a task has tiles enough that reading the weights anew costs little.
+constexpr int64_t kNearWeights = 256 << 10, kNearTaskBytes = 64 << 10;
+constexpr int64_t kTaskBytes = 1 << 20, kTaskTiles = 16;
+/// Most tiles of a block of a weight gradient, whose products are added up before they are added to the sums in memory; and the
+/// fewest that must be at hand.
+constexpr int64_t kMostGradientTiles = 64, kLeastGradientTiles = 16;
 /// Bytes of partial sums together.
 constexpr int64_t kPartBytes = 8 << 20;
 
@@ -50,7 +51,8 @@ WinogradPlan plan_winograd(const Lowering &l, const Shape &shape, int64_t channe
     }
     // A task: rows of tiles of one image, or whole images.
     const int64_t row_bytes = plan.tiles_x * kWinogradPoints * kWinogradPoints * (channels + outputs) * 4;
-    const int64_t most_rows = std::max({kTaskBytes / row_bytes, ceil_div(kTaskTiles, plan.tiles_x), int64_t(1)});
+    const bool near = kWinogradPoints * kWinogradPoints * channels * outputs * 4 <= kNearWeights;
+    const int64_t most_rows = std::max({(near ? kNearTaskBytes : kTaskBytes) / row_bytes, near ? 1 : ceil_div(kTaskTiles, plan.tiles_x), int64_t(1)});
     plan.band = most_rows >= plan.tiles_y ? plan.tiles_y : std::max<int64_t>(plan.rows_y, divisor(plan.tiles_y / plan.rows_y, most_rows / plan.rows_y) * plan.rows_y);
     plan.images = plan.band == plan.tiles_y ? std::max<int64_t>(plan.rows_n, divisor(batch / plan.rows_n, most_rows / plan.tiles_y / plan.rows_n) * plan.rows_n) : 1;
     // Multiplications and additions of a tile in whole vectors, against those of 16 sums over 3x3 windows. A transformation of 36 numbers
@@ -73,7 +75,13 @@ void schedule_winograd(Lowering &l, Consumer &consumer, WinogradFuncs &f) {
     stage.split(n, block, in_block, int(f.plan.images), TailStrategy::RoundUp);
     const TailStrategy tail = outputs % vector == 0 ? TailStrategy::RoundUp : consumer.updates ? TailStrategy::GuardWithIf : TailStrategy::ShiftInwards;
     stage.split(k, k, in_vector, vector, tail);
-    stage.reorder(in_vector, k, x, in_band, in_block, band, block).vectorize(in_vector);
+    // The results of a tile are read where they lie side by side.
+    Var in_tile("in_tile");
+    if (consumer.shape[2] % kWinogradTile == 0)
+        stage.split(x, x, in_tile, kWinogradTile, TailStrategy::RoundUp).reorder(in_vector, in_tile, k, x, in_band, in_block, band, block).unroll(in_tile);
+    else
+        stage.reorder(in_vector, k, x, in_band, in_block, band, block);
+    stage.vectorize(in_vector);
     stage.fuse(band, block, task).parallel(task);
 
     const auto tiles_of = [&](Func func) {
@@ -120,14 +128,27 @@ WinogradGradientPlan plan_winograd_gradient(const Lowering &l, const Shape &grad
     const int64_t bytes = kWinogradPoints * kWinogradPoints * channels * outputs * 4;
     for (int64_t parts = 1; parts <= 8; parts++)
         if (batch % parts == 0 && (parts <= 2 || parts * bytes <= kPartBytes)) plan.parts = parts;
-    // Adding up costs reading and writing all sums for each block of tiles.
-    plan.images = divisor(batch / plan.parts, std::max<int64_t>(1, kGradientTiles / tiles));
     plan.columns = ceil_div(outputs, lanes) * lanes;
     plan.tile = choose_tile(l, plan.columns, channels, int(lanes), kTileRows, true);
     const double output_vectors = double(ceil_div(outputs, lanes)), channel_vectors = double(ceil_div(channels, lanes));
+    const double products = 36.0 * double(channels) * output_vectors;
+    // Cycles a tile: its products, reading and writing all sums for each block of tiles, writing and reading the transformed tiles, which lie in
+    // nearer caches if a block is small, and copying the rows of pixels that two bands have in common.
+    double least = 1e300;
+    auto consider = [&](int64_t band, int64_t images) {
+        const int64_t block = band * plan.tiles_x * images, block_bytes = block * 36 * (channels + outputs) * 4;
+        const double line = block_bytes <= 40 << 10 ? 3 : block_bytes <= 256 << 10 ? 8 : 12;
+        const double cycles = products * (1 + 2.5 / double(block)) + 36 * (channel_vectors + output_vectors) * line + 48 * channel_vectors * (1 + 0.5 / double(band));
+        if ((block <= kMostGradientTiles || band * images == 1) && cycles < least) least = cycles, plan.band = band, plan.images = images;
+    };
+    for (int64_t band = 1; band < plan.tiles_y; band++)
+        if (plan.tiles_y % band == 0) consider(band, 1);
+    for (int64_t images = 1; images <= batch / plan.parts; images++)
+        if (batch / plan.parts % images == 0) consider(plan.tiles_y, images);
+    const int64_t largest = divisor(batch / plan.parts, std::max<int64_t>(1, kMostGradientTiles / tiles)) * tiles;
     const double direct = 144.0 * double(height * width) / double(tiles * 16) * double(channels) * output_vectors;
-    const double filtered = 36.0 * double(channels) * output_vectors * (1 + 8.0 / double(plan.images * tiles)) + 200.0 * channel_vectors + 160.0 * output_vectors;
-    plan.pays = channels >= lanes && outputs >= lanes && plan.images * tiles >= kTaskTiles && filtered < 0.8 * direct;
+    const double filtered = products * (1 + 8.0 / double(largest)) + 200.0 * channel_vectors + 160.0 * output_vectors;
+    plan.pays = channels >= lanes && outputs >= lanes && largest >= kLeastGradientTiles && filtered < 0.8 * direct;
     return plan;
 }
 
@@ -139,7 +160,7 @@ void schedule_winograd_gradient(Lowering &l, WinogradGradientFuncs &f) {
     f.part.vectorize(k, lanes).parallel(part);
     Stage sums = f.part.update(0);
     sums.split(k, panel, in_panel, stored).split(c, block, row, rows, TailStrategy::GuardWithIf);
-    sums.reorder({in_panel, row, f.tiles[0], f.tiles[1], f.tiles[2], block, panel, i, j, f.tiles[3], part});
+    sums.reorder({in_panel, row, f.tiles[0], f.tiles[1], f.tiles[2], block, panel, i, j, f.tiles[3], f.tiles[4], part});
     sums.vectorize(in_panel, lanes).unroll(in_panel);
     sums.unroll(row).parallel(part);
 
@@ -147,7 +168,7 @@ void schedule_winograd_gradient(Lowering &l, WinogradGradientFuncs &f) {
         const int wide = int(std::min<int64_t>(lanes, channels));
         Var cv("cv");
         if (padded.defined()) padded.compute_at(f.part, f.tiles[3]).vectorize(c, wide);
-        whole.compute_at(f.part, f.tiles[3]).bound_extent(c, int(channels)).bound_extent(tx, int(f.plan.tiles_x)).bound_extent(ty, int(f.plan.tiles_y));
+        whole.compute_at(f.part, f.tiles[3]).bound_extent(c, int(channels)).bound_extent(tx, int(f.plan.tiles_x)).bound_extent(ty, int(f.plan.band));
         whole.bound_extent(n, int(f.plan.images)).bound(i, 0, kWinogradPoints).bound(j, 0, kWinogradPoints);
         whole.split(c, c, cv, wide).reorder(cv, i, j, c, tx, ty, n).vectorize(cv).unroll(i).unroll(j);
         half.compute_at(whole, c).vectorize(c, wide).unroll(a).unroll(i);

@@ -109,11 +109,11 @@ Func build_winograd_gradient(Lowering &l, NodeId id, const WinogradGradientSourc
     transformed(kPixels, source.pixel, source.pixel_is_plain, false, "tile", f.padded, f.half_tile, f.tile);
     transformed(transposed(kResults), source.gradient, source.gradient_is_plain, f.plan.columns > f.outputs, "gradient", f.padded_gradient, f.half_gradient, f.gradient);
 
-    f.tiles = RDom({{0, int(f.plan.tiles_x)}, {0, int(f.plan.tiles_y)}, {0, int(f.plan.images)}, {0, int(samples / f.plan.images)}}, l.name(id, "tile"));
-    Expr image = part * index_expr(samples) + f.tiles[3] * index_expr(f.plan.images) + f.tiles[2];
+    f.tiles = RDom({{0, int(f.plan.tiles_x)}, {0, int(f.plan.band)}, {0, int(f.plan.images)}, {0, int(f.plan.tiles_y / f.plan.band)}, {0, int(samples / f.plan.images)}}, l.name(id, "tile"));
+    Expr image = part * index_expr(samples) + f.tiles[4] * index_expr(f.plan.images) + f.tiles[2], tile_y = f.tiles[3] * index_expr(f.plan.band) + f.tiles[1];
     f.part = Func(l.name(id, "part"));
     f.part(k, c, i, j, part) = Internal::make_zero(storage_type(node.type.dtype));
-    f.part(k, c, i, j, part) += f.gradient(k, f.tiles[0], f.tiles[1], image, i, j) * f.tile(c, f.tiles[0], f.tiles[1], image, i, j);
+    f.part(k, c, i, j, part) += f.gradient(k, f.tiles[0], tile_y, image, i, j) * f.tile(c, f.tiles[0], tile_y, image, i, j);
     // The partial sums in their order.
     auto sum = [&](Expr b, Expr at) {
         Expr all = f.part(k, c, at, b, 0);
