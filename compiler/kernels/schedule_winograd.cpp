@@ -128,6 +128,9 @@ WinogradGradientPlan plan_winograd_gradient(const Lowering &l, const Shape &grad
     const int64_t bytes = kWinogradPoints * kWinogradPoints * channels * outputs * 4;
     for (int64_t parts = 1; parts <= 8; parts++)
         if (batch % parts == 0 && (parts <= 2 || parts * bytes <= kPartBytes)) plan.parts = parts;
+    // Large weights on small maps: the sums of a part are larger than the tiles that they are summed over.
+    plan.by_plane = kWinogradPoints * kWinogradPoints * batch * tiles * (channels + outputs) * 4 <= 2 * plan.parts * bytes;
+    if (plan.by_plane) plan.parts = 1;
     plan.columns = ceil_div(outputs, lanes) * lanes;
     plan.tile = choose_tile(l, plan.columns, channels, int(lanes), kTileRows, true);
     const double output_vectors = double(ceil_div(outputs, lanes)), channel_vectors = double(ceil_div(channels, lanes));
@@ -141,10 +144,14 @@ WinogradGradientPlan plan_winograd_gradient(const Lowering &l, const Shape &grad
         const double cycles = products * (1 + 2.5 / double(block)) + 36 * (channel_vectors + output_vectors) * line + 48 * channel_vectors * (1 + 0.5 / double(band));
         if ((block <= kMostGradientTiles || band * images == 1) && cycles < least) least = cycles, plan.band = band, plan.images = images;
     };
-    for (int64_t band = 1; band < plan.tiles_y; band++)
-        if (plan.tiles_y % band == 0) consider(band, 1);
-    for (int64_t images = 1; images <= batch / plan.parts; images++)
-        if (batch / plan.parts % images == 0) consider(plan.tiles_y, images);
+    if (plan.by_plane) {
+        plan.band = plan.tiles_y, plan.images = batch;
+    } else {
+        for (int64_t band = 1; band < plan.tiles_y; band++)
+            if (plan.tiles_y % band == 0) consider(band, 1);
+        for (int64_t images = 1; images <= batch / plan.parts; images++)
+            if (batch / plan.parts % images == 0) consider(plan.tiles_y, images);
+    }
     const int64_t largest = divisor(batch / plan.parts, std::max<int64_t>(1, kMostGradientTiles / tiles)) * tiles;
     const double direct = 144.0 * double(height * width) / double(tiles * 16) * double(channels) * output_vectors;
     const double filtered = products * (1 + 8.0 / double(largest)) + 200.0 * channel_vectors + 160.0 * output_vectors;
@@ -157,18 +164,29 @@ void schedule_winograd_gradient(Lowering &l, WinogradGradientFuncs &f) {
     const int stored = f.plan.tile.vectors * lanes;
     Var c("c"), k("k"), a("a"), i("i"), j("j"), tx("tx"), ty("ty"), n("n"), part("part"), s("s"), r("r"), in_panel("in_panel"), panel("panel"), row("row"), block("block");
     f.part.compute_root().bound(k, 0, int(f.plan.columns)).bound(c, 0, int(f.channels)).bound(i, 0, kWinogradPoints).bound(j, 0, kWinogradPoints).bound(part, 0, int(f.plan.parts));
-    f.part.vectorize(k, lanes).parallel(part);
+    f.part.vectorize(k, lanes);
+    if (f.plan.by_plane) f.part.parallel(j);
+    else f.part.parallel(part);
     Stage sums = f.part.update(0);
     sums.split(k, panel, in_panel, stored).split(c, block, row, rows, TailStrategy::GuardWithIf);
     sums.reorder({in_panel, row, f.tiles[0], f.tiles[1], f.tiles[2], block, panel, i, j, f.tiles[3], f.tiles[4], part});
     sums.vectorize(in_panel, lanes).unroll(in_panel);
-    sums.unroll(row).parallel(part);
+    sums.unroll(row);
+    Var plane("plane");
+    if (f.plan.by_plane) sums.fuse(i, j, plane).parallel(plane);
+    else sums.parallel(part);
 
     auto transform = [&](Func padded, Func half, Func whole, int64_t channels) {
         const int wide = int(std::min<int64_t>(lanes, channels));
         Var cv("cv");
-        if (padded.defined()) padded.compute_at(f.part, f.tiles[3]).vectorize(c, wide);
-        whole.compute_at(f.part, f.tiles[3]).bound_extent(c, int(channels)).bound_extent(tx, int(f.plan.tiles_x)).bound_extent(ty, int(f.plan.band));
+        if (padded.defined()) {
+            padded.vectorize(c, wide);
+            if (f.plan.by_plane) padded.compute_at(whole, n);
+            else padded.compute_at(f.part, f.tiles[3]);
+        }
+        if (f.plan.by_plane) whole.compute_root().parallel(n);
+        else whole.compute_at(f.part, f.tiles[3]);
+        whole.bound_extent(c, int(channels)).bound_extent(tx, int(f.plan.tiles_x)).bound_extent(ty, int(f.plan.band));
         whole.bound_extent(n, int(f.plan.images)).bound(i, 0, kWinogradPoints).bound(j, 0, kWinogradPoints);
         whole.split(c, c, cv, wide).reorder(cv, i, j, c, tx, ty, n).vectorize(cv).unroll(i).unroll(j);
         half.compute_at(whole, c).vectorize(c, wide).unroll(a).unroll(i);

@@ -61,6 +61,7 @@ struct WinogradGradientPlan {
     int64_t parts = 1;       ///< partial sums, each over batch / parts samples
     int64_t images = 1;      ///< transformed at a time; divides batch / parts
     int64_t band = 1;        ///< rows of tiles transformed at a time; divides tiles_y
+    bool by_plane = false;   ///< all samples are transformed before, and a task sums up one of the 36 products
     int64_t columns = 0;     ///< of k in `gradient` and `part`: the outputs and zeros, in full vectors
     Tile tile;
 };
