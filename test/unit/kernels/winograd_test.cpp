@@ -37,27 +37,48 @@ struct Case {
     Attrs attributes;
 };
 
+/// Errors of the direct kernel and of the filtered one.
+struct Errors {
+    double direct = 0, filtered = 0;
+};
+Errors errors_of(const Case &c, std::mt19937 &random) {
+    Graph g;
+    Builder b(g);
+    const Type first{DType::f32, c.first}, second{DType::f32, c.second};
+    const NodeId x = b.input(InputKind::argument, "x", first), y = b.input(InputKind::argument, "y", second);
+    g.results.push_back({ResultKind::value, "", b.append(c.op, {x, y}, c.attributes)});
+    const std::vector<Tensor> inputs{normal(first, 1, random), normal(second, 1, random)};
+    size_t next = 0;
+    const std::vector<Tensor> expected = interpret(g, [&](const Node &) { return inputs[next++]; });
+    const Kernel kernel = kernel_of(g, "convolution");
+    return {error_of(kernel, true, inputs, expected), error_of(kernel, false, inputs, expected)};
+}
+
+const ConvGradAttrs kToWeights{{1, 1}, {1, 1, 1, 1}, {1, 1}, {3, 3}};
+
 TEST(Winograd, ErrorsStaySmall) {
     std::mt19937 random(7);
     for (int64_t channels : {16, 64, 128}) {
         const Shape image{2, 16, 16, channels}, weights{3, 3, channels, channels};
-        const ConvGradAttrs to_image{{1, 1}, {1, 1, 1, 1}, {1, 1}, {16, 16}}, to_weights{{1, 1}, {1, 1, 1, 1}, {1, 1}, {3, 3}};
+        const ConvGradAttrs to_image{{1, 1}, {1, 1, 1, 1}, {1, 1}, {16, 16}};
         for (const Case &c : {Case{Op::conv2d, image, weights, ConvAttrs{{1, 1}, {1, 1, 1, 1}, {1, 1}}}, Case{Op::conv2d_input_gradient, image, weights, to_image},
-                              Case{Op::conv2d_weight_gradient, image, image, to_weights}}) {
-            Graph g;
-            Builder b(g);
-            const Type first{DType::f32, c.first}, second{DType::f32, c.second};
-            const NodeId x = b.input(InputKind::argument, "x", first), y = b.input(InputKind::argument, "y", second);
-            g.results.push_back({ResultKind::value, "", b.append(c.op, {x, y}, c.attributes)});
-            const std::vector<Tensor> inputs{normal(first, 1, random), normal(second, 1, random)};
-            size_t next = 0;
-            const std::vector<Tensor> expected = interpret(g, [&](const Node &) { return inputs[next++]; });
-            const Kernel kernel = kernel_of(g, "convolution");
-            const double direct = error_of(kernel, true, inputs, expected), filtered = error_of(kernel, false, inputs, expected);
-            EXPECT_LT(direct, 1e-5) << info(c.op).name << " of " << channels << " channels";
+                              Case{Op::conv2d_weight_gradient, image, image, kToWeights}}) {
+            const Errors errors = errors_of(c, random);
+            EXPECT_LT(errors.direct, 1e-5) << info(c.op).name << " of " << channels << " channels";
             // Measured: 6e-6 and 3.5e-5 at most. A rounding in f32 is 6e-8, and tiles are weighted sums with factors of up to 8.
-            EXPECT_LT(filtered, 1e-4) << info(c.op).name << " of " << channels << " channels";
+            EXPECT_LT(errors.filtered, 1e-4) << info(c.op).name << " of " << channels << " channels";
         }
+    }
+}
+
+// Weight gradients add up blocks of tiles: rows of tiles of one image, images, or, where the weights are large beside them, all of them.
+TEST(Winograd, WeightGradientsOfAllBlocks) {
+    std::mt19937 random(7);
+    for (const Shape &image : {Shape{16, 32, 32, 16}, Shape{16, 14, 14, 32}, Shape{16, 13, 13, 33}, Shape{8, 7, 7, 64}}) {
+        const Errors errors = errors_of({Op::conv2d_weight_gradient, image, image, kToWeights}, random);
+        EXPECT_LT(errors.direct, 2e-5) << to_string(Type{DType::f32, image});
+        EXPECT_LT(errors.filtered, 1e-4) << to_string(Type{DType::f32, image});
+        EXPECT_NE(errors.direct, errors.filtered) << to_string(Type{DType::f32, image}) << " is not filtered";
     }
 }
 
