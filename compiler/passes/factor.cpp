@@ -81,14 +81,14 @@ private:
         return std::nullopt;
     }
 
-    /// How many sums masked_sum() takes.
-    int masked_sums(NodeId x, int depth = 0) const {
+    /// How many sums masked_sum() takes; too many if there is one among them that is multiplied by nothing, and so is no less to read than x.
+    int masked_sums(NodeId x, bool multiplied = false, int depth = 0) const {
         const Node &node = at(x);
         if (depth > kMostTermsDeep) return kMostMasked + 1;
-        if (node.op == Op::negate) return masked_sums(node.operands[0], depth + 1);
-        if (const std::optional<size_t> factor = varying_factor(node)) return masked_sums(node.operands[*factor], depth + 1);
-        if (node.op != Op::add) return 1;
-        return masked_sums(node.operands[0], depth + 1) + (node.operands[0] == node.operands[1] ? 0 : masked_sums(node.operands[1], depth + 1));
+        if (node.op == Op::negate) return masked_sums(node.operands[0], multiplied, depth + 1);
+        if (const std::optional<size_t> factor = varying_factor(node)) return masked_sums(node.operands[*factor], true, depth + 1);
+        if (node.op != Op::add) return multiplied || is_row(x) ? 1 : kMostMasked + 1;
+        return masked_sums(node.operands[0], multiplied, depth + 1) + (node.operands[0] == node.operands[1] ? 0 : masked_sums(node.operands[1], multiplied, depth + 1));
     }
 
     /// The sum of x, operand `place` of `select`, where the mask lets it through.
