@@ -22,6 +22,13 @@ constexpr int64_t kMostGradientTiles = 64, kLeastGradientTiles = 16;
 /// Bytes of partial sums together.
 constexpr int64_t kPartBytes = 8 << 20;
 
+/// Products of a tile, for each pair of channels.
+constexpr int64_t kProducts = kWinogradPoints * kWinogradPoints;
+
+/// Bytes of a tile of pixels and one of results, both transformed, and of the weights or their sums.
+int64_t tile_bytes(int64_t channels, int64_t outputs) { return kProducts * (channels + outputs) * 4; }
+int64_t weight_bytes(int64_t channels, int64_t outputs) { return kProducts * channels * outputs * 4; }
+
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 /// The largest divisor up to a limit.
@@ -50,9 +57,9 @@ WinogradPlan plan_winograd(const Lowering &l, const Shape &shape, int64_t channe
         if (vectors * rows + vectors + 1 <= registers && !(vectors == 4 && rows == 7) && computed <= best) best = computed, plan.vectors = vectors;
     }
     // A task: rows of tiles of one image, or whole images.
-    const int64_t row_bytes = plan.tiles_x * kWinogradPoints * kWinogradPoints * (channels + outputs) * 4;
-    const bool near = kWinogradPoints * kWinogradPoints * channels * outputs * 4 <= kNearWeights;
-    const int64_t most_rows = std::max({(near ? kNearTaskBytes : kTaskBytes) / row_bytes, near ? 1 : ceil_div(kTaskTiles, plan.tiles_x), int64_t(1)});
+    const int64_t row_bytes = plan.tiles_x * tile_bytes(channels, outputs);
+    const int64_t most_rows = weight_bytes(channels, outputs) <= kNearWeights ? std::max<int64_t>(kNearTaskBytes / row_bytes, 1)
+                                                                              : std::max(kTaskBytes / row_bytes, ceil_div(kTaskTiles, plan.tiles_x));
     plan.band = most_rows >= plan.tiles_y ? plan.tiles_y : std::max<int64_t>(plan.rows_y, divisor(plan.tiles_y / plan.rows_y, most_rows / plan.rows_y) * plan.rows_y);
     plan.images = plan.band == plan.tiles_y ? std::max<int64_t>(plan.rows_n, divisor(batch / plan.rows_n, most_rows / plan.tiles_y / plan.rows_n) * plan.rows_n) : 1;
     // Multiplications and additions of a tile in whole vectors, against those of 16 sums over 3x3 windows. A transformation of 36 numbers
@@ -125,23 +132,24 @@ WinogradGradientPlan plan_winograd_gradient(const Lowering &l, const Shape &grad
     const int64_t batch = gradient[0], height = gradient[1], width = gradient[2], outputs = gradient[3], lanes = l.lanes();
     plan.tiles_y = ceil_div(height, kWinogradTile), plan.tiles_x = ceil_div(width, kWinogradTile);
     const int64_t tiles = plan.tiles_y * plan.tiles_x;
-    const int64_t bytes = kWinogradPoints * kWinogradPoints * channels * outputs * 4;
+    const int64_t bytes = weight_bytes(channels, outputs);
     for (int64_t parts = 1; parts <= 8; parts++)
         if (batch % parts == 0 && (parts <= 2 || parts * bytes <= kPartBytes)) plan.parts = parts;
-    // Large weights on small maps: the sums of a part are larger than the tiles that they are summed over.
-    plan.by_plane = kWinogradPoints * kWinogradPoints * batch * tiles * (channels + outputs) * 4 <= 2 * plan.parts * bytes;
+    // Large weights on small maps: all tiles together are no more than twice the sums of the parts.
+    plan.by_plane = batch * tiles * tile_bytes(channels, outputs) <= 2 * plan.parts * bytes;
     if (plan.by_plane) plan.parts = 1;
+    const int64_t samples = batch / plan.parts;
     plan.columns = ceil_div(outputs, lanes) * lanes;
     plan.tile = choose_tile(l, plan.columns, channels, int(lanes), kTileRows, true);
     const double output_vectors = double(ceil_div(outputs, lanes)), channel_vectors = double(ceil_div(channels, lanes));
-    const double products = 36.0 * double(channels) * output_vectors;
+    const double products = double(kProducts * channels) * output_vectors;
     // Cycles a tile: its products, reading and writing all sums for each block of tiles, writing and reading the transformed tiles, which lie in
     // nearer caches if a block is small, and copying the rows of pixels that two bands have in common.
     double least = 1e300;
     auto consider = [&](int64_t band, int64_t images) {
-        const int64_t block = band * plan.tiles_x * images, block_bytes = block * 36 * (channels + outputs) * 4;
+        const int64_t block = band * plan.tiles_x * images, block_bytes = block * tile_bytes(channels, outputs);
         const double line = block_bytes <= 40 << 10 ? 3 : block_bytes <= 256 << 10 ? 8 : 12;
-        const double cycles = products * (1 + 2.5 / double(block)) + 36 * (channel_vectors + output_vectors) * line + 48 * channel_vectors * (1 + 0.5 / double(band));
+        const double cycles = products * (1 + 2.5 / double(block)) + kProducts * (channel_vectors + output_vectors) * line + 48 * channel_vectors * (1 + 0.5 / double(band));
         if ((block <= kMostGradientTiles || band * images == 1) && cycles < least) least = cycles, plan.band = band, plan.images = images;
     };
     if (plan.by_plane) {
@@ -149,10 +157,10 @@ WinogradGradientPlan plan_winograd_gradient(const Lowering &l, const Shape &grad
     } else {
         for (int64_t band = 1; band < plan.tiles_y; band++)
             if (plan.tiles_y % band == 0) consider(band, 1);
-        for (int64_t images = 1; images <= batch / plan.parts; images++)
-            if (batch / plan.parts % images == 0) consider(plan.tiles_y, images);
+        for (int64_t images = 1; images <= samples; images++)
+            if (samples % images == 0) consider(plan.tiles_y, images);
     }
-    const int64_t largest = divisor(batch / plan.parts, std::max<int64_t>(1, kMostGradientTiles / tiles)) * tiles;
+    const int64_t largest = divisor(samples, std::max<int64_t>(1, kMostGradientTiles / tiles)) * tiles;
     const double direct = 144.0 * double(height * width) / double(tiles * 16) * double(channels) * output_vectors;
     const double filtered = products * (1 + 8.0 / double(largest)) + 200.0 * channel_vectors + 160.0 * output_vectors;
     plan.pays = channels >= lanes && outputs >= lanes && largest >= kLeastGradientTiles && filtered < 0.8 * direct;

@@ -43,31 +43,39 @@ public:
 private:
     const Node &at(NodeId id) const { return rewriter_.result()[id]; }
     Builder &builder() { return rewriter_.builder_at(*place_); }
-    NodeId sum_of(NodeId x) {
-        if (is_nothing(x)) return builder().constant(0, type_);
+
+    /// A select that lets an operand through, and zeros elsewhere.
+    struct Mask {
+        const Node &select;
+        size_t place;
+    };
+
+    /// The sum of x, or of what a mask lets through of it.
+    NodeId sum_of(NodeId x, const Mask *mask = nullptr) {
+        if (!mask && is_nothing(x)) return builder().constant(0, type_);
         const Node node = at(x);
         const std::vector<NodeId> &terms = node.operands;
-        switch (node.op) {
-            case Op::negate: return builder().append(Op::negate, {sum_of(terms[0])});
-            case Op::add:
-                if (terms[0] == terms[1]) return builder().append(Op::multiply, {builder().constant(2, type_), sum_of(terms[0])});
-                for (size_t i : {0, 1})
-                    if (is_nothing(terms[i])) return sum_of(terms[1 - i]);
-                break;
-            case Op::multiply:
-                for (size_t i : {0, 1})
-                    if (is_row(terms[i])) return builder().append(Op::multiply, {row(terms[i]), sum_of(terms[1 - i])});
-                break;
-            case Op::select:
-                if (node.type.elements() >= least_elements_)
-                    for (size_t i : {1, 2})
-                        if (is_zero(terms[3 - i])) {
-                            const int sums = masked_sums(terms[i]);
-                            if (sums > 1 && sums <= kMostMasked) return masked_sum(node, i, terms[i]);
-                        }
-                break;
-            default: break;
+        if (node.op == Op::negate) return builder().append(Op::negate, {sum_of(terms[0], mask)});
+        if (const std::optional<size_t> factor = varying_factor(node)) return builder().append(Op::multiply, {row(terms[1 - *factor]), sum_of(terms[*factor], mask)});
+        if (node.op == Op::add && terms[0] == terms[1]) return builder().append(Op::multiply, {builder().constant(2, type_), sum_of(terms[0], mask)});
+        if (mask) {
+            if (node.op == Op::add) return builder().append(Op::add, {sum_of(terms[0], mask), sum_of(terms[1], mask)});
+            const bool same = is_row(x);
+            std::vector<NodeId> operands = mask->select.operands;
+            operands[mask->place] = same ? builder().constant(1, node.type) : x;
+            const NodeId masked = builder().append(Op::reduce_sum, {builder().append(Op::select, operands)}, AxesAttrs{axes_});
+            return same ? builder().append(Op::multiply, {row(x), masked}) : masked;
         }
+        if (node.op == Op::add)
+            for (size_t i : {0, 1})
+                if (is_nothing(terms[i])) return sum_of(terms[1 - i]);
+        if (node.op == Op::select && node.type.elements() >= least_elements_)
+            for (size_t i : {1, 2})
+                if (is_zero(terms[3 - i])) {
+                    const int sums = masked_sums(terms[i]);
+                    const Mask of_select{node, i};
+                    if (sums > 1 && sums <= kMostMasked) return sum_of(terms[i], &of_select);
+                }
         return builder().append(Op::reduce_sum, {x}, AxesAttrs{axes_});
     }
 
@@ -81,7 +89,8 @@ private:
         return std::nullopt;
     }
 
-    /// How many sums masked_sum() takes; too many if there is one among them that is multiplied by nothing, and so is no less to read than x.
+    /// How many sums stand for that of a masked x; too many if there is one among them that is multiplied by nothing, and so is no less to
+    /// read than x.
     int masked_sums(NodeId x, bool multiplied = false, int depth = 0) const {
         const Node &node = at(x);
         if (depth > kMostTermsDeep) return kMostMasked + 1;
@@ -89,22 +98,6 @@ private:
         if (const std::optional<size_t> factor = varying_factor(node)) return masked_sums(node.operands[*factor], true, depth + 1);
         if (node.op != Op::add) return multiplied || is_row(x) ? 1 : kMostMasked + 1;
         return masked_sums(node.operands[0], multiplied, depth + 1) + (node.operands[0] == node.operands[1] ? 0 : masked_sums(node.operands[1], multiplied, depth + 1));
-    }
-
-    /// The sum of x, operand `place` of `select`, where the mask lets it through.
-    NodeId masked_sum(const Node &select, size_t place, NodeId x) {
-        const Node node = at(x);
-        auto sum = [&](NodeId term) { return masked_sum(select, place, term); };
-        if (node.op == Op::negate) return builder().append(Op::negate, {sum(node.operands[0])});
-        if (const std::optional<size_t> factor = varying_factor(node))
-            return builder().append(Op::multiply, {row(node.operands[1 - *factor]), sum(node.operands[*factor])});
-        if (node.op == Op::add && node.operands[0] == node.operands[1]) return builder().append(Op::multiply, {builder().constant(2, type_), sum(node.operands[0])});
-        if (node.op == Op::add) return builder().append(Op::add, {sum(node.operands[0]), sum(node.operands[1])});
-        const bool same = is_row(x);
-        std::vector<NodeId> operands = select.operands;
-        operands[place] = same ? builder().constant(1, node.type) : x;
-        const NodeId masked = builder().append(Op::reduce_sum, {builder().append(Op::select, operands)}, AxesAttrs{axes_});
-        return same ? builder().append(Op::multiply, {row(x), masked}) : masked;
     }
 
     /// Whether the sum is zero, but for rounding.

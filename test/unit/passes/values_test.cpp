@@ -95,6 +95,14 @@ Graph sums_of_input_gradient(const ConvAttrs &conv, bool has_offset) {
     return graph;
 }
 
+/// Numbers for an input, others for each name.
+Tensor sines(const Node &input) {
+    Tensor tensor{input.type, {}};
+    const size_t salt = std::hash<std::string>()(attrs<InputAttrs>(input).name) % 97;
+    for (int64_t k = 0; k < input.type.elements(); ++k) tensor.values.push_back(std::sin(double(k) * 1.7 + double(salt)));
+    return tensor;
+}
+
 TEST(Values, SumsOfInputGradientsNeedNoInputGradient) {
     const std::vector<ConvAttrs> cases{{}, {{1, 1}, {1, 0, 1, 1}, {1, 1}}, {{2, 2}, {0, 0, 0, 0}, {1, 1}}, {{2, 1}, {1, 1, 2, 2}, {1, 2}}};
     for (size_t i = 0; i < cases.size(); ++i)
@@ -103,18 +111,25 @@ TEST(Values, SumsOfInputGradientsNeedNoInputGradient) {
             const Graph graph = sums_of_input_gradient(cases[i], has_offset);
             const Graph rewritten = dce(run(find_pass("gradient-sums"), graph));
             for (const Node &node : rewritten.nodes) EXPECT_NE(node.op, Op::conv2d_input_gradient);
-            auto read = [](const Node &node) {
-                Tensor tensor{node.type, {}};
-                const size_t salt = std::hash<std::string>()(attrs<InputAttrs>(node).name) % 97;
-                for (int64_t k = 0; k < node.type.elements(); ++k) tensor.values.push_back(std::sin(double(k) * 1.7 + double(salt)));
-                return tensor;
-            };
-            expect_same(interpret(graph, read), interpret(rewritten, read), 1e-12, 10);
+            expect_same(interpret(graph, sines), interpret(rewritten, sines), 1e-12, 10);
         }
 }
 
 int64_t reductions_of(const Graph &graph, const Shape &shape) {
     return std::count_if(graph.nodes.begin(), graph.nodes.end(), [&](const Node &node) { return node.op == Op::reduce_sum && graph[node.operands[0]].type.shape == shape; });
+}
+
+/// No sum is taken of what is computed from a source.
+void expect_no_sum_depends(const Graph &graph, const std::function<bool(const Node &)> &is_source) {
+    std::vector<bool> depends(graph.nodes.size(), false);
+    for (int i = 0; i < graph.size(); ++i) {
+        const Node &node = graph[{i}];
+        depends[size_t(i)] = is_source(node);
+        for (NodeId operand : node.operands) {
+            EXPECT_FALSE(depends[size_t(operand.index)] && node.op == Op::reduce_sum) << print(graph);
+            if (depends[size_t(operand.index)]) depends[size_t(i)] = true;
+        }
+    }
 }
 
 TEST(Values, SumsOfLargeMaskedGradientsFromSumsOfTheirFactors) {
@@ -135,22 +150,9 @@ TEST(Values, SumsOfLargeMaskedGradientsFromSumsOfTheirFactors) {
     EXPECT_TRUE(verify(rewritten, diagnostics)) << render(diagnostics, false);
     EXPECT_EQ(reductions_of(rewritten, type.shape), 3);
     // No sum waits for what the normalisation's sums give.
-    std::vector<bool> depends(rewritten.nodes.size(), false);
-    for (int i = 0; i < rewritten.size(); ++i) {
-        const Node &node = rewritten[{i}];
-        if (node.op == Op::input) depends[size_t(i)] = std::set<std::string>{"scale", "slope", "offset"}.count(attrs<InputAttrs>(node).name) > 0;
-        for (NodeId operand : node.operands) {
-            EXPECT_FALSE(depends[size_t(operand.index)] && node.op == Op::reduce_sum) << print(rewritten);
-            if (depends[size_t(operand.index)]) depends[size_t(i)] = true;
-        }
-    }
-    auto read = [](const Node &node) {
-        Tensor tensor{node.type, {}};
-        const size_t salt = std::hash<std::string>()(attrs<InputAttrs>(node).name) % 97;
-        for (int64_t k = 0; k < node.type.elements(); ++k) tensor.values.push_back(std::sin(double(k) * 1.7 + double(salt)));
-        return tensor;
-    };
-    expect_same(interpret(graph, read), interpret(rewritten, read), 1e-12, 10);
+    const std::set<std::string> later{"scale", "slope", "offset"};
+    expect_no_sum_depends(rewritten, [&](const Node &node) { return node.op == Op::input && later.count(attrs<InputAttrs>(node).name) > 0; });
+    expect_same(interpret(graph, sines), interpret(rewritten, sines), 1e-12, 10);
     // Small tensors are read again. So is a gradient that came another way, too: reading that instead gains nothing.
     EXPECT_EQ(print(dce(factor(graph, type.elements() + 1))), print(graph));
     for (const NodeId other : {dz, NodeId{}}) {
@@ -181,16 +183,7 @@ TEST(Values, MeanAndVarianceOfLargeTensorsFromOneReading) {
     Diagnostics diagnostics;
     EXPECT_TRUE(verify(rewritten, diagnostics)) << render(diagnostics, false);
     // What is summed up for the variance does not wait for the mean.
-    std::vector<bool> depends(rewritten.nodes.size(), false);
-    for (int i = 0; i < rewritten.size(); ++i) {
-        const Node &node = rewritten[{i}];
-        const bool sums = node.op == Op::reduce_sum && rewritten[node.operands[0]].type.shape == type.shape;
-        for (NodeId operand : node.operands) {
-            EXPECT_FALSE(sums && depends[size_t(operand.index)]) << print(rewritten);
-            if (depends[size_t(operand.index)]) depends[size_t(i)] = true;
-        }
-        if (sums && node.operands[0] == NodeId{0}) depends[size_t(i)] = true;
-    }
+    expect_no_sum_depends(rewritten, [&](const Node &node) { return node.op == Op::reduce_sum && node.operands[0] == NodeId{0}; });
     EXPECT_EQ(reductions_of(rewritten, type.shape), 2);
     // Small tensors are read twice.
     EXPECT_EQ(print(moments(graph, type.elements() + 1)), print(graph));
