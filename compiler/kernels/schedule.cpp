@@ -159,10 +159,12 @@ ReductionPlan plan_reduction(const Lowering &l, const Shape &operand, const Ints
         plan.parallel = true;
         plan.chunks = std::clamp<int64_t>(std::min({total / kTaskElements, outer, std::max<int64_t>(1, total / kept / 16)}), 1, 16);
     }
-    // Neighbouring vectors lie in the same pages and often in the same pairs of cache lines: they are read together.
-    if (!inner_reduced && plan.chunks > 1 && extent % l.lanes() == 0)
-        for (int64_t vectors = 1; vectors * sums <= 16; vectors++)
-            if (extent / l.lanes() % vectors == 0) plan.tile = vectors * l.lanes();
+    // Neighbouring vectors lie in the same pages and often in the same pairs of cache lines: they are read together. A last tile is shifted back.
+    if (!inner_reduced && plan.chunks > 1) {
+        int64_t least = INT64_MAX;
+        for (int64_t tile = l.lanes(); tile <= extent && tile / l.lanes() * sums <= 16; tile += l.lanes())
+            if (const int64_t computed = (extent + tile - 1) / tile * tile; computed <= least) least = computed, plan.tile = tile;
+    }
     return plan;
 }
 

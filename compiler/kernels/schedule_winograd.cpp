@@ -5,6 +5,7 @@
 #include "compiler/kernels/target.h"
 
 #include <algorithm>
+#include <bit>
 
 namespace kiln {
 
@@ -38,7 +39,44 @@ int64_t divisor(int64_t of, int64_t most) {
     return 1;
 }
 
+/// Transforms the tiles of the innermost dimensions `tile`, which are unrolled, for a vector of channels after the other, and those for all of `outer`, the last in
+/// tasks of as many, if any.
+void schedule_transform(WinogradTransform &transform, const std::vector<Var> &half_unrolled, const std::vector<Var> &unrolled, const std::vector<Var> &outer, int task = 0) {
+    for (size_t p = 0; p < transform.parts.size(); p++) {
+        WinogradTransform::Part &part = transform.parts[p];
+        const bool is_update = transform.parts.size() > 1;
+        const Var channel = transform.whole.args()[0];
+        VarOrRVar all = is_update ? VarOrRVar(part.stored.x) : VarOrRVar(channel);
+        VarOrRVar vector = is_update ? VarOrRVar(RVar("vector")) : VarOrRVar(Var("vector")), in_vector = is_update ? VarOrRVar(RVar("in_vector")) : VarOrRVar(Var("in_vector"));
+        Stage stage = is_update ? transform.whole.update(int(p)) : Stage(transform.whole);
+        std::vector<VarOrRVar> order{in_vector};
+        order.insert(order.end(), unrolled.begin(), unrolled.end());
+        order.push_back(vector);
+        order.insert(order.end(), outer.begin(), outer.end());
+        stage.split(all, vector, in_vector, part.group.lanes).reorder(order);
+        if (part.group.lanes > 1) stage.vectorize(in_vector);
+        for (const Var &var : unrolled) stage.unroll(var);
+        if (task > 0) stage.parallel(outer.back(), task, TailStrategy::GuardWithIf);
+        part.half.compute_at(LoopLevel(transform.whole, vector));
+        if (part.group.lanes > 1) part.half.vectorize(channel, part.group.lanes);
+        for (const Var &var : half_unrolled) part.half.unroll(var);
+    }
+}
+
 }  // namespace
+
+std::vector<ChannelGroup> channel_groups(const Lowering &l, int64_t channels) {
+    const int64_t lanes = l.lanes(), rest = channels % lanes;
+    if (channels < lanes || rest == 0 || rest > lanes / 2) return {{0, channels, int(std::min(lanes, channels))}};
+    return {{0, channels - rest, int(lanes)}, {channels - rest, rest, int(rest)}};
+}
+
+/// A few lanes more than there are outputs are faster than single numbers.
+static std::vector<ChannelGroup> with_rest(std::vector<ChannelGroup> groups) {
+    ChannelGroup &rest = groups.back();
+    rest.count = rest.lanes = int(std::bit_ceil(unsigned(std::max<int64_t>(rest.count, 4))));
+    return groups;
+}
 
 WinogradPlan plan_winograd(const Lowering &l, const Shape &shape, int64_t channels) {
     WinogradPlan plan;
@@ -51,10 +89,15 @@ WinogradPlan plan_winograd(const Lowering &l, const Shape &shape, int64_t channe
     plan.rows_n = plan.rows_x * plan.rows_y == plan.tiles_x * plan.tiles_y ? int(divisor(batch, 8 / (plan.rows_x * plan.rows_y))) : 1;
     const int64_t rows = plan.rows_x * plan.rows_y * plan.rows_n;
     const int registers = vector_registers(l.target());
-    int64_t best = INT64_MAX;
+    double best = 1e300;
     for (int vectors = 1; vectors <= 4; vectors++) {
-        const int64_t computed = ceil_div(outputs, vectors * lanes) * vectors;
-        if (vectors * rows + vectors + 1 <= registers && !(vectors == 4 && rows == 7) && computed <= best) best = computed, plan.vectors = vectors;
+        if (vectors * rows + vectors + 1 > registers || (vectors == 4 && rows == 7)) continue;
+        const double computed = double(ceil_div(outputs, vectors * lanes) * vectors);
+        if (computed <= best) best = computed, plan.panel = vectors * lanes, plan.outputs = {{0, vectors * lanes, int(lanes)}};
+        // A rest goes with the only panel.
+        const std::vector<ChannelGroup> groups = channel_groups(l, outputs);
+        if (groups.size() == 1 || groups[0].count != vectors * lanes) continue;
+        best = vectors + 0.5, plan.panel = (vectors + 1) * lanes, plan.outputs = with_rest(groups);
     }
     // A task: rows of tiles of one image, or whole images.
     const int64_t row_bytes = plan.tiles_x * tile_bytes(channels, outputs);
@@ -65,13 +108,13 @@ WinogradPlan plan_winograd(const Lowering &l, const Shape &shape, int64_t channe
     // Multiplications and additions of a tile in whole vectors, against those of 16 sums over 3x3 windows. A transformation of 36 numbers
     // takes about 160.
     const double direct = 144.0 * double(height * width) / double(plan.tiles_y * plan.tiles_x * 16) * double(channels) * double(ceil_div(outputs, lanes));
-    const double filtered = 36.0 * double(channels) * double(best) + 200.0 * double(ceil_div(channels, lanes)) + 160.0 * double(best);
+    const double filtered = 36.0 * double(channels) * best + 200.0 * double(ceil_div(channels, lanes)) + 160.0 * best;
     plan.pays = channels >= l.lanes() && outputs >= l.lanes() && filtered < 0.8 * direct;
     return plan;
 }
 
 void schedule_winograd(Lowering &l, Consumer &consumer, WinogradFuncs &f) {
-    const int lanes = l.lanes(), width = f.plan.vectors * lanes;
+    const int lanes = l.lanes(), width = int(f.plan.panel);
     const int64_t outputs = f.shape[3];
     Var n = consumer.axes[0], y = consumer.axes[1], x = consumer.axes[2], k = consumer.axes[3];
     Var band("band"), in_band("in_band"), block("block"), in_block("in_block"), task("task"), in_vector("in_vector");
@@ -95,13 +138,12 @@ void schedule_winograd(Lowering &l, Consumer &consumer, WinogradFuncs &f) {
         func.bound_extent(Var("tx"), int(f.plan.tiles_x)).bound_extent(Var("ty"), int(f.plan.band)).bound_extent(Var("n"), int(f.plan.images));
     };
     const int panels = int(ceil_div(outputs, width)), channel_vector = int(std::min<int64_t>(lanes, f.channels));
-    Var c("c"), a("a"), i("i"), j("j"), tx("tx"), ty("ty"), tn("n"), u("u"), panel("panel"), s("s"), p("p"), q("q"), cv("cv");
+    Var c("c"), a("a"), i("i"), j("j"), tx("tx"), ty("ty"), tn("n"), u("u"), panel("panel"), s("s"), p("p"), q("q");
     if (f.padded.defined()) f.padded.compute_at(consumer.func, task).vectorize(c, channel_vector);
 
-    f.tile.compute_at(consumer.func, task).bound_extent(c, int(f.channels));
-    tiles_of(f.tile);
-    f.tile.split(c, c, cv, channel_vector).reorder(cv, i, j, c, tx, ty, tn).vectorize(cv).unroll(i).unroll(j).bound(i, 0, kWinogradPoints).bound(j, 0, kWinogradPoints);
-    f.half_tile.compute_at(f.tile, c).vectorize(c, channel_vector).unroll(a).unroll(i);
+    f.tile.whole.compute_at(consumer.func, task).bound_extent(c, int(f.channels)).bound(i, 0, kWinogradPoints).bound(j, 0, kWinogradPoints);
+    tiles_of(f.tile.whole);
+    schedule_transform(f.tile, {a, i}, {i, j}, {tx, ty, tn});
 
     f.weights.compute_root().bound(u, 0, width).bound(panel, 0, panels).bound(i, 0, kWinogradPoints).bound(j, 0, kWinogradPoints);
     f.weights.reorder(u, i, j, c, panel).vectorize(u, lanes).unroll(i).unroll(j);
@@ -110,21 +152,28 @@ void schedule_winograd(Lowering &l, Consumer &consumer, WinogradFuncs &f) {
     f.half_weights.compute_at(f.weights, u).vectorize(u, lanes).unroll(i).unroll(s);
 
     Var tile_x("tile_x"), tile_y("tile_y"), tile_n("tile_n");
-    f.product.compute_at(consumer.func, task).bound(u, 0, width).bound(panel, 0, panels).bound(i, 0, kWinogradPoints).bound(j, 0, kWinogradPoints);
-    tiles_of(f.product);
-    f.product.split(tx, tile_x, tx, f.plan.rows_x, TailStrategy::ShiftInwards)
-        .split(ty, tile_y, ty, f.plan.rows_y, TailStrategy::ShiftInwards)
-        .split(tn, tile_n, tn, f.plan.rows_n, TailStrategy::ShiftInwards);
-    f.product.reorder(u, tx, ty, tn, tile_x, tile_y, tile_n, panel, i, j).vectorize(u, lanes).unroll(u).unroll(tx).unroll(ty).unroll(tn);
-    f.sum.compute_at(f.product, tile_x).bound_extent(u, width).bound_extent(tx, f.plan.rows_x).bound_extent(ty, f.plan.rows_y).bound_extent(tn, f.plan.rows_n);
-    f.sum.vectorize(u, lanes).unroll(u).unroll(tx).unroll(ty).unroll(tn);
-    f.sum.update().reorder(u, tx, ty, tn, f.channel.x).vectorize(u, lanes).unroll(u).unroll(tx).unroll(ty).unroll(tn);
+    const int tiles_of_sum = f.plan.rows_x * f.plan.rows_y * f.plan.rows_n;
+    for (size_t g = 0; g < f.products.size(); g++) {
+        Func sum = f.sums[g], product = f.products[g];
+        const ChannelGroup &group = f.plan.outputs[g];
+        product.compute_at(consumer.func, task).bound(u, 0, int(group.count)).bound(panel, 0, panels).bound(i, 0, kWinogradPoints).bound(j, 0, kWinogradPoints);
+        tiles_of(product);
+        product.split(tx, tile_x, tx, f.plan.rows_x, TailStrategy::ShiftInwards)
+            .split(ty, tile_y, ty, f.plan.rows_y, TailStrategy::ShiftInwards)
+            .split(tn, tile_n, tn, f.plan.rows_n, TailStrategy::ShiftInwards);
+        product.reorder(u, tx, ty, tn, tile_x, tile_y, tile_n, panel, i, j).vectorize(u, group.lanes).unroll(u).unroll(tx).unroll(ty).unroll(tn);
+        sum.compute_at(product, tile_x).bound_extent(u, int(group.count)).bound_extent(tx, f.plan.rows_x).bound_extent(ty, f.plan.rows_y).bound_extent(tn, f.plan.rows_n);
+        // Of short vectors: far apart and more than any transformation, or they get memory that full vectors were in before, and LLVM keeps
+        // them in parts of full vectors.
+        if (group.lanes < lanes) sum.align_storage(u, 2 * kWinogradPoints * kWinogradPoints * lanes / tiles_of_sum);
+        sum.vectorize(u, group.lanes).unroll(u).unroll(tx).unroll(ty).unroll(tn);
+        sum.update().reorder(u, tx, ty, tn, f.channel.x).vectorize(u, group.lanes).unroll(u).unroll(tx).unroll(ty).unroll(tn);
+    }
 
-    f.image.compute_at(consumer.func, task).bound(u, 0, width).bound(panel, 0, panels).bound(p, 0, kWinogradTile).bound(q, 0, kWinogradTile);
-    tiles_of(f.image);
-    Var uv("uv");
-    f.image.split(u, u, uv, lanes).reorder(uv, p, q, u, panel, tx, ty, tn).vectorize(uv).unroll(p).unroll(q);
-    f.half_image.compute_at(f.image, u).vectorize(u, lanes).unroll(i).unroll(q);
+    f.image.whole.compute_at(consumer.func, task).bound(u, 0, int(f.plan.outputs.back().first + f.plan.outputs.back().count)).bound(panel, 0, panels);
+    f.image.whole.bound(p, 0, kWinogradTile).bound(q, 0, kWinogradTile);
+    tiles_of(f.image.whole);
+    schedule_transform(f.image, {i, q}, {p, q}, {panel, tx, ty, tn});
 }
 
 WinogradGradientPlan plan_winograd_gradient(const Lowering &l, const Shape &gradient, int64_t channels) {
@@ -184,33 +233,28 @@ void schedule_winograd_gradient(Lowering &l, WinogradGradientFuncs &f) {
     if (f.plan.by_plane) sums.fuse(i, j, plane).parallel(plane);
     else sums.parallel(part);
 
-    auto transform = [&](Func padded, Func half, Func whole, int64_t channels) {
-        const int wide = int(std::min<int64_t>(lanes, channels));
-        Var cv("cv");
+    auto transform = [&](Func padded, WinogradTransform &t, int64_t channels) {
         if (padded.defined()) {
-            padded.vectorize(c, wide);
-            if (f.plan.by_plane) padded.compute_at(whole, n);
+            padded.vectorize(c, int(std::min<int64_t>(lanes, channels)));
+            if (f.plan.by_plane) padded.compute_at(t.whole, n);
             else padded.compute_at(f.part, f.tiles[3]);
         }
-        if (f.plan.by_plane) whole.compute_root().parallel(n);
-        else whole.compute_at(f.part, f.tiles[3]);
-        whole.bound_extent(c, int(channels)).bound_extent(tx, int(f.plan.tiles_x)).bound_extent(ty, int(f.plan.band));
-        whole.bound_extent(n, int(f.plan.images)).bound(i, 0, kWinogradPoints).bound(j, 0, kWinogradPoints);
-        whole.split(c, c, cv, wide).reorder(cv, i, j, c, tx, ty, n).vectorize(cv).unroll(i).unroll(j);
-        half.compute_at(whole, c).vectorize(c, wide).unroll(a).unroll(i);
+        if (f.plan.by_plane) t.whole.compute_root();
+        else t.whole.compute_at(f.part, f.tiles[3]);
+        t.whole.bound_extent(c, int(channels)).bound_extent(tx, int(f.plan.tiles_x)).bound_extent(ty, int(f.plan.band));
+        t.whole.bound_extent(n, int(f.plan.images)).bound(i, 0, kWinogradPoints).bound(j, 0, kWinogradPoints);
+        schedule_transform(t, {a, i}, {i, j}, {tx, ty, n}, f.plan.by_plane ? 1 : 0);
     };
-    transform(f.padded, f.half_tile, f.tile, f.channels);
-    transform(f.padded_gradient, f.half_gradient, f.gradient, f.plan.columns);
+    transform(f.padded, f.tile, f.channels);
+    transform(f.padded_gradient, f.gradient, f.plan.columns);
     for (size_t i = 0; i < f.copied.size(); i++) {
         const int count = i == 0 ? lanes : int(f.outputs % lanes);
         if (count > 1) f.padded_gradient.update(int(i)).vectorize(f.copied[i].x, count);
         else f.padded_gradient.update(int(i)).unscheduled();
     }
 
-    Var kv("kv");
-    f.weights.compute_root().bound(k, 0, int(f.outputs)).bound(c, 0, int(f.channels)).bound(s, 0, 3).bound(r, 0, 3);
-    f.weights.split(k, k, kv, lanes).reorder(kv, s, r, k, c).vectorize(kv).unroll(s).unroll(r).parallel(c, std::max(1, int(f.channels) / 16));
-    f.half_weights.compute_at(f.weights, k).vectorize(k, lanes).unroll(i).unroll(s);
+    f.weights.whole.compute_root().bound(k, 0, int(f.outputs)).bound(c, 0, int(f.channels)).bound(s, 0, 3).bound(r, 0, 3);
+    schedule_transform(f.weights, {i, s}, {s, r}, {c}, std::max(1, int(f.channels) / 16));
 }
 
 }  // namespace kiln

@@ -35,11 +35,34 @@ Matrix transposed(const Matrix &matrix) {
     return result;
 }
 
+/// Declares a transformation named `name`. The first axis of both lists is the innermost one, which `groups` cut into parts. `half`: the
+/// element of a part's `half_axes`; `whole`: the element of `axes` at a channel, computed from the part's half transformation.
+void build_transform(WinogradTransform &transform, const std::string &name, const std::vector<ChannelGroup> &groups, const std::vector<Var> &half_axes, const std::vector<Var> &axes,
+                     const std::function<Expr(size_t)> &half, const std::function<Expr(const Func &, Expr)> &whole) {
+    transform.whole = Func(name);
+    for (size_t p = 0; p < groups.size(); p++) {
+        WinogradTransform::Part part{groups[p], Func(name + (p == 0 ? "_half" : "_half_rest")), {}};
+        part.half(half_axes) = half(p);
+        transform.parts.push_back(part);
+    }
+    if (groups.size() == 1) {
+        transform.whole(axes) = whole(transform.parts[0].half, axes[0]);
+        return;
+    }
+    transform.whole(axes) = undef(whole(transform.parts[0].half, axes[0]).type());
+    for (WinogradTransform::Part &part : transform.parts) {
+        part.stored = RDom(int(part.group.first), int(part.group.count), name + "_channel");
+        std::vector<Expr> at(axes.begin(), axes.end());
+        at[0] = part.stored.x;
+        transform.whole(at) = whole(part.half, part.stored.x);
+    }
+}
+
 }  // namespace
 
 Expr build_winograd(Lowering &l, NodeId id, const WinogradSource &source, WinogradFuncs &f) {
     const Node &node = l.node(id);
-    const int64_t width = f.plan.vectors * l.lanes();
+    const int64_t width = f.plan.panel;
     f.axes = l.declare_vars(id);
     f.shape = node.type.shape;
     f.channels = source.channels;
@@ -51,10 +74,9 @@ Expr build_winograd(Lowering &l, NodeId id, const WinogradSource &source, Winogr
         f.padded(c, x, y, n) = source.pixel(n, y, x, c);
         pixel = [&](Expr in, Expr py, Expr px, Expr channel) { return Expr(f.padded(channel, px, py, in)); };
     }
-    f.half_tile = Func(l.name(id, "half_tile"));
-    f.half_tile(c, a, i, tx, ty, n) = product(kPixels, i, [&](Expr b) { return pixel(n, ty * kWinogradTile + b, tx * kWinogradTile + a, c); });
-    f.tile = Func(l.name(id, "tile"));
-    f.tile(c, tx, ty, n, i, j) = product(kPixels, j, [&](Expr b) { return Expr(f.half_tile(c, b, i, tx, ty, n)); });
+    build_transform(f.tile, l.name(id, "tile"), channel_groups(l, f.channels), {c, a, i, tx, ty, n}, {c, tx, ty, n, i, j},
+        [&](size_t) { return product(kPixels, i, [&](Expr b) { return pixel(n, ty * kWinogradTile + b, tx * kWinogradTile + a, c); }); },
+        [&](const Func &half, Expr channel) { return product(kPixels, j, [&](Expr b) { return Expr(half(channel, b, i, tx, ty, n)); }); });
 
     Expr k = min(panel * index_expr(width) + u, index_expr(f.shape[3] - 1));
     f.half_weights = Func(l.name(id, "half_weights"));
@@ -63,20 +85,23 @@ Expr build_winograd(Lowering &l, NodeId id, const WinogradSource &source, Winogr
     f.weights(u, c, panel, i, j) = product(kWeights, j, [&](Expr b) { return Expr(f.half_weights(u, c, panel, i, b)); });
 
     f.channel = RDom(0, int(source.channels), l.name(id, "channel"));
-    f.sum = Func(l.name(id, "sum"));
-    f.sum(u, tx, ty, n, panel, i, j) = Internal::make_zero(storage_type(node.type.dtype));
-    f.sum(u, tx, ty, n, panel, i, j) += f.weights(u, f.channel.x, panel, i, j) * f.tile(f.channel.x, tx, ty, n, i, j);
-    f.product = Func(l.name(id, "product"));
-    f.product(u, tx, ty, n, panel, i, j) = f.sum(u, tx, ty, n, panel, i, j);
+    for (const ChannelGroup &group : f.plan.outputs) {
+        const bool is_rest = group.first > 0;
+        Func sum(l.name(id, is_rest ? "rest_sum" : "sum")), product(l.name(id, is_rest ? "rest_product" : "product"));
+        sum(u, tx, ty, n, panel, i, j) = Internal::make_zero(storage_type(node.type.dtype));
+        sum(u, tx, ty, n, panel, i, j) += f.weights(u + index_expr(group.first), f.channel.x, panel, i, j) * f.tile.whole(f.channel.x, tx, ty, n, i, j);
+        product(u, tx, ty, n, panel, i, j) = sum(u, tx, ty, n, panel, i, j);
+        f.sums.push_back(sum), f.products.push_back(product);
+    }
 
-    f.half_image = Func(l.name(id, "half_image"));
-    f.half_image(u, panel, i, q, tx, ty, n) = product(kResults, q, [&](Expr b) { return Expr(f.product(u, tx, ty, n, panel, i, b)); });
-    f.image = Func(l.name(id, "image"));
-    f.image(u, panel, q, p, tx, ty, n) = product(kResults, p, [&](Expr b) { return Expr(f.half_image(u, panel, b, q, tx, ty, n)); });
+    build_transform(f.image, l.name(id, "image"), f.plan.outputs, {u, panel, i, q, tx, ty, n}, {u, panel, q, p, tx, ty, n},
+        [&](size_t g) { return product(kResults, q, [&](Expr b) { return Expr(f.products[g](u - index_expr(f.plan.outputs[g].first), tx, ty, n, panel, i, b)); }); },
+        [&](const Func &half, Expr at) { return product(kResults, p, [&](Expr b) { return Expr(half(at, panel, b, q, tx, ty, n)); }); });
 
     Var on = f.axes[0], oy = f.axes[1], ox = f.axes[2], ok = f.axes[3];
     Expr w = index_expr(width), t = kWinogradTile;
-    return f.image(ok % w, ok / w, ox % t, oy % t, ox / t, oy / t, on);
+    if (f.plan.outputs.size() > 1) return f.image.whole(ok, 0, ox % t, oy % t, ox / t, oy / t, on);
+    return f.image.whole(ok % w, ok / w, ox % t, oy % t, ox / t, oy / t, on);
 }
 
 Func build_winograd_gradient(Lowering &l, NodeId id, const WinogradGradientSource &source, WinogradGradientFuncs &f) {
@@ -85,8 +110,8 @@ Func build_winograd_gradient(Lowering &l, NodeId id, const WinogradGradientSourc
     f.channels = node.type.shape[2], f.outputs = node.type.shape[3];
     Var c("c"), k("k"), a("a"), i("i"), j("j"), tx("tx"), ty("ty"), n("n"), part("part"), s("s"), r("r"), x("x"), y("y");
     // Pixels or gradients as tiles, transformed along y and then along x.
-    auto transformed = [&](const Matrix &matrix, const std::function<Expr(Expr, Expr, Expr, Expr)> &read, bool is_plain, bool fills, const char *what, Func &padded,
-                           Func &half, Func &whole) {
+    auto transformed = [&](const Matrix &matrix, const std::function<Expr(Expr, Expr, Expr, Expr)> &read, bool is_plain, const std::vector<ChannelGroup> &groups, bool fills, const char *what,
+                           Func &padded, WinogradTransform &transform) {
         auto pixel = read;
         if (!is_plain || fills) {
             padded = Func(l.name(id, what) + "_padded");
@@ -101,31 +126,29 @@ Func build_winograd_gradient(Lowering &l, NodeId id, const WinogradGradientSourc
             }
             pixel = [&padded](Expr in, Expr py, Expr px, Expr channel) { return Expr(padded(channel, px, py, in)); };
         }
-        half = Func(l.name(id, what) + "_half");
-        half(c, a, i, tx, ty, n) = product(matrix, i, [&](Expr b) { return pixel(n, ty * kWinogradTile + b, tx * kWinogradTile + a, c); });
-        whole = Func(l.name(id, what));
-        whole(c, tx, ty, n, i, j) = product(matrix, j, [&](Expr b) { return Expr(half(c, b, i, tx, ty, n)); });
+        build_transform(transform, l.name(id, what), groups, {c, a, i, tx, ty, n}, {c, tx, ty, n, i, j},
+            [&](size_t) { return product(matrix, i, [&](Expr b) { return pixel(n, ty * kWinogradTile + b, tx * kWinogradTile + a, c); }); },
+            [&](const Func &half, Expr channel) { return product(matrix, j, [&](Expr b) { return Expr(half(channel, b, i, tx, ty, n)); }); });
     };
-    transformed(kPixels, source.pixel, source.pixel_is_plain, false, "tile", f.padded, f.half_tile, f.tile);
-    transformed(transposed(kResults), source.gradient, source.gradient_is_plain, f.plan.columns > f.outputs, "gradient", f.padded_gradient, f.half_gradient, f.gradient);
+    transformed(kPixels, source.pixel, source.pixel_is_plain, channel_groups(l, f.channels), false, "tile", f.padded, f.tile);
+    transformed(transposed(kResults), source.gradient, source.gradient_is_plain, {{0, f.plan.columns, l.lanes()}}, f.plan.columns > f.outputs, "gradient", f.padded_gradient, f.gradient);
 
-    f.tiles = RDom({{0, int(f.plan.tiles_x)}, {0, int(f.plan.band)}, {0, int(f.plan.images)}, {0, int(f.plan.tiles_y / f.plan.band)}, {0, int(samples / f.plan.images)}}, l.name(id, "tile"));
+    f.tiles = RDom({{0, int(f.plan.tiles_x)}, {0, int(f.plan.band)}, {0, int(f.plan.images)}, {0, int(f.plan.tiles_y / f.plan.band)}, {0, int(samples / f.plan.images)}}, l.name(id, "tile_of_sum"));
     Expr image = part * index_expr(samples) + f.tiles[4] * index_expr(f.plan.images) + f.tiles[2], tile_y = f.tiles[3] * index_expr(f.plan.band) + f.tiles[1];
     f.part = Func(l.name(id, "part"));
     f.part(k, c, i, j, part) = Internal::make_zero(storage_type(node.type.dtype));
-    f.part(k, c, i, j, part) += f.gradient(k, f.tiles[0], tile_y, image, i, j) * f.tile(c, f.tiles[0], tile_y, image, i, j);
+    f.part(k, c, i, j, part) += f.gradient.whole(k, f.tiles[0], tile_y, image, i, j) * f.tile.whole(c, f.tiles[0], tile_y, image, i, j);
     // The partial sums in their order.
     auto sum = [&](Expr b, Expr at) {
         Expr all = f.part(k, c, at, b, 0);
         for (int64_t p = 1; p < f.plan.parts; p++) all = all + f.part(k, c, at, b, index_expr(p));
         return all;
     };
-    f.half_weights = Func(l.name(id, "half_weights"));
-    f.half_weights(k, c, i, s) = product(transposed(kWeights), s, [&](Expr b) { return sum(b, i); });
-    f.weights = Func(l.name(id));
-    f.weights(k, c, s, r) = product(transposed(kWeights), r, [&](Expr b) { return Expr(f.half_weights(k, c, b, s)); });
+    build_transform(f.weights, l.name(id), {{0, f.outputs, l.lanes()}}, {k, c, i, s}, {k, c, s, r},
+        [&](size_t) { return product(transposed(kWeights), s, [&](Expr b) { return sum(b, i); }); },
+        [&](const Func &half, Expr at) { return product(transposed(kWeights), r, [&](Expr b) { return Expr(half(at, c, b, s)); }); });
     schedule_winograd_gradient(l, f);
-    return f.weights;
+    return f.weights.whole;
 }
 
 }  // namespace kiln

@@ -18,13 +18,33 @@ struct WinogradSource {
     int64_t channels = 0;
 };
 
+/// Neighbouring channels in vectors of the same length. Of channels that leave a rest of at most half a vector the rest is a group of its own.
+struct ChannelGroup {
+    int64_t first = 0, count = 0;
+    int lanes = 1;
+};
+std::vector<ChannelGroup> channel_groups(const Lowering &l, int64_t channels);
+
+/// A transformation along both directions of a tile: `half` along the first, `whole` along the second. If the innermost dimension has
+/// several groups of channels, each is stored by an update of its own.
+struct WinogradTransform {
+    struct Part {
+        ChannelGroup group;
+        Func half;
+        Halide::RDom stored;                 ///< of the innermost dimension, if there are several parts
+    };
+    Func whole;
+    std::vector<Part> parts;
+};
+
 struct WinogradPlan {
     bool pays = false;
     int64_t tiles_y = 0, tiles_x = 0;
     int64_t band = 1;        ///< rows of tiles of one task
     int64_t images = 1;      ///< images of one task
     int rows_x = 1, rows_y = 1, rows_n = 1;  ///< tiles of a register tile
-    int vectors = 1;
+    int64_t panel = 0;       ///< outputs of a panel of weights, in full vectors
+    std::vector<ChannelGroup> outputs;       ///< a panel of full vectors; with a rest, it is the only one
 };
 /// `shape`: of the result, [N, P, Q, K].
 WinogradPlan plan_winograd(const Lowering &l, const Shape &shape, int64_t channels);
@@ -32,13 +52,11 @@ WinogradPlan plan_winograd(const Lowering &l, const Shape &shape, int64_t channe
 struct WinogradFuncs {
     WinogradPlan plan;
     Func padded;             ///< (c, x, y, n), or undefined
-    Func half_tile;          ///< (c, a, i, tx, ty, n): the tile transformed along y
-    Func tile;               ///< (c, tx, ty, n, i, j): and along x
+    WinogradTransform tile;  ///< of pixels: half (c, a, i, tx, ty, n), along y, and whole (c, tx, ty, n, i, j), along x, too
     Func half_weights;       ///< (u, c, panel, i, s)
-    Func weights;            ///< (u, c, panel, i, j), k = panel * width + u
-    Func sum, product;       ///< (u, tx, ty, n, panel, i, j)
-    Func half_image;         ///< (u, panel, i, q, tx, ty, n)
-    Func image;              ///< (u, panel, q, p, tx, ty, n)
+    Func weights;            ///< (u, c, panel, i, j), k = panel * plan.panel + u
+    std::vector<Func> sums, products;        ///< (u, tx, ty, n, panel, i, j), a Func for each group of outputs
+    WinogradTransform image; ///< of products: half (u, panel, i, q, tx, ty, n), whole (u, panel, q, p, tx, ty, n)
     Halide::RDom channel;
     std::vector<Var> axes;   ///< of the result: n, y, x, k
     Shape shape;
@@ -72,11 +90,11 @@ struct WinogradGradientFuncs {
     WinogradGradientPlan plan;
     Func padded, padded_gradient;    ///< (c, x, y, n), or undefined
     std::vector<Halide::RDom> copied; ///< channels that the updates of padded_gradient store, if some are no full vector
-    Func half_tile, tile;            ///< (c, a, i, tx, ty, n), (c, tx, ty, n, i, j)
-    Func half_gradient, gradient;    ///< the same of the gradient
+    WinogradTransform tile;          ///< of pixels: half (c, a, i, tx, ty, n), whole (c, tx, ty, n, i, j)
+    WinogradTransform gradient;      ///< the same of the gradient
     Func part;                       ///< (k, c, i, j, p)
-    Halide::RDom tiles;              ///< tx, ty, image of the block, block
-    Func half_weights, weights;      ///< (k, c, i, s), (k, c, s, r)
+    Halide::RDom tiles;              ///< tx, ty, image of the block, band, block
+    WinogradTransform weights;       ///< of sums: half (k, c, i, s), whole (k, c, s, r)
     int64_t channels = 0, outputs = 0;
 };
 /// [R, S, C, K] as a Func with dimensions (k, c, s, r), scheduled.

@@ -71,6 +71,21 @@ TEST(Winograd, ErrorsStaySmall) {
     }
 }
 
+// Channels that leave a rest of at most half a vector have vectors of their own for it.
+TEST(Winograd, ChannelsThatLeaveARest) {
+    std::mt19937 random(7);
+    for (const auto &[channels, filters] : {std::pair<int64_t, int64_t>{33, 21}, {19, 40}}) {
+        const Shape image{2, 16, 13, channels}, weights{3, 3, channels, filters}, result{2, 16, 13, filters};
+        const ConvGradAttrs to_image{{1, 1}, {1, 1, 1, 1}, {1, 1}, {16, 13}};
+        for (const Case &c : {Case{Op::conv2d, image, weights, ConvAttrs{{1, 1}, {1, 1, 1, 1}, {1, 1}}}, Case{Op::conv2d_input_gradient, result, weights, to_image},
+                              Case{Op::conv2d_weight_gradient, image, result, kToWeights}}) {
+            const Errors errors = errors_of(c, random);
+            EXPECT_LT(errors.filtered, 1e-4) << info(c.op).name << ", " << channels << " to " << filters << " channels";
+            EXPECT_NE(errors.direct, errors.filtered) << info(c.op).name << ", " << channels << " to " << filters << " channels: not filtered";
+        }
+    }
+}
+
 // Weight gradients add up blocks of tiles: rows of tiles of one image, images, or, where the weights are large beside them, all of them.
 TEST(Winograd, WeightGradientsOfAllBlocks) {
     std::mt19937 random(7);
