@@ -207,6 +207,7 @@ private:
         case Op::max_pool2d:
         case Op::max_pool2d_index:
         case Op::max_pool2d_gradient:
+        case Op::window_pick2d:
         case Op::window_sum2d:
         case Op::warp:
         case Op::gather_rows:

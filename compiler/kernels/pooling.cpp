@@ -77,6 +77,22 @@ Best maximum(Lowering &l, NodeId id, const Coordinates &at) {
 Expr lower_max_pool2d(Lowering &l, NodeId id, const Coordinates &at) { return maximum(l, id, at).value; }
 Expr lower_max_pool2d_index(Lowering &l, NodeId id, const Coordinates &at) { return maximum(l, id, at).index; }
 
+Expr lower_window_pick2d(Lowering &l, NodeId id, const Coordinates &at) {
+    const Window w = window_of(l, id);
+    const Expr index = l.value(l.node(id).operands[1], at);
+    auto element = [&](Expr place, Expr r, Expr s, Expr otherwise) {
+        auto [value, inside] = pixel(l, w, at, r, s);
+        return select(inside && index == place, value, otherwise.defined() ? otherwise : Internal::make_zero(value.type()));
+    };
+    if (w.size[0] * w.size[1] > kWrittenOut) {
+        const Expr place = clamp(index, 0, index_expr(w.size[0] * w.size[1] - 1));
+        return element(place, place / index_expr(w.size[1]), place % index_expr(w.size[1]), {});
+    }
+    Expr picked;
+    for (int64_t i = 0; i < w.size[0] * w.size[1]; i++) picked = element(index_expr(i), index_expr(i / w.size[1]), index_expr(i % w.size[1]), picked);
+    return picked;
+}
+
 Expr lower_window_sum2d(Lowering &l, NodeId id, const Coordinates &at) {
     const Window w = window_of(l, id);
     auto term = [&](const Coordinates &where, Expr r, Expr s) {

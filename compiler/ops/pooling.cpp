@@ -1,4 +1,4 @@
-// Windows over images [N,H,W,C] -> [N,P,Q,C]: maxima, their places, their gradient, and sums. Window element (r, s) of
+// Windows over images [N,H,W,C] -> [N,P,Q,C]: maxima, their places, their gradient, what lies at a place, and sums. Window element (r, s) of
 // output (p, q) is the pixel (p * stride - top + r, q * stride - left + s). Padding is less than the window, so every window
 // holds a pixel.
 #include "compiler/ops/common.h"
@@ -111,33 +111,36 @@ ShapeResult shape_max_pool2d_gradient(const std::vector<Type> &operands, const W
     if (std::get<Type>(pooled) != dy) return shape_error("the pooling makes {} and the gradient is {}", to_string(std::get<Type>(pooled)), to_string(dy));
     return Type{dy.dtype, {dy.shape[0], attrs.extents[0], attrs.extents[1], dy.shape[3]}};
 }
-// The op is linear in dy: the gradient of dy[n,p,q,c] is dz at the pixel its index points at, gathered from the flat image.
+// The op is linear in dy: the gradient of dy[n,p,q,c] is dz at the pixel its index points at.
 std::vector<NodeId> vjp_max_pool2d_gradient(Builder &b, const Graph &g, NodeId node, NodeId dz) {
-    const WindowGradAttrs a = attrs<WindowGradAttrs>(g[node]);
-    const NodeId index = g[node].operands[1];
-    const Shape image = b.type(node).shape;
-    const Type places = b.type(index);
-    const int64_t W = image[2], C = image[3];
-    const auto scaled = [&](NodeId value, int64_t factor) { return b.multiply(value, b.constant(double(factor), places)); };
-    const NodeId width = b.constant(double(a.window[1]), places);
-    const NodeId r = b.divide(index, width);
-    const NodeId s = b.append(Op::modulo, {index, width});
-    const NodeId row = b.iota(1, places), column = b.iota(2, places), batch = b.iota(0, places), channel = b.iota(3, places);
-    const NodeId h = b.add(scaled(row, a.stride[0]), r);
-    const NodeId w = b.add(scaled(column, a.stride[1]), s);
-    const NodeId in_image = b.add(scaled(h, W), w);
-    const NodeId pixel = b.add(scaled(batch, image[1] * W), in_image);
-    // The padding is taken off last, as one constant, so that no term is negative before it.
-    const NodeId shifted = b.subtract(pixel, b.constant(double(a.padding[0] * W + a.padding[2]), places));
-    const NodeId element = b.add(scaled(shifted, C), channel);
-    const NodeId flat = b.reshape(dz, {element_count(image)});
-    return {b.append(Op::gather_rows, {flat, element}), NodeId{}};
+    const WindowGradAttrs &a = attrs<WindowGradAttrs>(g[node]);
+    return {b.append(Op::window_pick2d, {dz, g[node].operands[1]}, WindowAttrs{a.window, a.stride, a.padding}), NodeId{}};
 }
 Tensor evaluate_max_pool2d_gradient(const Node &node, const std::vector<const Tensor *> &operands) {
     const auto &a = attrs<WindowGradAttrs>(node);
     Tensor result = zeros(node.type);
     for_each_element(node.type.shape, operands[0]->type.shape, a, [&](size_t output, size_t input, int64_t r, int64_t s) {
         if (operands[1]->values[output] == double(r * a.window[1] + s)) result.values[input] += operands[0]->values[output];
+    });
+    return result;
+}
+
+// --- window_pick2d: (x: [N,H,W,C], index: i32[N,P,Q,C]) -> [N,P,Q,C]; zero where no pixel of the window has that index ----
+ShapeResult shape_window_pick2d(const std::vector<Type> &operands, const WindowAttrs &attrs, const Type &) {
+    ShapeResult result = pooled_shape(operands[0], attrs);
+    if (const Type *type = std::get_if<Type>(&result); type && operands[1] != Type{DType::i32, type->shape})
+        return shape_error("the index of windows over {} must be i32{}, not {}", to_string(operands[0]), to_string(type->shape), to_string(operands[1]));
+    return result;
+}
+std::vector<NodeId> vjp_window_pick2d(Builder &b, const Graph &g, NodeId node, NodeId dy) {
+    const Node &pick = g[node];
+    return {b.append(Op::max_pool2d_gradient, {dy, pick.operands[1]}, gradient_attrs(attrs<WindowAttrs>(pick), b.type(pick.operands[0]).shape)), NodeId{}};
+}
+Tensor evaluate_window_pick2d(const Node &node, const std::vector<const Tensor *> &operands) {
+    const auto &a = attrs<WindowAttrs>(node);
+    Tensor result = zeros(node.type);
+    for_each_element(operands[0]->type.shape, node.type.shape, a, [&](size_t output, size_t input, int64_t r, int64_t s) {
+        if (operands[1]->values[output] == double(r * a.window[1] + s)) result.values[output] = operands[0]->values[input];
     });
     return result;
 }

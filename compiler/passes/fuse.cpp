@@ -118,8 +118,10 @@ private:
             const Node &node = graph_.nodes[size_t(i)];
             Access access = has_trait(node.op, kElementwise) || has_trait(node.op, kReduction) ? Access::pointwise : Access::other;
             if (node.op == Op::broadcast) access = Access::other;
-            for (size_t k = 0; k < node.operands.size(); ++k)
-                add_edges({i}, node.operands[k], node.op == Op::set_rows && k < 2 ? Access::pointwise : access);  // all but its index
+            for (size_t k = 0; k < node.operands.size(); ++k) {
+                const bool own_element = (node.op == Op::set_rows && k < 2) || (node.op == Op::window_pick2d && k == 1);
+                add_edges({i}, node.operands[k], own_element ? Access::pointwise : access);
+            }
         }
     }
 
@@ -220,7 +222,7 @@ private:
 
     static bool same_reduction(const Group &a, const Group &b) { return a.operand == b.operand && a.axes == b.axes; }
 
-    /// Reductions over the same axes of the same data, and a pooling with its index.
+    /// Reductions over the same axes of the same data, and a pooling with its index and what lies there.
     void unite_siblings() {
         for (int i = 0; i < graph_.size(); ++i)
             for (NodeId second : readers_of({i}))
@@ -235,6 +237,8 @@ private:
                     else if (x.op == Op::max_pool2d && y.op == Op::max_pool2d_index && same_pooling(x, y))
                         unite(a, b, Kind::anchor);
                     else if (x.op == Op::max_pool2d_index && y.op == Op::max_pool2d && same_pooling(x, y))
+                        unite(a, b, Kind::anchor);
+                    else if (x.op == Op::max_pool2d_index && y.op == Op::window_pick2d && y.operands[1] == first)
                         unite(a, b, Kind::anchor);
                 }
     }

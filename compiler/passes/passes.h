@@ -14,6 +14,7 @@ Graph simplify(const Graph &graph);
 Graph gradient_sums(const Graph &graph);
 Graph factor(const Graph &graph, int64_t least_elements = kFromMemory);   ///< of smaller tensors masked sums are left alone
 Graph moments(const Graph &graph, int64_t least_elements = kFromMemory);  ///< smaller tensors are read again
+Graph pooled_sums(const Graph &graph, int64_t least_elements = kFromMemory);  ///< of smaller tensors the gradient is read
 Graph cse(const Graph &graph);
 Graph dce(const Graph &graph);
 Graph fuse(const Graph &graph);

@@ -16,6 +16,7 @@ const std::vector<Pass> &all_passes() {
         {"gradient-sums", "sums of a convolution's input gradient from its weight gradient", gradient_sums},
         {"factor", "take out of sums what is the same for all terms", [](const Graph &graph) { return factor(graph); }},
         {"moments", "mean and variance of large tensors from one reading", [](const Graph &graph) { return moments(graph); }},
+        {"pooled-sums", "sums over the gradient of a large pooling from the pooled side", [](const Graph &graph) { return pooled_sums(graph); }},
         {"cse", "of equal computations keep the first", cse},
         {"dce", "drop what no result depends on", dce},
         {"fuse", "decide which nodes become one kernel", fuse},
@@ -37,7 +38,7 @@ Graph optimize(const Graph &graph, int level) {
     // can make operands the same.
     auto clean = [](const Graph &g) { return dce(cse(g)); };
     for (int round = 0; round < 2; ++round) result = clean(factor(gradient_sums(simplify(fold(specialize(result))))));
-    result = clean(moments(simplify(fold(result))));
+    result = clean(pooled_sums(moments(simplify(fold(result)))));
     return fuse(result);
 }
 

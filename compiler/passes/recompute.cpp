@@ -71,6 +71,7 @@ int cost_of(Op op) {
         case Op::max_pool2d:
         case Op::max_pool2d_index:
         case Op::max_pool2d_gradient:
+        case Op::window_pick2d:
         case Op::window_sum2d:
         case Op::warp:
         case Op::gather_rows:
@@ -89,7 +90,7 @@ bool is_host_source(const Node &node) {
 
 /// Windows that do not overlap read each element at most once.
 bool reads_once(const Node &node) {
-    if (node.op != Op::max_pool2d && node.op != Op::max_pool2d_index && node.op != Op::window_sum2d) return false;
+    if (node.op != Op::max_pool2d && node.op != Op::max_pool2d_index && node.op != Op::window_pick2d && node.op != Op::window_sum2d) return false;
     const WindowAttrs &a = attrs<WindowAttrs>(node);
     return a.stride[0] >= a.window[0] && a.stride[1] >= a.window[1];
 }
@@ -121,6 +122,7 @@ bool wants_stored_operands(const Graph &graph, const Node &node) {
             return true;
         case Op::max_pool2d:
         case Op::max_pool2d_index:
+        case Op::window_pick2d:
         case Op::window_sum2d:
             return !reads_once(node);
         case Op::broadcast: {

@@ -43,6 +43,7 @@ std::string family_of(const Graph &body) {
             case Op::conv2d_weight_gradient:
             case Op::max_pool2d:
             case Op::max_pool2d_index:
+            case Op::window_pick2d:
             case Op::window_sum2d:
             case Op::warp:
             case Op::gather_rows:

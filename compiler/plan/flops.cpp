@@ -25,6 +25,7 @@ int64_t flops_of(const Graph &graph, const Node &node) {
         case Op::reverse:
         case Op::concat:
         case Op::max_pool2d_gradient:
+        case Op::window_pick2d:
         case Op::gather_rows:
         case Op::set_rows:
         case Op::first_occurrence:

@@ -30,6 +30,10 @@ void add_window_and_row_examples(ExampleList &list) {
             const NodeId index = b.append(Op::max_pool2d_index, {x[1]}, a);
             return b.append(Op::max_pool2d_gradient, {x[0], index}, WindowGradAttrs{a.window, a.stride, a.padding, {each.image[1], each.image[2]}});
         });
+        list.add(Op::window_pick2d, each.label, {list.uniform(each.image), list.distinct(each.image)}, [&](Builder &b, const std::vector<NodeId> &x) {
+            return b.append(Op::window_pick2d, {x[0], b.append(Op::max_pool2d_index, {x[1]}, a)}, a);
+        });
+        list.add(Op::window_pick2d, std::string(each.label) + ", any index", {list.uniform(each.image), list.whole({DType::i32, output}, -1, double(a.window[0] * a.window[1]))}, a);
         list.add(Op::window_sum2d, each.label, {list.uniform(each.image)}, a);
     }
 

@@ -112,6 +112,9 @@ TEST(Evaluate, Pooling) {
     EXPECT_EQ(evaluate_op(Op::max_pool2d_gradient, {tensor({1, 1, 2, 1}, {10, 20}), tensor({1, 1, 2, 1}, {3, 0}, DType::i32)},
                           WindowGradAttrs{{2, 2}, {2, 2}, {0, 0, 0, 0}, {2, 4}}),
               (Values{0, 0, 20, 0, 0, 10, 0, 0}));
+    const Tensor index = tensor({1, 1, 2, 1}, {3, 0}, DType::i32), nowhere = tensor({1, 2, 2, 1}, {0, 2, 3, 4}, DType::i32);
+    EXPECT_EQ(evaluate_op(Op::window_pick2d, {image, index}, half), (Values{-6, -3}));
+    EXPECT_EQ(evaluate_op(Op::window_pick2d, {image, nowhere}, padded), (Values{0, -3, 0, 0})) << "zero outside the image and the window";
 }
 
 TEST(Evaluate, RowsAreClampedAndAdded) {

@@ -163,7 +163,40 @@ TEST(Values, SumsOfLargeMaskedGradientsFromSumsOfTheirFactors) {
     }
 }
 
-/// Mean and variance over all axes but the last.
+TEST(Values, SumsOverThePoolingGradientFromThePooledSide) {
+    const std::vector<WindowGradAttrs> cases{{{3, 3}, {3, 3}, {0, 0, 0, 0}, {9, 10}}, {{3, 3}, {2, 2}, {1, 1, 1, 1}, {9, 10}}, {{1, 2}, {3, 1}, {0, 0, 0, 1}, {9, 10}}, {{5, 5}, {2, 3}, {2, 2, 2, 2}, {9, 10}}};
+    for (size_t i = 0; i < cases.size(); ++i) {
+        SCOPED_TRACE(i);
+        const WindowGradAttrs &a = cases[i];
+        const Type type{DType::f64, {3, a.extents[0], a.extents[1], 4}}, row{DType::f64, {4}};
+        Graph graph;
+        Builder b(graph);
+        auto input = [&](const char *name, const Type &of) { return b.input(InputKind::argument, name, of); };
+        auto wide = [&](NodeId id) { return b.append(Op::broadcast, {id}, BroadcastAttrs{type.shape, {3}}); };
+        const NodeId x = input("x", type), scale = input("scale", row), mean = input("mean", row);
+        const NodeId index = b.append(Op::max_pool2d_index, {b.multiply(x, wide(scale))}, WindowAttrs{a.window, a.stride, a.padding});
+        const NodeId gradient = b.append(Op::max_pool2d_gradient, {input("dy", {DType::f64, b.type(index).shape}), index}, a);
+        const NodeId other = b.append(Op::max_pool2d_gradient, {input("dz", {DType::f64, b.type(index).shape}), index}, a);
+        const NodeId distance = b.subtract(x, wide(mean)), zero = b.constant(0, type), negative = b.append(Op::less_equal, {x, zero});
+        const NodeId product = b.multiply(gradient, b.divide(distance, wide(scale))), masked = b.append(Op::select, {negative, zero, gradient});
+        auto sum = [&](NodeId value, Ints axes) { graph.results.push_back({ResultKind::value, "", b.append(Op::reduce_sum, {value}, AxesAttrs{std::move(axes)})}); };
+        sum(gradient, {0, 1, 2}), sum(product, {0, 1, 2}), sum(masked, {1, 2}), sum(b.subtract(b.append(Op::negate, {masked}), product), {0, 1, 2, 3});
+        const Graph rewritten = dce(pooled_sums(graph, type.elements()));
+        Diagnostics diagnostics;
+        EXPECT_TRUE(verify(rewritten, diagnostics)) << render(diagnostics, false);
+        EXPECT_EQ(reductions_of(rewritten, type.shape), 0);
+        expect_same(interpret(graph, sines), interpret(rewritten, sines), 1e-12, 10);
+        EXPECT_EQ(print(pooled_sums(graph, type.elements() + 1)), print(graph)) << "small tensors are read";
+
+        // Not of one image; not where the gradient is no factor; nor of two poolings at once.
+        graph.results.clear();
+        sum(gradient, {0, 1}), sum(b.add(gradient, x), {0, 1, 2}), sum(b.append(Op::exp, {gradient}), {0, 1, 2}), sum(b.add(gradient, other), {0, 1, 2});
+        sum(b.multiply(gradient, gradient), {0, 1, 2}), sum(b.append(Op::select, {negative, x, gradient}), {0, 1, 2});
+        EXPECT_EQ(print(dce(pooled_sums(graph, type.elements()))), print(dce(graph)));
+    }
+}
+
+/// Mean and variance over all axes but the last, and the sum of the distances from the mean where x is above 1000.
 Graph mean_and_variance(const Type &type) {
     Graph graph;
     Builder b(graph);
@@ -173,7 +206,9 @@ Graph mean_and_variance(const Type &type) {
     const NodeId mean = b.divide(b.append(Op::reduce_sum, {x}, AxesAttrs{{0, 1}}), count);
     const NodeId difference = b.subtract(x, b.append(Op::broadcast, {mean}, BroadcastAttrs{type.shape, {2}}));
     const NodeId variance = b.divide(b.append(Op::reduce_sum, {b.multiply(difference, difference)}, AxesAttrs{{0, 1}}), count);
-    for (NodeId result : {mean, variance}) graph.results.push_back({ResultKind::value, "", result});
+    const NodeId above = b.append(Op::less, {b.constant(1000, type), x});
+    const NodeId masked = b.append(Op::reduce_sum, {b.append(Op::select, {above, difference, b.constant(0, type)})}, AxesAttrs{{0, 1}});
+    for (NodeId result : {mean, variance, masked}) graph.results.push_back({ResultKind::value, "", result});
     return graph;
 }
 
@@ -184,7 +219,7 @@ TEST(Values, MeanAndVarianceOfLargeTensorsFromOneReading) {
     EXPECT_TRUE(verify(rewritten, diagnostics)) << render(diagnostics, false);
     // What is summed up for the variance does not wait for the mean.
     expect_no_sum_depends(rewritten, [&](const Node &node) { return node.op == Op::reduce_sum && node.operands[0] == NodeId{0}; });
-    EXPECT_EQ(reductions_of(rewritten, type.shape), 2);
+    EXPECT_EQ(reductions_of(rewritten, type.shape), 4);
     // Small tensors are read twice.
     EXPECT_EQ(print(moments(graph, type.elements() + 1)), print(graph));
 
