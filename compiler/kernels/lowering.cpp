@@ -12,6 +12,8 @@ using namespace Halide;
 
 /// vector_math.ll as bitcode, made by the build.
 extern const std::vector<uint8_t> kVectorMath;
+/// prefetch.ll likewise.
+extern const std::vector<uint8_t> kPrefetch;
 
 Halide::Type expression_type(DType dtype) { return dtype == DType::boolean ? Bool() : storage_type(dtype); }
 
@@ -74,6 +76,11 @@ Lowering::Lowering(const Kernel &kernel, const Target &target, bool flatten, boo
 
 std::string Lowering::name(NodeId id, const char *suffix) const {
     return fmt::format("{}_{}{}{}", info(node(id).op).name, id.index, *suffix ? "_" : "", suffix);
+}
+
+std::string Lowering::buffer_of(NodeId id) const {
+    const auto image = images_.find(id.index);
+    return image == images_.end() ? "" : image->second.name();
 }
 
 std::vector<NodeId> Lowering::held_by(const Func &func) const {
@@ -220,8 +227,15 @@ Expr quotient_of(const Expr &numerator, const Expr &denominator, bool coarse) {
 /// What Halide must not see, or has no form for, is written when it has simplified the rest.
 class AfterSimplification : public Internal::IRMutator {
 public:
-    explicit AfterSimplification(const Target &target) : wide_(target.has_feature(Target::AVX512)) {}
+    AfterSimplification(const Target &target, const std::map<std::string, Internal::Stmt> &before_loops)
+        : wide_(target.has_feature(Target::AVX512)), before_loops_(before_loops) {}
     bool calls_vector_math() const { return calls_vector_math_; }
+    bool calls_prefetch() const { return calls_prefetch_; }
+    Internal::Stmt rewritten(const Internal::LoweredFunc &function) {
+        known_ = {};
+        for (const Internal::LoweredArgument &argument : function.args) known_.push(argument.name);
+        return mutate(function.body);
+    }
 
 private:
     using IRMutator::visit;
@@ -233,10 +247,50 @@ private:
         if (call->name != kQuotient) return IRMutator::visit(call);
         return quotient_of(mutate(call->args[0]), mutate(call->args[1]), !is_wide);
     }
-    bool wide_, calls_vector_math_ = false;
+    Internal::Stmt visit(const Internal::LetStmt *let) override {
+        Internal::ScopedBinding<> known(known_, let->name);
+        return IRMutator::visit(let);
+    }
+    Internal::Stmt visit(const Internal::For *loop) override {
+        Internal::Stmt result;
+        {
+            Internal::ScopedBinding<> known(known_, loop->name);
+            result = IRMutator::visit(loop);
+        }
+        const auto before = before_loops_.find(loop->name);
+        if (before == before_loops_.end()) return result;
+        if (!is_known(before->second)) return result;
+        calls_prefetch_ = true;
+        return Internal::Block::make(before->second, result);
+    }
+
+    bool is_known(const Internal::Stmt &statement) {
+        class Reads : public Internal::IRVisitor {
+        public:
+            explicit Reads(const Internal::Scope<> &known) : known_(known) {}
+            bool all_known = true;
+
+        private:
+            using IRVisitor::visit;
+            void visit(const Internal::For *loop) override {
+                own_.insert(loop->name);
+                IRVisitor::visit(loop);
+            }
+            void visit(const Internal::Variable *variable) override { all_known = all_known && (known_.contains(variable->name) || own_.count(variable->name) > 0); }
+            const Internal::Scope<> &known_;
+            std::set<std::string> own_;
+        } reads(known_);
+        statement.accept(&reads);
+        return reads.all_known;
+    }
+    bool wide_, calls_vector_math_ = false, calls_prefetch_ = false;
+    const std::map<std::string, Internal::Stmt> &before_loops_;
+    Internal::Scope<> known_;  ///< variables in scope
 };
 
 }  // namespace
+
+const char *const kPrefetchLine = "prefetch_line";
 
 Expr as_it_is(const Expr &value) { return Internal::Call::make(value.type(), kAsItIs, {value}, Internal::Call::PureExtern); }
 
@@ -336,14 +390,15 @@ Halide::Module Lowering::lower(const std::string &function_name) {
     Halide::Module module = Pipeline(outputs_).compile_to_module(arguments_, function_name, target_, LinkageType::External);
     Halide::Module ordered(module.name(), module.target());
     for (const auto &buffer : module.buffers()) ordered.append(buffer);
-    AfterSimplification after(target_);
+    AfterSimplification after(target_, before_loops_);
     for (Internal::LoweredFunc function : module.functions()) {
-        function.body = after.mutate(function.body);
+        function.body = after.rewritten(function);
         if (uses_never_) std::erase_if(function.args, [](const auto &argument) { return argument.name == kNever; });
         if (function.name == function_name) permute_results(function);
         ordered.append(function);
     }
     if (after.calls_vector_math()) ordered.append(ExternalCode::bitcode_wrapper(target_, kVectorMath, "vector_math"));
+    if (after.calls_prefetch()) ordered.append(ExternalCode::bitcode_wrapper(target_, kPrefetch, "prefetch"));
     return ordered;
 }
 

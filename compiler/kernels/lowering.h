@@ -102,6 +102,12 @@ public:
     /// Hook of the fused anchor: schedules the results' loop nest.
     std::function<void(Consumer &)> schedule_fused;
 
+    /// The name of the buffer that a node is, "" if it is no argument.
+    std::string buffer_of(NodeId id) const;
+    /// A statement in front of a loop. The loop's name, and what the statement reads, are those of the lowered kernel; it is left out where
+    /// something it reads is not known.
+    void before_loop(const std::string &loop, Halide::Internal::Stmt statement) { before_loops_[loop] = std::move(statement); }
+
     /// Builds everything and compiles to a Halide module with one function named like the kernel.
     Halide::Module lower(const std::string &function_name);
 
@@ -139,8 +145,12 @@ private:
     /// While a result is built: its coordinates, and for arguments it is stored over, where to read them.
     Coordinates own_at_;
     std::map<int, Expr> own_values_;
+    std::map<std::string, Halide::Internal::Stmt> before_loops_;
     bool uses_never_ = false;                      ///< order_loads_before_stores() added an argument
 };
+
+/// int prefetch_line(void *base, int offset): asks for the line at an offset in bytes, to be read from the second cache.
+extern const char *const kPrefetchLine;
 
 /// A value that Halide does not take apart to simplify what it is part of.
 Expr as_it_is(const Expr &value);

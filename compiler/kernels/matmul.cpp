@@ -60,6 +60,8 @@ Expr lower_matmul(Lowering &l, NodeId id, const Coordinates &at) {
         auto term = [&](Expr depth) {
             return (f.plan.packs_rows ? Expr(f.packed_rows(with_batch({f.v, depth}))) : scalar_operand(f.v, depth)) * f.packed(with_batch({f.u, depth}));
         };
+        if (!f.plan.transposes) f.vector_buffer = l.buffer_of(node.operands[f.plan.columns_are_rows ? 0 : 1]);
+        if (f.plan.packs_rows || f.plan.columns_are_rows) f.row_buffer = l.buffer_of(node.operands[f.plan.columns_are_rows ? 1 : 0]);
         f.product = Func(l.name(id, "product"));
         const std::vector<Var> product_vars = with_batch_vars({f.u, f.v});
         const Expr zero = Internal::make_zero(storage_type(node.type.dtype));
@@ -80,7 +82,7 @@ Expr lower_matmul(Lowering &l, NodeId id, const Coordinates &at) {
         Func product = f.product;
         if (f.plan.columns_are_rows) {
             Var x("x"), y("y");
-            product = Func(l.name(id, "transposed"));
+            product = f.turned = Func(l.name(id, "turned"));
             product(with_batch_vars({x, y})) = f.product(with_batch({y, x}));
         }
         if (l.is_fused(id)) {

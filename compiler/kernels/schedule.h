@@ -115,6 +115,10 @@ struct SumFuncs {
 void schedule_sum(Lowering &l, Consumer &consumer, SumFuncs &f);
 void schedule_sum_in_parts(Lowering &l, SumFuncs &f);
 
+inline int64_t round_up(int64_t a, int64_t b) { return (a + b - 1) / b * b; }
+/// Exact tails for stages that update in place; else a last tile that overlaps the one before.
+Halide::TailStrategy tail_of(const Consumer &consumer, int64_t extent, int64_t factor);
+
 struct MatmulPlan {
     bool columns_are_rows = false;  ///< vectors run along M instead of N; the result is stored transposed
     Tile tile;
@@ -128,11 +132,13 @@ struct MatmulPlan {
 struct MatmulFuncs {
     MatmulPlan plan;
     Func product;
+    Func turned;                    ///< product in the order of the results, if that is not its own
     Func packed;                    ///< the vector operand in panels of a tile's width
     Func packed_rows;               ///< the other operand, or undefined
     Func part;                      ///< the sum of a part of K, or undefined
     Var p;                          ///< of parts
     Halide::RDom depth, parts;
+    std::string vector_buffer, row_buffer;  ///< the operands, if they are arguments that lie in the order in which they are read
     Var u, v;                       ///< vector dimension and rows of `product`
     int64_t columns = 0, rows = 0, inner = 0, batch = 1;
 };

@@ -1,4 +1,4 @@
-// Contractions: a register tile of vectors by rows, computed inside the loops of what consumes it, so that an epilogue is free.
+// The register tile of contractions, and convolutions: a tile of vectors by rows is computed inside the loops of what consumes it, so that an epilogue is free.
 #include "compiler/kernels/schedule.h"
 
 #include "compiler/kernels/target.h"
@@ -12,8 +12,6 @@ using namespace Halide;
 
 namespace {
 
-/// Rows of a matrix often lie a multiple of 2 KiB apart, in the same few sets of the first cache: no more at a time than it has ways.
-constexpr int kMatmulRows = 8;
 /// What a tile costs more whose results are stored in vectors along its rows, if those are not 1, 2, 4 or 8.
 constexpr double kUnevenStore = 1.04;
 
@@ -25,37 +23,12 @@ constexpr int64_t kPassBytes = 2 << 20;
 /// Largest picture that is copied as a whole with the zeros around it: it stays in the second cache.
 constexpr int64_t kPaddedBytes = 512 << 10;
 
-/// A product this deep with at most so many results is summed in parts, one a task, for each of which both operands are read once.
-constexpr int64_t kDeep = 4096, kDeepResult = 64 * 1024;
-/// So much of K at a time of a part: panels of it stay in the second cache.
-constexpr int64_t kDepthBlock = 256;
-/// Deepest K of which the rows of a block are packed: a block and a panel fit into the second cache.
-constexpr int64_t kPackedDepth = 1024;
-/// Of a vector operand no larger than this, all panels are packed before: they stay in the second cache, and blocks of so many rows
-/// make longer pieces of what is read and written.
-constexpr int64_t kWholeBytes = 256 << 10, kWholeRowBlock = 384;
+}  // namespace
 
-int64_t round_up(int64_t a, int64_t b) { return (a + b - 1) / b * b; }
-
-/// With as many blocks of rows a panel is packed once for all of them, and the threads share the blocks of one panel after the other.
-constexpr int64_t kManyBlocks = 8;
-/// Rows that one task takes of many: the last block is shifted back over the one before, so blocks that fit waste nothing. With an odd
-/// number of few blocks one of two threads has a block more than the other.
-constexpr int64_t kRowBlock = 96;
-int64_t choose_row_block(int64_t rows, int64_t tile_rows, int64_t about = kRowBlock) {
-    int64_t best = 0, least = 0;
-    for (int64_t block = round_up(about * 3 / 4, tile_rows); block <= about * 3 / 2; block += tile_rows)
-        if (const int64_t computed = round_up(rows, 2 * block); best == 0 || computed < least) best = block, least = computed;
-    return best;
-}
-
-/// Exact tails for stages that update in place; else a last tile that overlaps the one before.
 TailStrategy tail_of(const Consumer &consumer, int64_t extent, int64_t factor) {
     if (consumer.updates) return TailStrategy::GuardWithIf;
     return extent % factor == 0 ? TailStrategy::RoundUp : TailStrategy::ShiftInwards;
 }
-
-}  // namespace
 
 Tile choose_tile(const Lowering &l, int64_t columns, int64_t rows, int lanes, int most_rows, bool even, bool stored_along_rows) {
     const int registers = vector_registers(l.target());
@@ -73,154 +46,6 @@ Tile choose_tile(const Lowering &l, int64_t columns, int64_t rows, int lanes, in
             if (cost < best_cost * 0.999) best_cost = cost, best = {vectors, r};
         }
     return best;
-}
-
-MatmulPlan plan_matmul(const Lowering &l, int64_t m, int64_t n, int64_t k, bool transpose_a, bool transpose_b, int64_t batch, bool has_epilogue) {
-    MatmulPlan plan;
-    // Elements that must be moved one by one rather than in vectors, for vectors along N and along M.
-    const double along_n = (transpose_b ? double(n) * k : 0.0);
-    const double along_m = (transpose_a ? 0.0 : double(m) * k) + double(m) * n;
-    auto cycles = [&](int64_t columns, int64_t rows, double moved) {
-        const Tile tile = choose_tile(l, columns, rows, l.lanes(), kMatmulRows);
-        const double tiles = double((columns + tile.vectors * l.lanes() - 1) / (tile.vectors * l.lanes())) * double((rows + tile.rows - 1) / tile.rows);
-        return tiles * std::max({double(tile.vectors * tile.rows), (tile.vectors + tile.rows) / 2.0, 4.0}) * double(k) + 2 * moved;
-    };
-    plan.columns_are_rows = cycles(m, n, along_m) < cycles(n, m, along_n);
-    const int64_t columns = plan.columns_are_rows ? m : n, rows = plan.columns_are_rows ? n : m;
-    plan.tile = choose_tile(l, columns, rows, l.lanes(), kMatmulRows, false, plan.columns_are_rows);
-    // Stored along the rows, results pass an epilogue, and what it reads, in vectors as long as a tile has rows.
-    if (has_epilogue && plan.columns_are_rows && rows >= kMatmulRows) plan.tile = {std::min(plan.tile.vectors, 2), kMatmulRows};
-    plan.transposes = plan.columns_are_rows ? !transpose_a : transpose_b;
-    plan.row_block = rows <= 2 * kRowBlock ? rows : choose_row_block(rows, plan.tile.rows);
-    const bool along_rows = plan.columns_are_rows ? !transpose_b : transpose_a;
-    if (k >= kDeep && columns * rows <= kDeepResult) {
-        for (int64_t parts = 2; parts <= 16; parts++)
-            if (k % parts == 0) plan.parts = parts;
-        plan.depth_block = std::min<int64_t>(k / plan.parts, kDepthBlock);
-    }
-    plan.packs_rows = along_rows && (plan.parts > 1 || (rows > plan.row_block && k <= kPackedDepth));
-    plan.packs_whole = plan.packs_rows && plan.parts == 1 && batch == 1 && !plan.columns_are_rows && rows >= 2 * kWholeRowBlock && columns * k * int64_t(sizeof(float)) <= kWholeBytes;
-    if (plan.packs_whole) {
-        plan.tile = {1, kMatmulRows};
-        plan.row_block = choose_row_block(rows, plan.tile.rows, kWholeRowBlock);
-    }
-    return plan;
-}
-
-/// Of the packed vector operand, all panels: vectors of a row of them, and an odd number of lines from row to row, which spreads the
-/// lines of a panel over all sets of the first cache.
-static void schedule_panels(const Lowering &l, MatmulFuncs &f) {
-    const int64_t lanes = l.lanes(), lines = (f.columns + lanes - 1) / lanes;
-    Var u = f.packed.args()[0], in_vector("in_vector");
-    f.packed.split(u, u, in_vector, int(lanes), TailStrategy::ShiftInwards).vectorize(in_vector).align_storage(u, int((lines | 1) * lanes));
-}
-
-/// Of the packed vector operand, a panel.
-static void schedule_panel(const Lowering &l, MatmulFuncs &f, bool in_parallel) {
-    const int width = f.plan.tile.vectors * l.lanes();
-    Var u = f.packed.args()[0], k = f.packed.args()[1], few("few");
-    f.packed.bound_extent(u, width);
-    // Transposing, a few rows are read side by side along their length.
-    if (f.plan.transposes) f.packed.split(u, u, few, width % 8 == 0 ? 8 : l.lanes()).reorder(few, k, u).vectorize(few);
-    else f.packed.vectorize(u, l.lanes()).unroll(u);
-    if (in_parallel && width * f.inner >= kTaskElements) {
-        Var task("task"), in_task("in_task");
-        f.packed.split(k, task, in_task, int(kTaskElements / 2 / width), TailStrategy::GuardWithIf).reorder(in_task, u, task).parallel(task);
-    }
-}
-
-/// The sums of the parts of K: of each, a block of depth after the other, all tiles of the result with it. A vector operand that lies in the right
-/// order is read once, row by row, as a block of it is packed, and the rows of a tile stay in the first cache for all panels.
-static void schedule_parts(const Lowering &l, MatmulFuncs &f) {
-    const int lanes = l.lanes(), width = f.plan.tile.vectors * lanes, rows = f.plan.tile.rows;
-    Var panel("panel"), in_panel("in_panel"), tile("tile"), in_tile("in_tile");
-    Halide::RVar block("block"), in_block("in_block");
-    f.part.compute_root().bound(f.u, 0, int(round_up(f.columns, width))).bound(f.v, 0, int(f.rows)).bound(f.p, 0, int(f.plan.parts));
-    f.part.vectorize(f.u, lanes).parallel(f.p);
-    f.part.update().split(f.u, panel, in_panel, width).split(f.v, tile, in_tile, rows, TailStrategy::GuardWithIf);
-    f.part.update().split(f.depth.x, block, in_block, int(f.plan.depth_block), TailStrategy::GuardWithIf);
-    if (f.plan.transposes) {
-        f.part.update().reorder({in_panel, in_tile, in_block, tile, panel, block, f.p});
-        f.packed.compute_at(f.part, panel);
-        schedule_panel(l, f, false);
-    } else {
-        f.part.update().reorder({in_panel, in_tile, in_block, panel, tile, block, f.p});
-        f.packed.compute_at(f.part, block);
-        schedule_panels(l, f);
-    }
-    f.part.update().vectorize(in_panel, lanes).unroll(in_panel).unroll(in_tile).parallel(f.p);
-    if (f.packed_rows.defined()) f.packed_rows.compute_at(f.part, block).vectorize(f.packed_rows.args()[0], lanes);
-}
-
-void schedule_matmul(Lowering &l, Consumer &consumer, MatmulFuncs &f) {
-    const int lanes = l.lanes();
-    const int width = f.plan.tile.vectors * lanes, rows = f.plan.tile.rows;
-    const size_t rank = consumer.axes.size();
-    Var x = consumer.axes[rank - 1], y = consumer.axes[rank - 2];
-    Var column = f.plan.columns_are_rows ? y : x, row = f.plan.columns_are_rows ? x : y;
-    Var panel("panel"), in_panel("in_panel"), tile("tile"), in_tile("in_tile"), block("block"), task("task");
-    Stage stage = consumer.stage();
-    const int stored = int(std::min<int64_t>(width, f.columns));
-    stage.split(column, panel, in_panel, stored, tail_of(consumer, f.columns, stored));
-    const bool blocked = f.plan.row_block < f.rows;
-    Var rest = row;
-    if (blocked) {
-        stage.split(row, block, rest, int(f.plan.row_block), tail_of(consumer, f.rows, f.plan.row_block));
-    }
-    const int64_t block_rows = blocked ? f.plan.row_block : f.rows;
-    stage.split(rest, tile, in_tile, rows, tail_of(consumer, block_rows, rows));
-    Var inner = f.plan.columns_are_rows ? in_tile : in_panel, other = f.plan.columns_are_rows ? in_panel : in_tile;
-    const int64_t inner_extent = f.plan.columns_are_rows ? rows : stored;
-    if (f.plan.packs_whole) stage.reorder(inner, other, panel, tile, block);
-    else if (blocked) stage.reorder(inner, other, tile, panel, block);
-    else stage.reorder(inner, other, tile, panel);
-    if (inner_extent > 1) {
-        const int vector = int(std::min<int64_t>(lanes, inner_extent));
-        stage.vectorize(inner, vector, TailStrategy::GuardWithIf);
-    }
-    if (!f.plan.columns_are_rows) {
-        if (stored > lanes) stage.unroll(inner);
-        stage.unroll(other);
-    }
-    const double products = double(f.columns) * double(f.rows) * double(f.inner) * double(f.batch);
-    Var outermost = panel;
-    bool packs_in_parallel = false;
-    if (f.part.defined()) {
-        schedule_parts(l, f);
-    } else if (products >= kParallelProducts) {
-        const int64_t panels = (f.columns + stored - 1) / stored, tiles = (f.rows + rows - 1) / rows;
-        if (f.batch >= 8) {
-            stage.parallel(consumer.axes[0]);
-        } else if (blocked && f.plan.packs_rows) {
-            stage.parallel(block);
-        } else if (blocked && (f.plan.transposes || f.rows > (kManyBlocks - 1) * f.plan.row_block)) {
-            // Packing a panel costs as much as a good part of a block, transposing it more.
-            stage.reorder(block, panel).parallel(block);
-            packs_in_parallel = true;
-        } else if (blocked) {
-            stage.fuse(panel, block, task).parallel(task);
-            outermost = task;
-        } else if (panels >= 4 || tiles < 4) {
-            stage.parallel(panel);
-        } else {
-            stage.parallel(tile);
-        }
-    }
-    f.product.compute_at(consumer.func, f.plan.packs_whole ? panel : tile).bound_extent(f.u, width).bound_extent(f.v, rows);
-    f.product.vectorize(f.u, lanes).unroll(f.u).unroll(f.v);
-    if (f.part.defined()) {
-        f.product.update().reorder(f.u, f.v, f.parts.x).vectorize(f.u, lanes).unroll(f.u).unroll(f.v);
-        return;
-    }
-    f.product.update().reorder(f.u, f.v, f.depth.x).vectorize(f.u, lanes).unroll(f.u).unroll(f.v);
-    if (f.plan.packs_whole) {
-        f.packed.compute_root();
-        schedule_panels(l, f);
-    } else {
-        f.packed.compute_at(consumer.func, outermost);
-        schedule_panel(l, f, packs_in_parallel);
-    }
-    if (f.packed_rows.defined()) f.packed_rows.compute_at(consumer.func, block).vectorize(f.packed_rows.args()[0], lanes);
 }
 
 ChannelSplit split_channels(const Lowering &l, int64_t channels, int64_t rows) {

@@ -1,0 +1,257 @@
+// Matrix products: panels of the vector operand, blocks of rows, sums in parts, and what is asked for ahead of a product that reads memory.
+#include "compiler/kernels/schedule.h"
+
+#include "compiler/kernels/target.h"
+
+#include <algorithm>
+#include <bit>
+
+namespace kiln {
+
+using namespace Halide;
+
+namespace {
+
+/// Rows of a matrix often lie a multiple of 2 KiB apart, in the same few sets of the first cache: no more at a time than it has ways.
+constexpr int kMatmulRows = 8;
+/// A product this deep with at most so many results is summed in parts, one a task, for each of which both operands are read once.
+constexpr int64_t kDeep = 4096, kDeepResult = 64 * 1024;
+/// So much of K at a time of a part: panels of it stay in the second cache.
+constexpr int64_t kDepthBlock = 128;
+/// Deepest K of which the rows of a block are packed: a block and a panel fit into the second cache.
+constexpr int64_t kPackedDepth = 1024;
+/// Of a vector operand no larger than this, all panels are packed before: they stay in the second cache, and blocks of so many rows
+/// make longer pieces of what is read and written.
+constexpr int64_t kWholeBytes = 256 << 10, kWholeRowBlock = 384;
+/// An operand of as many bytes comes from memory, and its lines are asked for ahead of the loop that multiplies them.
+constexpr int64_t kFromMemoryBytes = 8 << 20;
+/// Offsets are of 32 bits, and run a little past the end.
+constexpr int64_t kMostOffset = 1 << 30;
+/// Tiles ahead, where a row is read by one tile alone.
+constexpr int kTilesAhead = 4;
+/// With as many blocks of rows a panel is packed once for all of them, and the threads share the blocks of one panel after the other.
+constexpr int64_t kManyBlocks = 8;
+/// Rows that one task takes of many: the last block is shifted back over the one before, so blocks that fit waste nothing. With an odd
+/// number of few blocks one of two threads has a block more than the other.
+constexpr int64_t kRowBlock = 96;
+int64_t choose_row_block(int64_t rows, int64_t tile_rows, int64_t about = kRowBlock) {
+    int64_t best = 0, least = 0;
+    for (int64_t block = round_up(about * 3 / 4, tile_rows); block <= about * 3 / 2; block += tile_rows)
+        if (const int64_t computed = round_up(rows, 2 * block); best == 0 || computed < least) best = block, least = computed;
+    return best;
+}
+
+}  // namespace
+
+MatmulPlan plan_matmul(const Lowering &l, int64_t m, int64_t n, int64_t k, bool transpose_a, bool transpose_b, int64_t batch, bool has_epilogue) {
+    MatmulPlan plan;
+    // Elements that must be moved one by one rather than in vectors, for vectors along N and along M.
+    const double along_n = (transpose_b ? double(n) * k : 0.0);
+    const double along_m = (transpose_a ? 0.0 : double(m) * k) + double(m) * n;
+    auto cycles = [&](int64_t columns, int64_t rows, double moved) {
+        const Tile tile = choose_tile(l, columns, rows, l.lanes(), kMatmulRows);
+        const double tiles = double((columns + tile.vectors * l.lanes() - 1) / (tile.vectors * l.lanes())) * double((rows + tile.rows - 1) / tile.rows);
+        return tiles * std::max({double(tile.vectors * tile.rows), (tile.vectors + tile.rows) / 2.0, 4.0}) * double(k) + 2 * moved;
+    };
+    plan.columns_are_rows = cycles(m, n, along_m) < cycles(n, m, along_n);
+    const int64_t columns = plan.columns_are_rows ? m : n, rows = plan.columns_are_rows ? n : m;
+    plan.tile = choose_tile(l, columns, rows, l.lanes(), kMatmulRows, false, plan.columns_are_rows);
+    // Stored along the rows, results pass an epilogue, and what it reads, in vectors as long as a tile has rows.
+    if (has_epilogue && plan.columns_are_rows && rows >= kMatmulRows) plan.tile = {std::min(plan.tile.vectors, 2), kMatmulRows};
+    plan.transposes = plan.columns_are_rows ? !transpose_a : transpose_b;
+    plan.row_block = rows <= 2 * kRowBlock ? rows : choose_row_block(rows, plan.columns_are_rows ? std::max(plan.tile.rows, l.lanes()) : plan.tile.rows);
+    const bool along_rows = plan.columns_are_rows ? !transpose_b : transpose_a;
+    if (k >= kDeep && columns * rows <= kDeepResult) {
+        for (int64_t parts = 2; parts <= 16; parts++)
+            if (k % parts == 0) plan.parts = parts;
+        plan.depth_block = std::min<int64_t>(k / plan.parts, kDepthBlock);
+    }
+    plan.packs_rows = along_rows && (plan.parts > 1 || (rows > plan.row_block && k <= kPackedDepth));
+    plan.packs_whole = plan.packs_rows && plan.parts == 1 && batch == 1 && !plan.columns_are_rows && rows >= 2 * kWholeRowBlock && columns * k * int64_t(sizeof(float)) <= kWholeBytes;
+    if (plan.packs_whole) {
+        plan.tile = {1, kMatmulRows};
+        plan.row_block = choose_row_block(rows, plan.tile.rows, kWholeRowBlock);
+    }
+    return plan;
+}
+
+/// Of the packed vector operand, all panels: vectors of a row of them, and an odd number of lines from row to row, which spreads the
+/// lines of a panel over all sets of the first cache.
+static void schedule_panels(const Lowering &l, MatmulFuncs &f) {
+    const int64_t lanes = l.lanes(), lines = (f.columns + lanes - 1) / lanes;
+    Var u = f.packed.args()[0], in_vector("in_vector");
+    f.packed.split(u, u, in_vector, int(lanes), TailStrategy::ShiftInwards).vectorize(in_vector).align_storage(u, int((lines | 1) * lanes));
+}
+
+/// Of the packed vector operand, a panel.
+static void schedule_panel(const Lowering &l, MatmulFuncs &f, bool in_parallel) {
+    const int width = f.plan.tile.vectors * l.lanes();
+    Var u = f.packed.args()[0], k = f.packed.args()[1], few("few");
+    f.packed.bound_extent(u, width);
+    // Transposing, a few rows are read side by side along their length.
+    if (f.plan.transposes) f.packed.split(u, u, few, width % 8 == 0 ? 8 : l.lanes()).reorder(few, k, u).vectorize(few);
+    else f.packed.vectorize(u, l.lanes()).unroll(u);
+    if (in_parallel && width * f.inner >= kTaskElements) {
+        Var task("task"), in_task("in_task");
+        f.packed.split(k, task, in_task, int(kTaskElements / 2 / width), TailStrategy::GuardWithIf).reorder(in_task, u, task).parallel(task);
+    }
+}
+
+/// Rows of an operand that come from memory while others are multiplied.
+struct NextRows {
+    std::string buffer;             ///< of the operand, if it is an argument
+    Expr first;                     ///< element
+    int64_t rows = 1, stride = 0;   ///< elements from row to row
+    int64_t elements = 0;           ///< of a row
+};
+
+/// Each time that the loop over K begins, a share of these lines is asked for: the `share`-th of `shares`. What stays in the caches need not be asked
+/// for, and of a batch nothing is.
+static void prefetch(Lowering &l, const MatmulFuncs &f, const std::string &loop, const NextRows &next, int64_t shares, const Expr &share) {
+    using namespace Halide::Internal;
+    const int bytes = f.product.output_types()[0].bytes();
+    const int64_t operand_bytes = std::max(f.columns, f.rows) * f.inner * bytes;
+    if (next.buffer.empty() || f.batch > 1 || operand_bytes < kFromMemoryBytes || operand_bytes > kMostOffset) return;
+    const int64_t line = 64 / bytes, row_lines = (next.elements + line - 1) / line, lines = (next.rows * row_lines + shares - 1) / shares;
+    const std::string each = f.product.name() + ".line";
+    const Expr at = share * index_expr(lines) + Variable::make(Int(32), each);
+    const Expr element = next.first + at / index_expr(row_lines) * index_expr(next.stride) + at % index_expr(row_lines) * index_expr(line);
+    const Expr call = Internal::Call::make(Int(32), kPrefetchLine, {Variable::make(Handle(), next.buffer), simplify(element * bytes)}, Internal::Call::Extern);
+    l.before_loop(loop, For::make(each, 0, int(lines), ForType::Serial, DeviceAPI::None, Evaluate::make(call)));
+}
+
+/// The variable of a loop of the lowered kernel; a loop of one iteration is none.
+static Expr loop_variable(const std::string &name, int64_t extent) { return extent > 1 ? Internal::Variable::make(Int(32), name) : Expr(0); }
+
+/// A product in parts: each panel of a tile asks for its share of the next block of depth.
+static void prefetch_next_block(Lowering &l, const MatmulFuncs &f) {
+    const int64_t depth = f.inner / f.plan.parts, blocks = (depth + f.plan.depth_block - 1) / f.plan.depth_block;
+    const int64_t width = f.plan.tile.vectors * l.lanes(), panels = (f.columns + width - 1) / width, tiles = (f.rows + f.plan.tile.rows - 1) / f.plan.tile.rows;
+    const std::string loops = f.part.name() + ".s1.", k = loops + f.depth.x.name();
+    const Expr part = loop_variable(loops + f.p.name(), f.plan.parts), block = loop_variable(k + ".block", blocks);
+    const Expr tile = loop_variable(loops + f.v.name() + ".tile", tiles), panel = loop_variable(loops + f.u.name() + ".panel", panels);
+    const Expr row = part * index_expr(depth) + (block + 1) * index_expr(f.plan.depth_block);
+    prefetch(l, f, k + ".in_block", {f.vector_buffer, row * index_expr(f.columns), 1, 0, f.plan.depth_block * f.columns}, panels * tiles, tile * index_expr(panels) + panel);
+}
+
+/// The sums of the parts of K: of each, a block of depth after the other, all tiles of the result with it. A vector operand that lies in the right
+/// order is read once, row by row, as a block of it is packed, and the rows of a tile stay in the first cache for all panels.
+static void schedule_parts(Lowering &l, MatmulFuncs &f) {
+    const int lanes = l.lanes(), width = f.plan.tile.vectors * lanes, rows = f.plan.tile.rows;
+    Var panel("panel"), in_panel("in_panel"), tile("tile"), in_tile("in_tile");
+    Halide::RVar block("block"), in_block("in_block");
+    f.part.compute_root().bound(f.u, 0, int(round_up(f.columns, width))).bound(f.v, 0, int(f.rows)).bound(f.p, 0, int(f.plan.parts));
+    f.part.vectorize(f.u, lanes).parallel(f.p);
+    f.part.update().split(f.u, panel, in_panel, width).split(f.v, tile, in_tile, rows, TailStrategy::GuardWithIf);
+    f.part.update().split(f.depth.x, block, in_block, int(f.plan.depth_block), TailStrategy::GuardWithIf);
+    if (f.plan.transposes) {
+        f.part.update().reorder({in_panel, in_tile, in_block, tile, panel, block, f.p});
+        f.packed.compute_at(f.part, panel);
+        schedule_panel(l, f, false);
+    } else {
+        f.part.update().reorder({in_panel, in_tile, in_block, panel, tile, block, f.p});
+        f.packed.compute_at(f.part, block);
+        schedule_panels(l, f);
+        prefetch_next_block(l, f);
+    }
+    f.part.update().vectorize(in_panel, lanes).unroll(in_panel).unroll(in_tile).parallel(f.p);
+    if (f.packed_rows.defined()) f.packed_rows.compute_at(f.part, block).vectorize(f.packed_rows.args()[0], lanes);
+}
+
+void schedule_matmul(Lowering &l, Consumer &consumer, MatmulFuncs &f) {
+    const int lanes = l.lanes();
+    const int width = f.plan.tile.vectors * lanes, rows = f.plan.tile.rows;
+    const size_t rank = consumer.axes.size();
+    Var x = consumer.axes[rank - 1], y = consumer.axes[rank - 2];
+    Var column = f.plan.columns_are_rows ? y : x, row = f.plan.columns_are_rows ? x : y;
+    Var panel("panel"), in_panel("in_panel"), tile("tile"), in_tile("in_tile"), block("block"), task("task");
+    Stage stage = consumer.stage();
+    const int stored = int(std::min<int64_t>(width, f.columns));
+    stage.split(column, panel, in_panel, stored, tail_of(consumer, f.columns, stored));
+    const bool blocked = f.plan.row_block < f.rows;
+    Var rest = row;
+    if (blocked) {
+        stage.split(row, block, rest, int(f.plan.row_block), tail_of(consumer, f.rows, f.plan.row_block));
+    }
+    const int64_t block_rows = blocked ? f.plan.row_block : f.rows;
+    // Results stored along the rows of a tile: several tiles make a line of a row, and lines are stored as a whole.
+    const bool by_line = f.plan.columns_are_rows && rows < lanes && lanes % rows == 0 && block_rows % lanes == 0 && !f.part.defined();
+    const int tile_rows = by_line ? lanes : rows;
+    stage.split(rest, tile, in_tile, tile_rows, tail_of(consumer, block_rows, tile_rows));
+    Var inner = f.plan.columns_are_rows ? in_tile : in_panel, other = f.plan.columns_are_rows ? in_panel : in_tile;
+    const int64_t inner_extent = f.plan.columns_are_rows ? tile_rows : stored;
+    if (f.plan.packs_whole) stage.reorder(inner, other, panel, tile, block);
+    else if (blocked) stage.reorder(inner, other, tile, panel, block);
+    else stage.reorder(inner, other, tile, panel);
+    if (inner_extent > 1) {
+        const int vector = int(std::min<int64_t>(lanes, inner_extent));
+        stage.vectorize(inner, vector, TailStrategy::GuardWithIf);
+    }
+    if (!f.plan.columns_are_rows) {
+        if (stored > lanes) stage.unroll(inner);
+        stage.unroll(other);
+    }
+    const double products = double(f.columns) * double(f.rows) * double(f.inner) * double(f.batch);
+    Var outermost = panel;
+    bool packs_in_parallel = false;
+    if (f.part.defined()) {
+        schedule_parts(l, f);
+    } else if (products >= kParallelProducts) {
+        const int64_t panels = (f.columns + stored - 1) / stored, tiles = (f.rows + tile_rows - 1) / tile_rows;
+        if (f.batch >= 8) {
+            stage.parallel(consumer.axes[0]);
+        } else if (blocked && f.plan.packs_rows) {
+            stage.parallel(block);
+        } else if (blocked && (f.plan.transposes || f.rows > (kManyBlocks - 1) * f.plan.row_block)) {
+            // Packing a panel costs as much as a good part of a block, transposing it more.
+            stage.reorder(block, panel).parallel(block);
+            packs_in_parallel = true;
+        } else if (blocked) {
+            stage.fuse(panel, block, task).parallel(task);
+            outermost = task;
+        } else if (panels >= 4 || tiles < 4) {
+            stage.parallel(panel);
+        } else {
+            stage.parallel(tile);
+        }
+    }
+    if (by_line) {
+        Var in_row = f.turned.args()[0], result_row = f.turned.args()[1], one_tile("one_tile");
+        f.turned.compute_at(consumer.func, tile).bound_extent(in_row, tile_rows).split(in_row, one_tile, in_row, rows).reorder(in_row, result_row, one_tile).vectorize(in_row);
+        f.product.compute_at(f.turned, one_tile);
+    } else {
+        f.product.compute_at(consumer.func, f.plan.packs_whole ? panel : tile);
+    }
+    f.product.bound_extent(f.u, width).bound_extent(f.v, rows);
+    f.product.vectorize(f.u, lanes).unroll(f.u).unroll(f.v);
+    if (f.part.defined()) {
+        f.product.update().reorder(f.u, f.v, f.parts.x).vectorize(f.u, lanes).unroll(f.u).unroll(f.v);
+        return;
+    }
+    f.product.update().reorder(f.u, f.v, f.depth.x).vectorize(f.u, lanes).unroll(f.u).unroll(f.v);
+    if (f.plan.packs_whole) {
+        f.packed.compute_root();
+        schedule_panels(l, f);
+    } else {
+        f.packed.compute_at(consumer.func, outermost);
+        schedule_panel(l, f, packs_in_parallel);
+    }
+    if (f.packed_rows.defined()) f.packed_rows.compute_at(consumer.func, block).vectorize(f.packed_rows.args()[0], lanes);
+
+    const std::string k = f.product.name() + ".s1." + f.depth.x.name(), loops = consumer.func.name() + (consumer.updates ? ".s1." : ".s0."), row_loops = loops + row.name() + ".";
+    const Expr at_block = loop_variable(row_loops + block.name(), (f.rows + block_rows - 1) / block_rows);
+    const Expr at_tile = loop_variable(row_loops + rest.name() + "." + tile.name(), block_rows / tile_rows);
+    if (by_line && f.columns <= width) {
+        // The rows that a tile a little later reads.
+        const Expr line = at_block * index_expr(block_rows / tile_rows) + at_tile;
+        const Expr tile_of_line = loop_variable(f.turned.name() + ".s0." + f.turned.args()[0].name() + ".one_tile", tile_rows / rows);
+        prefetch(l, f, k, {f.row_buffer, (line * tile_rows + (tile_of_line + kTilesAhead) * rows) * index_expr(f.inner), 1, 0, rows * f.inner}, 1, 0);
+    } else if (f.plan.packs_whole) {
+        // Each full panel of a tile asks for its share of the next block of rows.
+        const int64_t panels = f.columns / width;
+        const Expr at_panel = loop_variable(loops + column.name() + "." + panel.name(), panels);
+        prefetch(l, f, k, {f.row_buffer, (at_block + 1) * index_expr(block_rows), f.inner, f.rows, block_rows}, panels * block_rows / rows, at_tile * index_expr(panels) + at_panel);
+    }
+}
+
+}  // namespace kiln

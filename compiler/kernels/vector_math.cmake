@@ -1,6 +1,0 @@
-# Writes OUT: the bitcode of vector_math.ll as an array.
-execute_process(COMMAND ${LLVM_AS} ${SOURCE} -o ${OUT}.bc COMMAND_ERROR_IS_FATAL ANY)
-file(READ ${OUT}.bc hex HEX)
-file(REMOVE ${OUT}.bc)
-string(REGEX REPLACE "([0-9a-f][0-9a-f])" "0x\\1," bytes "${hex}")
-file(WRITE ${OUT} "#include <cstdint>\n#include <vector>\nnamespace kiln { extern const std::vector<uint8_t> kVectorMath; const std::vector<uint8_t> kVectorMath{${bytes}}; }\n")
