@@ -124,6 +124,7 @@ struct MatmulPlan {
     Tile tile;
     bool transposes = false;        ///< the vector operand lies the other way in memory
     bool packs_rows = false;        ///< the other operand, too, is copied: its rows lie far apart along K
+    bool by_line = false;           ///< results stored along the rows of a tile: several tiles make a line of a row, and lines are stored as a whole
     bool packs_whole = false;       ///< all panels are packed before, and a tile's rows are multiplied by one after the other
     int64_t row_block = 0;          ///< rows one task computes with one packed panel, or of which it packs the other operand
     int64_t parts = 1;              ///< of a deep K, each summed alone and then added in their order

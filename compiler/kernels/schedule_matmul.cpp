@@ -23,7 +23,7 @@ constexpr int64_t kPackedDepth = 1024;
 /// Of a vector operand no larger than this, all panels are packed before: they stay in the second cache, and blocks of so many rows
 /// make longer pieces of what is read and written.
 constexpr int64_t kWholeBytes = 256 << 10, kWholeRowBlock = 384;
-/// An operand of as many bytes comes from memory, and its lines are asked for ahead of the loop that multiplies them.
+/// An operand of as many bytes comes from memory, and its lines are asked for ahead of the loop that multiplies them; and results go there.
 constexpr int64_t kFromMemoryBytes = 8 << 20;
 /// Offsets are of 32 bits, and run a little past the end.
 constexpr int64_t kMostOffset = 1 << 30;
@@ -59,13 +59,15 @@ MatmulPlan plan_matmul(const Lowering &l, int64_t m, int64_t n, int64_t k, bool 
     // Stored along the rows, results pass an epilogue, and what it reads, in vectors as long as a tile has rows.
     if (has_epilogue && plan.columns_are_rows && rows >= kMatmulRows) plan.tile = {std::min(plan.tile.vectors, 2), kMatmulRows};
     plan.transposes = plan.columns_are_rows ? !transpose_a : transpose_b;
-    plan.row_block = rows <= 2 * kRowBlock ? rows : choose_row_block(rows, plan.columns_are_rows ? std::max(plan.tile.rows, l.lanes()) : plan.tile.rows);
+    plan.by_line = plan.columns_are_rows && plan.tile.rows < l.lanes() && l.lanes() % plan.tile.rows == 0 && columns * rows * int64_t(sizeof(float)) >= kFromMemoryBytes;
+    plan.row_block = rows <= 2 * kRowBlock ? rows : choose_row_block(rows, plan.by_line ? l.lanes() : plan.tile.rows);
     const bool along_rows = plan.columns_are_rows ? !transpose_b : transpose_a;
     if (k >= kDeep && columns * rows <= kDeepResult) {
         for (int64_t parts = 2; parts <= 16; parts++)
             if (k % parts == 0) plan.parts = parts;
         plan.depth_block = std::min<int64_t>(k / plan.parts, kDepthBlock);
     }
+    plan.by_line = plan.by_line && plan.parts == 1 && plan.row_block % l.lanes() == 0;
     plan.packs_rows = along_rows && (plan.parts > 1 || (rows > plan.row_block && k <= kPackedDepth));
     plan.packs_whole = plan.packs_rows && plan.parts == 1 && batch == 1 && !plan.columns_are_rows && rows >= 2 * kWholeRowBlock && columns * k * int64_t(sizeof(float)) <= kWholeBytes;
     if (plan.packs_whole) {
@@ -174,9 +176,7 @@ void schedule_matmul(Lowering &l, Consumer &consumer, MatmulFuncs &f) {
         stage.split(row, block, rest, int(f.plan.row_block), tail_of(consumer, f.rows, f.plan.row_block));
     }
     const int64_t block_rows = blocked ? f.plan.row_block : f.rows;
-    // Results stored along the rows of a tile: several tiles make a line of a row, and lines are stored as a whole.
-    const bool by_line = f.plan.columns_are_rows && rows < lanes && lanes % rows == 0 && block_rows % lanes == 0 && !f.part.defined();
-    const int tile_rows = by_line ? lanes : rows;
+    const int tile_rows = f.plan.by_line ? lanes : rows;
     stage.split(rest, tile, in_tile, tile_rows, tail_of(consumer, block_rows, tile_rows));
     Var inner = f.plan.columns_are_rows ? in_tile : in_panel, other = f.plan.columns_are_rows ? in_panel : in_tile;
     const int64_t inner_extent = f.plan.columns_are_rows ? tile_rows : stored;
@@ -215,7 +215,7 @@ void schedule_matmul(Lowering &l, Consumer &consumer, MatmulFuncs &f) {
             stage.parallel(tile);
         }
     }
-    if (by_line) {
+    if (f.plan.by_line) {
         Var in_row = f.turned.args()[0], result_row = f.turned.args()[1], one_tile("one_tile");
         f.turned.compute_at(consumer.func, tile).bound_extent(in_row, tile_rows).split(in_row, one_tile, in_row, rows).reorder(in_row, result_row, one_tile).vectorize(in_row);
         f.product.compute_at(f.turned, one_tile);
@@ -241,7 +241,7 @@ void schedule_matmul(Lowering &l, Consumer &consumer, MatmulFuncs &f) {
     const std::string k = f.product.name() + ".s1." + f.depth.x.name(), loops = consumer.func.name() + (consumer.updates ? ".s1." : ".s0."), row_loops = loops + row.name() + ".";
     const Expr at_block = loop_variable(row_loops + block.name(), (f.rows + block_rows - 1) / block_rows);
     const Expr at_tile = loop_variable(row_loops + rest.name() + "." + tile.name(), block_rows / tile_rows);
-    if (by_line && f.columns <= width) {
+    if (f.plan.by_line && f.columns <= width) {
         // The rows that a tile a little later reads.
         const Expr line = at_block * index_expr(block_rows / tile_rows) + at_tile;
         const Expr tile_of_line = loop_variable(f.turned.name() + ".s0." + f.turned.args()[0].name() + ".one_tile", tile_rows / rows);
