@@ -14,6 +14,15 @@ const OpInfo &info(Op op) {
 }
 
 bool is_splat(const Node &node) { return node.op == Op::constant && attrs<ConstantAttrs>(node).values.size() == 1; }
+bool is_splat(const Node &node, double value) { return is_splat(node) && attrs<ConstantAttrs>(node).values[0] == value; }
+
+bool depends_on(const Graph &graph, NodeId value, NodeId on) {
+    std::vector<bool> reaches(graph.nodes.size(), false);
+    reaches[size_t(on.index)] = true;
+    for (int i = on.index + 1; i <= value.index; ++i)
+        for (NodeId operand : graph.nodes[size_t(i)].operands) reaches[size_t(i)] = reaches[size_t(i)] || reaches[size_t(operand.index)];
+    return reaches[size_t(value.index)];
+}
 
 std::vector<std::vector<NodeId>> users_of(const Graph &graph) {
     std::vector<std::vector<NodeId>> users(graph.nodes.size());

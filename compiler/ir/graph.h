@@ -91,6 +91,11 @@ template <typename A> const A &attrs(const Node &node) { return std::get<A>(node
 
 /// A constant with one value everywhere; it is written into kernel bodies instead of being passed.
 bool is_splat(const Node &node);
+/// One with this value.
+bool is_splat(const Node &node, double value);
+
+/// Whether a value is another, or computed from it.
+bool depends_on(const Graph &graph, NodeId value, NodeId on);
 
 /// users[i]: the nodes that have node i as an operand, ascending, each once.
 std::vector<std::vector<NodeId>> users_of(const Graph &graph);

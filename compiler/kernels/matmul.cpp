@@ -60,8 +60,8 @@ Expr lower_matmul(Lowering &l, NodeId id, const Coordinates &at) {
         auto term = [&](Expr depth) {
             return (f.plan.packs_rows ? Expr(f.packed_rows(with_batch({f.v, depth}))) : scalar_operand(f.v, depth)) * f.packed(with_batch({f.u, depth}));
         };
-        if (!f.plan.transposes) f.vector_buffer = l.buffer_of(node.operands[f.plan.columns_are_rows ? 0 : 1]);
-        if (f.plan.packs_rows || f.plan.columns_are_rows) f.row_buffer = l.buffer_of(node.operands[f.plan.columns_are_rows ? 1 : 0]);
+        f.vector_buffer = l.buffer_of(node.operands[f.plan.columns_are_rows ? 0 : 1]);
+        f.row_buffer = l.buffer_of(node.operands[f.plan.columns_are_rows ? 1 : 0]);
         f.product = Func(l.name(id, "product"));
         const std::vector<Var> product_vars = with_batch_vars({f.u, f.v});
         const Expr zero = Internal::make_zero(storage_type(node.type.dtype));

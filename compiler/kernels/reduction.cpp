@@ -29,15 +29,6 @@ Expr start(Op op, Expr x) {
     return x;
 }
 
-/// Whether a value is computed from another.
-bool depends_on(const Graph &body, NodeId value, NodeId on) {
-    std::vector<bool> reaches(body.nodes.size(), false);
-    reaches[size_t(on.index)] = true;
-    for (int i = on.index + 1; i <= value.index; i++)
-        for (NodeId operand : body.nodes[size_t(i)].operands) reaches[size_t(i)] = reaches[size_t(i)] || reaches[size_t(operand.index)];
-    return reaches[size_t(value.index)];
-}
-
 /// Sums over the same axes of equally large data that do not need each other, `id` among them: one loop computes them together, for
 /// what they have in common is read once.
 std::vector<NodeId> sums_beside(Lowering &l, NodeId id) {

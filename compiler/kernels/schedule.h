@@ -122,6 +122,7 @@ Halide::TailStrategy tail_of(const Consumer &consumer, int64_t extent, int64_t f
 struct MatmulPlan {
     bool columns_are_rows = false;  ///< vectors run along M instead of N; the result is stored transposed
     Tile tile;
+    bool along_rows = false;        ///< the other operand lies along the rows of a tile in memory, not along K
     bool transposes = false;        ///< the vector operand lies the other way in memory
     bool packs_rows = false;        ///< the other operand, too, is copied: its rows lie far apart along K
     bool by_line = false;           ///< results stored along the rows of a tile: several tiles make a line of a row, and lines are stored as a whole
@@ -139,7 +140,7 @@ struct MatmulFuncs {
     Func part;                      ///< the sum of a part of K, or undefined
     Var p;                          ///< of parts
     Halide::RDom depth, parts;
-    std::string vector_buffer, row_buffer;  ///< the operands, if they are arguments that lie in the order in which they are read
+    std::string vector_buffer, row_buffer;  ///< the operands, if they are arguments
     Var u, v;                       ///< vector dimension and rows of `product`
     int64_t columns = 0, rows = 0, inner = 0, batch = 1;
 };
@@ -154,7 +155,9 @@ struct ChannelSplit {
     int64_t rest = 0;
     int64_t rest_lanes = 0;         ///< of a vector that holds the rest: a few lanes more are faster than single numbers
 };
-/// `rows`: the other side of the tile.
+/// All channels in full vectors if they leave no rest of at most half of one.
+ChannelSplit split_rest(const Lowering &l, int64_t channels);
+/// The same where the rest goes with the only panel; `rows`: the other side of the tile.
 ChannelSplit split_channels(const Lowering &l, int64_t channels, int64_t rows);
 
 struct ConvolutionFuncs {

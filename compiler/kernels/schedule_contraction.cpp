@@ -48,13 +48,16 @@ Tile choose_tile(const Lowering &l, int64_t columns, int64_t rows, int lanes, in
     return best;
 }
 
-ChannelSplit split_channels(const Lowering &l, int64_t channels, int64_t rows) {
+ChannelSplit split_rest(const Lowering &l, int64_t channels) {
     const int64_t lanes = l.lanes(), over = channels % lanes, full = channels - over;
-    const ChannelSplit whole{channels, 0, 0};
-    if (full == 0 || over == 0 || over > lanes / 2) return whole;
-    // The rest goes with the only panel.
-    if (choose_tile(l, full, rows, int(lanes)).vectors * lanes < full) return whole;
+    if (full == 0 || over == 0 || over > lanes / 2) return {channels, 0, 0};
     return {full, over, int64_t(std::bit_ceil(uint64_t(std::max<int64_t>(over, 4))))};
+}
+
+ChannelSplit split_channels(const Lowering &l, int64_t channels, int64_t rows) {
+    const ChannelSplit split = split_rest(l, channels);
+    const bool one_panel = choose_tile(l, split.full, rows, l.lanes()).vectors * l.lanes() >= split.full;
+    return split.rest > 0 && !one_panel ? ChannelSplit{channels, 0, 0} : split;
 }
 
 void schedule_convolution(Lowering &l, Consumer &consumer, ConvolutionFuncs &f) {

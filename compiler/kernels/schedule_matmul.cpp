@@ -1,10 +1,7 @@
 // Matrix products: panels of the vector operand, blocks of rows, sums in parts, and what is asked for ahead of a product that reads memory.
 #include "compiler/kernels/schedule.h"
 
-#include "compiler/kernels/target.h"
-
 #include <algorithm>
-#include <bit>
 
 namespace kiln {
 
@@ -61,14 +58,14 @@ MatmulPlan plan_matmul(const Lowering &l, int64_t m, int64_t n, int64_t k, bool 
     plan.transposes = plan.columns_are_rows ? !transpose_a : transpose_b;
     plan.by_line = plan.columns_are_rows && plan.tile.rows < l.lanes() && l.lanes() % plan.tile.rows == 0 && columns * rows * int64_t(sizeof(float)) >= kFromMemoryBytes;
     plan.row_block = rows <= 2 * kRowBlock ? rows : choose_row_block(rows, plan.by_line ? l.lanes() : plan.tile.rows);
-    const bool along_rows = plan.columns_are_rows ? !transpose_b : transpose_a;
+    plan.along_rows = plan.columns_are_rows ? !transpose_b : transpose_a;
     if (k >= kDeep && columns * rows <= kDeepResult) {
         for (int64_t parts = 2; parts <= 16; parts++)
             if (k % parts == 0) plan.parts = parts;
         plan.depth_block = std::min<int64_t>(k / plan.parts, kDepthBlock);
     }
     plan.by_line = plan.by_line && plan.parts == 1 && plan.row_block % l.lanes() == 0;
-    plan.packs_rows = along_rows && (plan.parts > 1 || (rows > plan.row_block && k <= kPackedDepth));
+    plan.packs_rows = plan.along_rows && (plan.parts > 1 || (rows > plan.row_block && k <= kPackedDepth));
     plan.packs_whole = plan.packs_rows && plan.parts == 1 && batch == 1 && !plan.columns_are_rows && rows >= 2 * kWholeRowBlock && columns * k * int64_t(sizeof(float)) <= kWholeBytes;
     if (plan.packs_whole) {
         plan.tile = {1, kMatmulRows};
@@ -241,7 +238,7 @@ void schedule_matmul(Lowering &l, Consumer &consumer, MatmulFuncs &f) {
     const std::string k = f.product.name() + ".s1." + f.depth.x.name(), loops = consumer.func.name() + (consumer.updates ? ".s1." : ".s0."), row_loops = loops + row.name() + ".";
     const Expr at_block = loop_variable(row_loops + block.name(), (f.rows + block_rows - 1) / block_rows);
     const Expr at_tile = loop_variable(row_loops + rest.name() + "." + tile.name(), block_rows / tile_rows);
-    if (f.plan.by_line && f.columns <= width) {
+    if (f.plan.by_line && !f.plan.along_rows && f.columns <= width) {
         // The rows that a tile a little later reads.
         const Expr line = at_block * index_expr(block_rows / tile_rows) + at_tile;
         const Expr tile_of_line = loop_variable(f.turned.name() + ".s0." + f.turned.args()[0].name() + ".one_tile", tile_rows / rows);

@@ -5,7 +5,6 @@
 #include "compiler/kernels/target.h"
 
 #include <algorithm>
-#include <bit>
 
 namespace kiln {
 
@@ -39,8 +38,8 @@ int64_t divisor(int64_t of, int64_t most) {
     return 1;
 }
 
-/// Transforms the tiles of the innermost dimensions `tile`, which are unrolled, for a vector of channels after the other, and those for all of `outer`, the last in
-/// tasks of as many, if any.
+/// One vector of channels after the other is transformed, with loops over the elements of a tile `unrolled`, for all of `outer`; the last of those in parallel, `task` at a
+/// time, if that is not 0.
 void schedule_transform(WinogradTransform &transform, const std::vector<Var> &half_unrolled, const std::vector<Var> &unrolled, const std::vector<Var> &outer, int task = 0) {
     for (size_t p = 0; p < transform.parts.size(); p++) {
         WinogradTransform::Part &part = transform.parts[p];
@@ -66,15 +65,9 @@ void schedule_transform(WinogradTransform &transform, const std::vector<Var> &ha
 }  // namespace
 
 std::vector<ChannelGroup> channel_groups(const Lowering &l, int64_t channels) {
-    const int64_t lanes = l.lanes(), rest = channels % lanes;
-    if (channels < lanes || rest == 0 || rest > lanes / 2) return {{0, channels, int(std::min(lanes, channels))}};
-    return {{0, channels - rest, int(lanes)}, {channels - rest, rest, int(rest)}};
-}
-
-/// A few lanes more than there are outputs are faster than single numbers.
-static std::vector<ChannelGroup> with_rest(std::vector<ChannelGroup> groups) {
-    ChannelGroup &rest = groups.back();
-    rest.count = rest.lanes = int(std::bit_ceil(unsigned(std::max<int64_t>(rest.count, 4))));
+    const ChannelSplit split = split_rest(l, channels);
+    std::vector<ChannelGroup> groups{{0, split.full, int(std::min<int64_t>(l.lanes(), channels))}};
+    if (split.rest > 0) groups.push_back({split.full, split.rest, int(split.rest)});
     return groups;
 }
 
@@ -89,15 +82,15 @@ WinogradPlan plan_winograd(const Lowering &l, const Shape &shape, int64_t channe
     plan.rows_n = plan.rows_x * plan.rows_y == plan.tiles_x * plan.tiles_y ? int(divisor(batch, 8 / (plan.rows_x * plan.rows_y))) : 1;
     const int64_t rows = plan.rows_x * plan.rows_y * plan.rows_n;
     const int registers = vector_registers(l.target());
+    const ChannelSplit split = split_rest(l, outputs);
     double best = 1e300;
     for (int vectors = 1; vectors <= 4; vectors++) {
         if (vectors * rows + vectors + 1 > registers || (vectors == 4 && rows == 7)) continue;
         const double computed = double(ceil_div(outputs, vectors * lanes) * vectors);
         if (computed <= best) best = computed, plan.panel = vectors * lanes, plan.outputs = {{0, vectors * lanes, int(lanes)}};
         // A rest goes with the only panel.
-        const std::vector<ChannelGroup> groups = channel_groups(l, outputs);
-        if (groups.size() == 1 || groups[0].count != vectors * lanes) continue;
-        best = vectors + 0.5, plan.panel = (vectors + 1) * lanes, plan.outputs = with_rest(groups);
+        if (split.rest == 0 || split.full != vectors * lanes) continue;
+        best = vectors + 0.5, plan.panel = (vectors + 1) * lanes, plan.outputs = {{0, split.full, int(lanes)}, {split.full, split.rest_lanes, int(split.rest_lanes)}};
     }
     // A task: rows of tiles of one image, or whole images.
     const int64_t row_bytes = plan.tiles_x * tile_bytes(channels, outputs);

@@ -71,15 +71,13 @@ private:
                 if (is_nothing(terms[i])) return sum_of(terms[1 - i]);
         if (node.op == Op::select && node.type.elements() >= least_elements_)
             for (size_t i : {1, 2})
-                if (is_zero(terms[3 - i])) {
+                if (is_splat(at(terms[3 - i]), 0)) {
                     const int sums = masked_sums(terms[i]);
                     const Mask of_select{node, i};
                     if (sums > 1 && sums <= kMostMasked) return sum_of(terms[i], &of_select);
                 }
         return builder().append(Op::reduce_sum, {x}, AxesAttrs{axes_});
     }
-
-    bool is_zero(NodeId id) const { return is_splat(at(id)) && attrs<ConstantAttrs>(at(id)).values[0] == 0; }
 
     /// The factor of a product that is not the same for all terms; nothing if x is no such product.
     std::optional<size_t> varying_factor(const Node &product) const {

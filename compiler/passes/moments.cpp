@@ -44,8 +44,8 @@ private:
         if (term.op == Op::multiply && term.operands[0] == term.operands[1]) return find_distance(sum, term.operands[0]);
         if (term.op != Op::select) return std::nullopt;
         for (size_t place : {1, 2}) {
-            std::optional<Match> match = is_zero(term.operands[3 - place]) ? find_distance(sum, term.operands[place]) : std::nullopt;
-            if (!match || depends_on(term.operands[0], match->mean)) continue;
+            std::optional<Match> match = is_splat(graph_[term.operands[3 - place]], 0) ? find_distance(sum, term.operands[place]) : std::nullopt;
+            if (!match || depends_on(graph_, term.operands[0], match->mean)) continue;
             match->place = place;
             return match;
         }
@@ -64,17 +64,8 @@ private:
         if (mean.type != sum.type || mean.op != Op::divide) return std::nullopt;
         const Node &all = graph_[mean.operands[0]], &count = graph_[mean.operands[1]];
         if (all.op != Op::reduce_sum || all.operands[0] != match.x || attrs<AxesAttrs>(all).axes != axes) return std::nullopt;
-        if (!is_splat(count) || attrs<ConstantAttrs>(count).values[0] != double(match.count)) return std::nullopt;
+        if (!is_splat(count, double(match.count))) return std::nullopt;
         return match;
-    }
-
-    bool is_zero(NodeId id) const { return is_splat(graph_[id]) && attrs<ConstantAttrs>(graph_[id]).values[0] == 0; }
-
-    bool depends_on(NodeId value, NodeId on) const {
-        std::vector<bool> reaches(size_t(value.index) + 1, false);
-        for (int i = on.index; i <= value.index; ++i)
-            reaches[size_t(i)] = NodeId{i} == on || std::any_of(graph_[{i}].operands.begin(), graph_[{i}].operands.end(), [&](NodeId operand) { return reaches[size_t(operand.index)]; });
-        return reaches[size_t(value.index)];
     }
 
     static Ints kept(const Shape &shape, const Ints &axes) {

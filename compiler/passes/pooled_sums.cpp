@@ -65,12 +65,10 @@ private:
             case Op::subtract: return linear(0) && linear(1);
             case Op::multiply: return (factor(0) && linear(1)) || (factor(1) && linear(0));
             case Op::divide: return factor(1) && linear(0);
-            case Op::select: return factor(0) && ((is_zero(terms[1]) && linear(2)) || (is_zero(terms[2]) && linear(1)));
+            case Op::select: return factor(0) && ((is_splat(graph_[terms[1]], 0) && linear(2)) || (is_splat(graph_[terms[2]], 0) && linear(1)));
             default: return false;
         }
     }
-
-    bool is_zero(NodeId id) const { return is_splat(graph_[id]) && attrs<ConstantAttrs>(graph_[id]).values[0] == 0; }
 
     /// Whether each element of x can be computed from elements of stored tensors in the same place, and rows.
     bool is_factor(NodeId x, int depth) const {

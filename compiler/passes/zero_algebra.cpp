@@ -16,7 +16,7 @@ double value_of(const Node &node) { return attrs<ConstantAttrs>(node).values[0];
 
 }  // namespace
 
-bool ZeroAlgebra::is_zero(NodeId id) const { return is_splat(at(id)) && value_of(at(id)) == 0; }
+bool ZeroAlgebra::is_zero(NodeId id) const { return is_splat(at(id), 0); }
 
 bool ZeroAlgebra::is_positive(NodeId id) const {
     const Node &node = at(id);
