@@ -262,6 +262,10 @@ Expr lower_conv2d_weight_gradient(Lowering &l, NodeId id, const Coordinates &at)
         f.samples = samples;
         f.sample_pixels = dy_shape[1] * dy_shape[2];
         f.sample_bytes = element_count(l.shape(node.operands[0])) / dy_shape[0] * size_of(node.type.dtype);
+        f.row_pixels = dy_shape[2];
+        if (!l.is_plain(node.operands[1]))
+            for (int i = 0; i < l.body().size(); i++)
+                if (l.shape({i}) == dy_shape && !l.buffer_of({i}).empty()) f.gradient_buffers.push_back(l.buffer_of({i}));
         f.part = Func(l.name(id, "part"));
         f.part(k, c, s, r, f.p) = Internal::make_zero(storage_type(node.type.dtype));
         auto accumulate = [&](const char *name, int64_t first, int64_t count) {
@@ -274,7 +278,16 @@ Expr lower_conv2d_weight_gradient(Lowering &l, NodeId id, const Coordinates &at)
             Expr n = f.p * index_expr(samples) + update.pixels[at + 2], y = update.pixels[at + 1], x = update.pixels[at];
             Expr at_y = y * index_expr(a.stride[0]) + r * index_expr(a.dilation[0]), at_x = x * index_expr(a.stride[1]) + s * index_expr(a.dilation[1]);
             Expr pixel = read_pixel(l, id, border, n, at_y, at_x, c, update.padded);
-            f.part(to, c, s, r, f.p) += l.stored_value(node.operands[1], {n, y, x, to}) * pixel;
+            Expr gradient;
+            if (l.is_plain(node.operands[1])) {
+                gradient = l.value(node.operands[1], {n, y, x, to});
+            } else {
+                Var gn("n"), gy("y"), gx("x"), gk("k");
+                update.gradient = Func(l.name(id, "gradient"));
+                update.gradient(gk, gx, gy, gn) = to_storage(l.value(node.operands[1], {gn, gy, gx, gk}));
+                gradient = update.gradient(to, x, y, n);
+            }
+            f.part(to, c, s, r, f.p) += gradient * pixel;
             update.columns = count > 0 ? count : f.shape[3];
             f.updates.push_back(update);
         };

@@ -227,8 +227,9 @@ Expr quotient_of(const Expr &numerator, const Expr &denominator, bool coarse) {
 /// What Halide must not see, or has no form for, is written when it has simplified the rest.
 class AfterSimplification : public Internal::IRMutator {
 public:
-    AfterSimplification(const Target &target, const std::map<std::string, Internal::Stmt> &before_loops)
-        : wide_(target.has_feature(Target::AVX512)), before_loops_(before_loops) {}
+    using Statements = std::map<std::string, Internal::Stmt>;
+    AfterSimplification(const Target &target, const Statements &before_loops, const Statements &in_loops)
+        : wide_(target.has_feature(Target::AVX512)), before_loops_(before_loops), in_loops_(in_loops) {}
     bool calls_vector_math() const { return calls_vector_math_; }
     bool calls_prefetch() const { return calls_prefetch_; }
     Internal::Stmt rewritten(const Internal::LoweredFunc &function) {
@@ -255,11 +256,16 @@ private:
         Internal::Stmt result;
         {
             Internal::ScopedBinding<> known(known_, loop->name);
+            const auto inside = in_loops_.find(loop->name);
             result = IRMutator::visit(loop);
+            if (inside != in_loops_.end() && is_known(inside->second)) {
+                const Internal::For *made = result.as<Internal::For>();
+                calls_prefetch_ = true;
+                result = Internal::For::make(made->name, made->min, made->extent, made->for_type, made->device_api, Internal::Block::make(inside->second, made->body));
+            }
         }
         const auto before = before_loops_.find(loop->name);
-        if (before == before_loops_.end()) return result;
-        if (!is_known(before->second)) return result;
+        if (before == before_loops_.end() || !is_known(before->second)) return result;
         calls_prefetch_ = true;
         return Internal::Block::make(before->second, result);
     }
@@ -284,7 +290,7 @@ private:
         return reads.all_known;
     }
     bool wide_, calls_vector_math_ = false, calls_prefetch_ = false;
-    const std::map<std::string, Internal::Stmt> &before_loops_;
+    const Statements &before_loops_, &in_loops_;
     Internal::Scope<> known_;  ///< variables in scope
 };
 
@@ -390,7 +396,7 @@ Halide::Module Lowering::lower(const std::string &function_name) {
     Halide::Module module = Pipeline(outputs_).compile_to_module(arguments_, function_name, target_, LinkageType::External);
     Halide::Module ordered(module.name(), module.target());
     for (const auto &buffer : module.buffers()) ordered.append(buffer);
-    AfterSimplification after(target_, before_loops_);
+    AfterSimplification after(target_, before_loops_, in_loops_);
     for (Internal::LoweredFunc function : module.functions()) {
         function.body = after.rewritten(function);
         if (uses_never_) std::erase_if(function.args, [](const auto &argument) { return argument.name == kNever; });

@@ -107,6 +107,8 @@ public:
     /// A statement in front of a loop. The loop's name, and what the statement reads, are those of the lowered kernel; it is left out where
     /// something it reads is not known.
     void before_loop(const std::string &loop, Halide::Internal::Stmt statement) { before_loops_[loop] = std::move(statement); }
+    /// The same at the beginning of each pass of a loop.
+    void in_loop(const std::string &loop, Halide::Internal::Stmt statement) { in_loops_[loop] = std::move(statement); }
 
     /// Builds everything and compiles to a Halide module with one function named like the kernel.
     Halide::Module lower(const std::string &function_name);
@@ -145,7 +147,7 @@ private:
     /// While a result is built: its coordinates, and for arguments it is stored over, where to read them.
     Coordinates own_at_;
     std::map<int, Expr> own_values_;
-    std::map<std::string, Halide::Internal::Stmt> before_loops_;
+    std::map<std::string, Halide::Internal::Stmt> before_loops_, in_loops_;
     bool uses_never_ = false;                      ///< order_loads_before_stores() added an argument
 };
 

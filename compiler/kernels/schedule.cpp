@@ -9,6 +9,13 @@ namespace kiln {
 
 using namespace Halide;
 
+Internal::Stmt prefetch_line(const std::string &buffer, const Expr &offset) {
+    const Expr base = Internal::Variable::make(Handle(), buffer);
+    return Internal::Evaluate::make(Internal::Call::make(Int(32), kPrefetchLine, {base, Internal::simplify(offset)}, Internal::Call::Extern));
+}
+
+Expr loop_variable(const std::string &name, int64_t extent) { return extent > 1 ? Internal::Variable::make(Int(32), name) : Expr(0); }
+
 void set_dense_bounds(OutputImageParam image, const Shape &shape, bool extents) {
     int64_t stride = 1;
     for (int d = 0; d < int(shape.size()); d++) {

@@ -17,6 +17,13 @@ inline constexpr int64_t kStoredConcat = 1 << 20;
 /// Most rows of a register tile.
 inline constexpr int kTileRows = 28;
 
+/// Larger buffers are not asked for ahead: offsets are of 32 bits, and run a little past the end.
+inline constexpr int64_t kMostPrefetched = 1 << 30;
+/// Asks for the line at an offset in bytes of a buffer that is an argument; for before_loop() and in_loop().
+Halide::Internal::Stmt prefetch_line(const std::string &buffer, const Expr &offset);
+/// The variable of a loop of the lowered kernel; a loop of one iteration is none.
+Expr loop_variable(const std::string &name, int64_t extent);
+
 /// Constant bounds and strides: with them the prologue of a kernel is a few loads of addresses.
 void set_dense_bounds(Halide::OutputImageParam image, const Shape &shape, bool extents = true);
 
@@ -195,6 +202,7 @@ struct WeightGradientFuncs {
     struct Update {
         int64_t columns = 0;        ///< of k
         Func padded;                ///< the image with its border, or undefined
+        Func gradient;              ///< of the results, if it is computed
         Halide::RDom pixels;        ///< x, y, sample of the part; behind k if that is split
     };
     std::vector<Update> updates;
@@ -203,6 +211,8 @@ struct WeightGradientFuncs {
     Shape shape;                    ///< [R, S, C, K]
     int64_t samples = 0;            ///< of a part
     int64_t sample_pixels = 0;      ///< of the gradient
+    int64_t row_pixels = 0;
+    std::vector<std::string> gradient_buffers;  ///< arguments as large as the gradient, from which it is computed
     int64_t sample_bytes = 0;       ///< of the image
 };
 WeightGradientPlan plan_weight_gradient(int64_t batch, const Shape &weights, int64_t element_bytes);

@@ -165,6 +165,29 @@ WeightGradientPlan plan_weight_gradient(int64_t batch, const Shape &weights, int
     return plan;
 }
 
+/// While a row of the gradient is multiplied, what the next one is computed from is asked for: the same number of lines at each pixel.
+/// `samples`: of a pass.
+static void prefetch_next_row(Lowering &l, const WeightGradientFuncs &f, size_t update, int64_t samples) {
+    constexpr int64_t kLine = 64;
+    const int64_t row_bytes = f.row_pixels * f.shape[3] * f.part.output_types()[0].bytes(), height = f.sample_pixels / f.row_pixels;
+    if (row_bytes * height * f.samples * f.plan.parts > kMostPrefetched) return;
+    const Halide::RDom &pixels = f.updates[update].pixels;
+    const std::string loops = f.part.name() + ".s" + std::to_string(update + 1) + ".", n = loops + pixels[2].name();
+    const Expr pass = loop_variable(n + ".pass", f.samples / samples), sample = loop_variable(n + ".sample", samples);
+    const Expr r = loop_variable(loops + f.axes[0].name(), f.shape[0]), x = loop_variable(loops + pixels[0].name(), f.row_pixels);
+    const Expr picture = loop_variable(loops + f.p.name(), f.plan.parts) * index_expr(f.samples) + pass * index_expr(samples) + sample;
+    const Expr row = picture * index_expr(height) + loop_variable(loops + pixels[1].name(), height);
+    const int64_t places = f.shape[0] * f.row_pixels, lines = (row_bytes + places * kLine - 1) / (places * kLine);
+    const Expr first = (row + 1) * index_expr(row_bytes) + (r * index_expr(f.row_pixels) + x) * index_expr(row_bytes / places);
+    Internal::Stmt all;
+    for (const std::string &buffer : f.gradient_buffers)
+        for (int64_t line = 0; line < lines; line++) {
+            const Internal::Stmt one = prefetch_line(buffer, first + index_expr(line * kLine));
+            all = all.defined() ? Internal::Block::make(all, one) : one;
+        }
+    if (all.defined()) l.in_loop(loops + pixels[0].name(), all);
+}
+
 void schedule_weight_gradient(Lowering &l, WeightGradientFuncs &f) {
     const int lanes = l.lanes();
     Var r = f.axes[0], s = f.axes[1], c = f.axes[2], k = f.axes[3];
@@ -185,26 +208,43 @@ void schedule_weight_gradient(Lowering &l, WeightGradientFuncs &f) {
         Var panel("panel"), in_panel("in_panel"), rows("rows"), row("row");
         Stage stage = f.part.update(int(i));
         stage.split(c, rows, row, tile.rows, TailStrategy::GuardWithIf).split(n, pass, sample, int(samples), TailStrategy::GuardWithIf);
+        // A row of a gradient that is computed is multiplied by all weights before the next one.
+        auto reorder = [&](const VarOrRVar &inner, const VarOrRVar &outer, bool all_columns) {
+            std::vector<VarOrRVar> order{inner, row, x};
+            if (all_columns) order.insert(order.begin() + 2, s);
+            if (!update.gradient.defined()) order.insert(order.end(), {y, sample});
+            order.push_back(r);
+            if (!all_columns) order.push_back(s);
+            order.insert(order.end(), {rows, outer});
+            if (update.gradient.defined()) order.insert(order.end(), {y, sample});
+            order.insert(order.end(), {pass, f.p});
+            stage.reorder(order);
+        };
         if (f.is_split) {
             RVar to = update.pixels[0], tile_of("tile_of"), in_tile("in_tile");
             const int width = i == 0 ? stored : int(update.columns), vector = std::min(lanes, width);
             stage.split(to, tile_of, in_tile, width, TailStrategy::GuardWithIf);
-            stage.reorder({in_tile, row, x, y, sample, r, s, rows, tile_of, pass, f.p});
+            reorder(in_tile, tile_of, false);
             if (vector > 1) stage.vectorize(in_tile, vector, TailStrategy::GuardWithIf);
             if (width > vector) stage.unroll(in_tile);
         } else {
             stage.split(k, panel, in_panel, stored, TailStrategy::GuardWithIf);
             // With few channels a tile has too few sums to hide the latency of one: those of all columns of the window side by side.
             const int64_t sums = f.shape[1] * channels * tile.vectors;
-            if (tile.rows == channels && sums + tile.vectors + 1 <= vector_registers(l.target()))
-                stage.reorder({in_panel, row, s, x, y, sample, r, rows, panel, pass, f.p}).unroll(s);
-            else
-                stage.reorder({in_panel, row, x, y, sample, r, s, rows, panel, pass, f.p});
+            const bool all_columns = tile.rows == channels && sums + tile.vectors + 1 <= vector_registers(l.target());
+            reorder(in_panel, panel, all_columns);
+            if (all_columns) stage.unroll(s);
+            if (all_columns && stored == outputs && update.gradient.defined()) prefetch_next_row(l, f, i, samples);
             stage.vectorize(in_panel, std::min(lanes, stored), TailStrategy::GuardWithIf);
             if (stored > lanes) stage.unroll(in_panel);
         }
         stage.unroll(row);
         stage.parallel(f.p);
+        if (update.gradient.defined()) {
+            const Var channel = update.gradient.args()[0];
+            update.gradient.compute_at(f.part, y).vectorize(channel, int(std::min<int64_t>(lanes, update.columns)), TailStrategy::RoundUp);
+            if (update.columns > lanes) update.gradient.unroll(channel);
+        }
         if (update.padded.defined()) {
             update.padded.compute_at(f.part, pass);
             update.padded.vectorize(update.padded.args()[0], int(std::min<int64_t>(lanes, channels)), TailStrategy::RoundUp);

@@ -22,8 +22,6 @@ constexpr int64_t kPackedDepth = 1024;
 constexpr int64_t kWholeBytes = 256 << 10, kWholeRowBlock = 384;
 /// An operand of as many bytes comes from memory, and its lines are asked for ahead of the loop that multiplies them; and results go there.
 constexpr int64_t kFromMemoryBytes = 8 << 20;
-/// Offsets are of 32 bits, and run a little past the end.
-constexpr int64_t kMostOffset = 1 << 30;
 /// Tiles ahead, where a row is read by one tile alone.
 constexpr int kTilesAhead = 4;
 /// With as many blocks of rows a panel is packed once for all of them, and the threads share the blocks of one panel after the other.
@@ -110,17 +108,13 @@ static void prefetch(Lowering &l, const MatmulFuncs &f, const std::string &loop,
     using namespace Halide::Internal;
     const int bytes = f.product.output_types()[0].bytes();
     const int64_t operand_bytes = std::max(f.columns, f.rows) * f.inner * bytes;
-    if (next.buffer.empty() || f.batch > 1 || operand_bytes < kFromMemoryBytes || operand_bytes > kMostOffset) return;
+    if (next.buffer.empty() || f.batch > 1 || operand_bytes < kFromMemoryBytes || operand_bytes > kMostPrefetched) return;
     const int64_t line = 64 / bytes, row_lines = (next.elements + line - 1) / line, lines = (next.rows * row_lines + shares - 1) / shares;
     const std::string each = f.product.name() + ".line";
     const Expr at = share * index_expr(lines) + Variable::make(Int(32), each);
     const Expr element = next.first + at / index_expr(row_lines) * index_expr(next.stride) + at % index_expr(row_lines) * index_expr(line);
-    const Expr call = Internal::Call::make(Int(32), kPrefetchLine, {Variable::make(Handle(), next.buffer), simplify(element * bytes)}, Internal::Call::Extern);
-    l.before_loop(loop, For::make(each, 0, int(lines), ForType::Serial, DeviceAPI::None, Evaluate::make(call)));
+    l.before_loop(loop, For::make(each, 0, int(lines), ForType::Serial, DeviceAPI::None, prefetch_line(next.buffer, element * bytes)));
 }
-
-/// The variable of a loop of the lowered kernel; a loop of one iteration is none.
-static Expr loop_variable(const std::string &name, int64_t extent) { return extent > 1 ? Internal::Variable::make(Int(32), name) : Expr(0); }
 
 /// A product in parts: each panel of a tile asks for its share of the next block of depth.
 static void prefetch_next_block(Lowering &l, const MatmulFuncs &f) {

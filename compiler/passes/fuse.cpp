@@ -119,7 +119,7 @@ private:
             Access access = has_trait(node.op, kElementwise) || has_trait(node.op, kReduction) ? Access::pointwise : Access::other;
             if (node.op == Op::broadcast) access = Access::other;
             for (size_t k = 0; k < node.operands.size(); ++k) {
-                const bool own_element = (node.op == Op::set_rows && k < 2) || (node.op == Op::window_pick2d && k == 1);
+                const bool own_element = (node.op == Op::set_rows && k < 2) || (k == 1 && (node.op == Op::window_pick2d || takes_rows_of_gradient(graph_, node)));
                 add_edges({i}, node.operands[k], own_element ? Access::pointwise : access);
             }
         }
@@ -288,6 +288,8 @@ private:
                 unite(b, a, Kind::rows);
             } else if (edge.access != Access::pointwise) {
                 continue;
+            } else if (takes_rows_of_gradient(graph_, graph_[id])) {
+                if (from.kind == Kind::elementwise && only_read_by(from, b)) unite(b, a, to.kind);
             } else if (has_trait(graph_[id].op, kElementwise)) {
                 join_epilogue(edge.from, id, a, b);
             } else if (to.kind == Kind::reduction && (from.kind == Kind::elementwise || is_slice(from)) && from.shape == to.operand && only_read_by(from, b)) {

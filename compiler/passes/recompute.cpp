@@ -1,5 +1,7 @@
 #include "compiler/passes/recompute.h"
 
+#include "compiler/passes/passes.h"
+
 #include <set>
 
 namespace kiln {
@@ -9,6 +11,9 @@ namespace {
 constexpr int kMaxCost = 10;  ///< of recomputing a value, in additions
 constexpr int kNever = 1000;
 constexpr int kPoolGradientCost = 6;  ///< which window, and whether this is its maximum
+
+/// Channels of a picture, whose weight gradients hold all sums of a row of the window in registers.
+constexpr int64_t kFewChannels = 4;
 
 /// Additions' worth of one element, kNever for what is better stored.
 int cost_of(Op op) {
@@ -136,6 +141,10 @@ bool wants_stored_operands(const Graph &graph, const Node &node) {
 
 }  // namespace
 
+bool takes_rows_of_gradient(const Graph &graph, const Node &node) {
+    return node.op == Op::conv2d_weight_gradient && node.type.shape[2] <= kFewChannels && graph[node.operands[1]].type.elements() >= kFromMemory;
+}
+
 Roles find_roles(const Graph &graph) {
     const size_t count = graph.nodes.size();
     Roles roles{std::vector<Role>(count, Role::absent), std::vector<bool>(count, false)};
@@ -166,10 +175,12 @@ Roles find_roles(const Graph &graph) {
     for (size_t i = count; i-- > 0;) {
         if (!live[i]) continue;
         const Node &node = graph.nodes[i];
-        for (NodeId operand : node.operands) {
+        for (size_t k = 0; k < node.operands.size(); ++k) {
+            const NodeId operand = node.operands[k];
             live[size_t(operand.index)] = true;
             if (roles.early[i]) roles.early[size_t(operand.index)] = true;
-            if (is_alias(i) || is_alias(size_t(operand.index)) || wants_stored_operands(graph, node)) store(operand);
+            const bool wants_stored = wants_stored_operands(graph, node) && !(k == 1 && takes_rows_of_gradient(graph, node));
+            if (is_alias(i) || is_alias(size_t(operand.index)) || wants_stored) store(operand);
         }
     }
     const std::vector<std::vector<NodeId>> users = users_of(graph);

@@ -23,4 +23,8 @@ struct Roles {
 
 Roles find_roles(const Graph &graph);
 
+/// Whether a weight gradient takes the gradient of the results row by row, computed where it is multiplied: a large one, for pictures of
+/// few channels, whose kernel reads each row for all weights before the next.
+bool takes_rows_of_gradient(const Graph &graph, const Node &node);
+
 }  // namespace kiln
