@@ -111,6 +111,7 @@ Expr Lowering::value(NodeId id, const Coordinates &at) {
         }
         return from_storage(image->second(reversed(at)), node(id).type.dtype);
     }
+    if (id == summed_rows_ && rows_.defined()) return from_storage(call(rows_, at), node(id).type.dtype);
     std::vector<const Internal::IRNode *> key;
     for (const Expr &e : at) key.push_back(e.get());
     auto memo = memo_.find({id.index, key});
@@ -156,8 +157,10 @@ void Lowering::find_fused_anchor() {
     std::vector<std::vector<NodeId>> users = users_of(body_);
     std::vector<bool> is_result(body_.nodes.size(), false);
     if (body_.results.empty()) return;
-    const Shape &shape = body_[body_.results[0].value].type.shape;
+    summed_rows_ = find_summed_rows(body_);
+    const Shape &shape = body_[summed_rows_.valid() ? summed_rows_ : body_.results[0].value].type.shape;
     for (const Result &result : body_.results) {
+        if (summed_rows_.valid() && result.value != summed_rows_) continue;
         is_result[size_t(result.value.index)] = true;
         if (body_[result.value].type.shape != shape) return;
     }
@@ -167,6 +170,7 @@ void Lowering::find_fused_anchor() {
         if (body_.nodes[size_t(i)].type.shape != shape) continue;
         bool all = true;
         for (NodeId user : users[size_t(i)]) all = all && has_trait(body_[user].op, kElementwise) && open[size_t(user.index)];
+        all = all || summed_rows_ == NodeId{i};
         open[size_t(i)] = all && (is_result[size_t(i)] || !users[size_t(i)].empty());
         if (open[size_t(i)] && has_trait(body_.nodes[size_t(i)].op, kContraction) && !fused_anchor_.valid()) fused_anchor_ = {i};
     }
@@ -223,6 +227,25 @@ Expr quotient_of(const Expr &numerator, const Expr &denominator, bool coarse) {
     result = Internal::Let::make("quotient.b", Internal::Min::make(denominator, constant(0x1p100)), result);
     return Internal::Let::make("quotient.a", numerator, result);
 }
+
+/// Gives rows that a task computes the memory of the result that they are: they are a piece of it.
+class RowsInResult : public Internal::IRMutator {
+public:
+    RowsInResult(std::string rows, std::string result, Expr first) : rows_(std::move(rows)), result_(std::move(result)), first_(std::move(first)) {}
+
+private:
+    using IRMutator::visit;
+    Internal::Stmt visit(const Internal::Allocate *allocation) override {
+        if (allocation->name != rows_) return IRMutator::visit(allocation);
+        Expr buffer = Internal::Variable::make(type_of<halide_buffer_t *>(), result_ + ".buffer");
+        Expr memory = Internal::Call::make(Handle(), Internal::Call::buffer_get_host, {buffer}, Internal::Call::Extern);
+        Expr address = reinterpret(UInt(64), memory) + cast<uint64_t>(first_) * allocation->type.bytes();
+        return Internal::LetStmt::make(rows_, reinterpret(Handle(), address), mutate(allocation->body));
+    }
+    Internal::Stmt visit(const Internal::Free *free) override { return free->name == rows_ ? Internal::Evaluate::make(0) : IRMutator::visit(free); }
+    const std::string rows_, result_;
+    const Expr first_;
+};
 
 /// What Halide must not see, or has no form for, is written when it has simplified the rest.
 class AfterSimplification : public Internal::IRMutator {
@@ -315,7 +338,48 @@ bool Lowering::sets_rows_in_place(const std::vector<int> &results) const {
     });
 }
 
+void Lowering::build_summed_rows() {
+    const NodeId id = summed_rows_;
+    Consumer rows{Func(name(id, "rows")), declare_vars(id), shape(id)};
+    rows.func(reversed(rows.axes)) = to_storage(value(id, {rows.axes.begin(), rows.axes.end()}));
+    for (size_t axis : {2, 3}) rows.func.bound(rows.axes[axis], 0, int(rows.shape[axis]));
+    memo_.clear();
+    rows_ = rows.func;
+    Consumer sums;
+    std::vector<Expr> values;
+    for (int i = 0; i < int(body_.results.size()); i++) {
+        const NodeId result = body_.results[size_t(i)].value;
+        if (result == id) {
+            // Nothing is stored: the rows are.
+            Func kept(fmt::format("result{}", i));
+            kept(reversed(rows.axes)) = undef(storage_type(node(id).type.dtype));
+            for (size_t axis = 0; axis < rows.axes.size(); axis++) kept.bound(rows.axes[axis], 0, int(rows.shape[axis]));
+            set_dense_bounds(kept.output_buffer(), rows.shape);
+            rows_result_ = kept.name();
+            outputs_.insert(outputs_.begin(), kept);
+            result_order_.insert(result_order_.begin(), i);
+            continue;
+        }
+        if (values.empty()) {
+            sums = Consumer{Func(fmt::format("result{}", i)), declare_vars(result), shape(result)};
+            sums.is_output = true;
+            build_row_sums(*this, id, sums);
+        }
+        result_order_.push_back(i);
+        values.push_back(to_storage(value(result, {sums.axes.begin(), sums.axes.end()})));
+    }
+    define(sums.func(reversed(sums.axes)), values);
+    outputs_.push_back(sums.func);
+    std::vector<OutputImageParam> buffers = sums.func.output_buffers();
+    for (size_t i = 0; i < buffers.size(); i++) set_dense_bounds(buffers[i], sums.shape, i == 0);
+    for (size_t axis = 0; axis < sums.axes.size(); axis++) sums.func.bound(sums.axes[axis], 0, int(sums.shape[axis]));
+    rows.within = &sums;
+    schedule_fused(rows);
+    rows_first_ = rows.first_of_task;
+}
+
 void Lowering::build_results() {
+    if (summed_rows_.valid()) return build_summed_rows();
     // Results of one shape share a loop nest.
     std::vector<std::vector<int>> groups;
     for (int i = 0; i < int(body_.results.size()); i++) {
@@ -393,7 +457,9 @@ Halide::Module Lowering::lower(const std::string &function_name) {
     declare_arguments();
     build_results();
     if (uses_never_) arguments_.emplace_back(kNever, Argument::InputScalar, Bool(), 0, ArgumentEstimates{});
-    Halide::Module module = Pipeline(outputs_).compile_to_module(arguments_, function_name, target_, LinkageType::External);
+    Pipeline pipeline(outputs_);
+    if (rows_.defined()) pipeline.add_custom_lowering_pass(new RowsInResult(rows_.name(), rows_result_, rows_first_));
+    Halide::Module module = pipeline.compile_to_module(arguments_, function_name, target_, LinkageType::External);
     Halide::Module ordered(module.name(), module.target());
     for (const auto &buffer : module.buffers()) ordered.append(buffer);
     AfterSimplification after(target_, before_loops_, in_loops_);

@@ -51,6 +51,8 @@ struct Consumer {
     bool updates = false;    ///< in place: the values are stored by update 0 over an undefined pure stage
     bool is_output = false;
     bool is_scheduled = false;
+    Consumer *within = nullptr;  ///< whose tasks compute `func` part by part, before they read it; its loops are scheduled with this one's
+    Expr first_of_task{};        ///< where the part of a task begins in the tensor, an expression of the lowered kernel
     Halide::Stage stage() { return updates ? func.update(0) : Halide::Stage(func); }
 };
 
@@ -117,6 +119,8 @@ private:
     void declare_arguments();
     void find_fused_anchor();
     void build_results();
+    /// The results of a body that stores a contraction and sums over its rows.
+    void build_summed_rows();
     /// The argument that a result is stored over, or -1.
     int overwritten_by(int result) const { return size_t(result) < kernel_.in_place.size() ? kernel_.in_place[size_t(result)] : -1; }
     bool sets_rows_in_place(const std::vector<int> &results) const;
@@ -132,6 +136,10 @@ private:
     bool direct_convolutions_ = false;
     int lanes_ = 1;
     NodeId fused_anchor_;
+    NodeId summed_rows_;                           ///< the result whose rows are summed up where they are computed
+    Func rows_;                                    ///< that computes it, and the buffer of which its memory is a piece, from this element on
+    std::string rows_result_;
+    Expr rows_first_;
 
     std::vector<Halide::Argument> arguments_;
     std::map<int, Halide::ImageParam> images_;     ///< by node
@@ -150,6 +158,11 @@ private:
     std::map<std::string, Halide::Internal::Stmt> before_loops_, in_loops_;
     bool uses_never_ = false;                      ///< order_loads_before_stores() added an argument
 };
+
+/// The result, a contraction with its epilogue over [N, H, W, C], of which other results are computed from sums over W; or an invalid id.
+NodeId find_summed_rows(const Graph &body);
+/// Makes and stores the sums over W of a body whose results `rows` are stored by the Func that holds it.
+void build_row_sums(Lowering &l, NodeId rows, Consumer &results);
 
 /// int prefetch_line(void *base, int offset): asks for the line at an offset in bytes, to be read from the second cache.
 extern const char *const kPrefetchLine;

@@ -17,6 +17,9 @@ inline constexpr int64_t kStoredConcat = 1 << 20;
 /// Most rows of a register tile.
 inline constexpr int kTileRows = 28;
 
+/// Loops of what computes `rows` part by part: a task takes `band` rows of `images` samples. Where a task's part of the rows is computed.
+Halide::LoopLevel schedule_tasks(const Lowering &l, Consumer &rows, int64_t band, int64_t images, bool parallel);
+
 /// Larger buffers are not asked for ahead: offsets are of 32 bits, and run a little past the end.
 inline constexpr int64_t kMostPrefetched = 1 << 30;
 /// Asks for the line at an offset in bytes of a buffer that is an argument; for before_loop() and in_loop().

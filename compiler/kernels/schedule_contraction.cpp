@@ -20,6 +20,9 @@ constexpr int64_t kPassPixels = 512;
 /// Pictures of a pass, whose channels are taken one after the other: beyond this, more of them cost more than fewer passes save.
 constexpr int64_t kPassBytes = 2 << 20;
 
+/// Rows of results that are read again when they have been computed: they stay in the second cache.
+constexpr int64_t kBandBytes = 192 << 10;
+
 /// Largest picture that is copied as a whole with the zeros around it: it stays in the second cache.
 constexpr int64_t kPaddedBytes = 512 << 10;
 
@@ -87,7 +90,12 @@ void schedule_convolution(Lowering &l, Consumer &consumer, ConvolutionFuncs &f) 
     if (stored > vector) stage.unroll(in_panel);
     stage.unroll(pixel);
     Var row = y;
-    if (f.products >= kParallelProducts) {
+    LoopLevel of_task;
+    if (consumer.within != nullptr) {
+        const int64_t row_bytes = width * channels * f.product.output_types()[0].bytes();
+        const int64_t height = consumer.shape[1], most = std::max<int64_t>(1, kBandBytes / row_bytes), bands = (height + most - 1) / most;
+        of_task = schedule_tasks(l, consumer, (height + bands - 1) / bands, 1, f.products >= kParallelProducts);
+    } else if (f.products >= kParallelProducts) {
         if (consumer.shape[0] >= 8) {
             stage.parallel(n);
         } else {
@@ -127,7 +135,9 @@ void schedule_convolution(Lowering &l, Consumer &consumer, ConvolutionFuncs &f) 
         schedule_update(f.product.update(2), f.taps, lanes);
         schedule_update(f.product.update(3), f.rest_taps, rest);
     }
-    if (f.padded.defined()) {
+    if (f.padded.defined() && consumer.within != nullptr) {
+        f.padded.compute_at(of_task).vectorize(f.padded.args()[0], int(std::min<int64_t>(lanes, f.channels)), TailStrategy::RoundUp);
+    } else if (f.padded.defined()) {
         // A row is copied once and kept for all rows of results that read it. Of a picture with zeros between its rows Halide would copy them anew
         // for each; it is copied as a whole, if it is small.
         const int64_t picture_bytes = consumer.shape[1] * width * f.channels / (f.phases * f.phases) * int64_t(sizeof(float));

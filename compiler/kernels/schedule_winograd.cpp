@@ -114,27 +114,36 @@ void schedule_winograd(Lowering &l, Consumer &consumer, WinogradFuncs &f) {
     Stage stage = consumer.stage();
     const int rows = int(f.plan.band * kWinogradTile);
     const int vector = int(std::min<int64_t>(lanes, outputs));
-    stage.split(y, band, in_band, rows, consumer.shape[1] % rows == 0 ? TailStrategy::RoundUp : TailStrategy::GuardWithIf);
-    stage.split(n, block, in_block, int(f.plan.images), TailStrategy::RoundUp);
+    LoopLevel of_task;
+    if (consumer.within != nullptr) {
+        of_task = schedule_tasks(l, consumer, std::min<int64_t>(rows, consumer.shape[1]), f.plan.images, true);
+        in_band = y, in_block = n;
+    } else {
+        stage.split(y, band, in_band, rows, consumer.shape[1] % rows == 0 ? TailStrategy::RoundUp : TailStrategy::GuardWithIf);
+        stage.split(n, block, in_block, int(f.plan.images), TailStrategy::RoundUp);
+    }
     const TailStrategy tail = outputs % vector == 0 ? TailStrategy::RoundUp : consumer.updates ? TailStrategy::GuardWithIf : TailStrategy::ShiftInwards;
     stage.split(k, k, in_vector, vector, tail);
     // The results of a tile are read where they lie side by side.
     Var in_tile("in_tile");
     if (consumer.shape[2] % kWinogradTile == 0)
-        stage.split(x, x, in_tile, kWinogradTile, TailStrategy::RoundUp).reorder(in_vector, in_tile, k, x, in_band, in_block, band, block).unroll(in_tile);
+        stage.split(x, x, in_tile, kWinogradTile, TailStrategy::RoundUp).reorder(in_vector, in_tile, k, x, in_band, in_block).unroll(in_tile);
     else
-        stage.reorder(in_vector, k, x, in_band, in_block, band, block);
+        stage.reorder(in_vector, k, x, in_band, in_block);
     stage.vectorize(in_vector);
-    stage.fuse(band, block, task).parallel(task);
+    if (consumer.within == nullptr) {
+        stage.reorder(in_block, band, block).fuse(band, block, task).parallel(task);
+        of_task = LoopLevel(consumer.func, task);
+    }
 
     const auto tiles_of = [&](Func func) {
         func.bound_extent(Var("tx"), int(f.plan.tiles_x)).bound_extent(Var("ty"), int(f.plan.band)).bound_extent(Var("n"), int(f.plan.images));
     };
     const int panels = int(ceil_div(outputs, width)), channel_vector = int(std::min<int64_t>(lanes, f.channels));
     Var c("c"), a("a"), i("i"), j("j"), tx("tx"), ty("ty"), tn("n"), u("u"), panel("panel"), s("s"), p("p"), q("q");
-    if (f.padded.defined()) f.padded.compute_at(consumer.func, task).vectorize(c, channel_vector);
+    if (f.padded.defined()) f.padded.compute_at(of_task).vectorize(c, channel_vector);
 
-    f.tile.whole.compute_at(consumer.func, task).bound_extent(c, int(f.channels)).bound(i, 0, kWinogradPoints).bound(j, 0, kWinogradPoints);
+    f.tile.whole.compute_at(of_task).bound_extent(c, int(f.channels)).bound(i, 0, kWinogradPoints).bound(j, 0, kWinogradPoints);
     tiles_of(f.tile.whole);
     schedule_transform(f.tile, {a, i}, {i, j}, {tx, ty, tn});
 
@@ -149,7 +158,7 @@ void schedule_winograd(Lowering &l, Consumer &consumer, WinogradFuncs &f) {
     for (size_t g = 0; g < f.products.size(); g++) {
         Func sum = f.sums[g], product = f.products[g];
         const ChannelGroup &group = f.plan.outputs[g];
-        product.compute_at(consumer.func, task).bound(u, 0, int(group.count)).bound(panel, 0, panels).bound(i, 0, kWinogradPoints).bound(j, 0, kWinogradPoints);
+        product.compute_at(of_task).bound(u, 0, int(group.count)).bound(panel, 0, panels).bound(i, 0, kWinogradPoints).bound(j, 0, kWinogradPoints);
         tiles_of(product);
         product.split(tx, tile_x, tx, f.plan.rows_x, TailStrategy::ShiftInwards)
             .split(ty, tile_y, ty, f.plan.rows_y, TailStrategy::ShiftInwards)
@@ -163,7 +172,7 @@ void schedule_winograd(Lowering &l, Consumer &consumer, WinogradFuncs &f) {
         sum.update().reorder(u, tx, ty, tn, f.channel.x).vectorize(u, group.lanes).unroll(u).unroll(tx).unroll(ty).unroll(tn);
     }
 
-    f.image.whole.compute_at(consumer.func, task).bound(u, 0, int(f.plan.outputs.back().first + f.plan.outputs.back().count)).bound(panel, 0, panels);
+    f.image.whole.compute_at(of_task).bound(u, 0, int(f.plan.outputs.back().first + f.plan.outputs.back().count)).bound(panel, 0, panels);
     f.image.whole.bound(p, 0, kWinogradTile).bound(q, 0, kWinogradTile);
     tiles_of(f.image.whole);
     schedule_transform(f.image, {i, q}, {p, q}, {panel, tx, ty, tn});

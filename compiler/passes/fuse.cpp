@@ -30,8 +30,8 @@ constexpr int64_t kMaxRowTensor = 1 << 16;  ///< elements of its tensors
 
 enum class Kind { elementwise, anchor, reduction, rows, tables };
 
-/// How a node reads another: element for element, one value for a row, or otherwise.
-enum class Access { pointwise, per_row, other };
+/// How a node reads another: element for element, one value for a row along the last axis, one for a line along the third of four, or otherwise.
+enum class Access { pointwise, per_row, per_line, other };
 
 struct Edge {
     NodeId from;
@@ -45,6 +45,7 @@ struct Group {
     Shape operand;  ///< of reductions: the shape reduced
     Ints axes;
     bool late = false;
+    bool has_row_sums = false;  ///< of what its convolution stores
     std::vector<NodeId> members;
 };
 
@@ -65,7 +66,7 @@ public:
         find_only_reduced();
         unite_siblings();
         for (int i = 0; i < graph_.size(); ++i)
-            if (is_solid({i})) join_operands({i});
+            if (is_solid({i}) && !join_row_sums({i})) join_operands({i});
         unite_siblings();  // with prologues, more reductions read the same data
         unite_tables();
         return emit();
@@ -86,7 +87,7 @@ private:
                 auto &edges = edges_[size_t(reader.index)];
                 for (Edge &edge : edges)
                     if (edge.from == from) {
-                        if (edge.access != access) edge.access = std::max(edge.access, access);
+                        if (edge.access != access) edge.access = std::min(edge.access, access) == Access::pointwise ? std::max(edge.access, access) : Access::other;
                         edge.through_memory |= through_memory;
                         return;
                     }
@@ -106,6 +107,7 @@ private:
             bool leading = graph_[node.operands[0]].type.shape == row;
             for (size_t i = 0; i < dims.size(); ++i) leading = leading && dims[i] == int64_t(i);
             inner = leading && access == Access::pointwise ? Access::per_row : Access::other;
+            if (access == Access::pointwise && node.type.rank() == 4 && dims == Ints{0, 1, 3}) inner = Access::per_line;
         } else if (node.op == Op::max_pool2d_gradient) {
             inner = Access::other;
         }
@@ -202,11 +204,12 @@ private:
         return false;
     }
 
-    bool unite(int a, int b, Kind kind) {
+    /// `elsewhere`: the least access that needs a value to be there before.
+    bool unite(int a, int b, Kind kind, Access elsewhere = Access::per_line) {
         if (a == b) return true;
         Group &x = groups_[size_t(a)], &y = groups_[size_t(b)];
         if (x.late != y.late || x.members.size() + y.members.size() > kMaxMembers || makes_cycle(a, b)) return false;
-        if (reads_through_memory(x, b) || reads_through_memory(y, a) || reads_elsewhere(x, b) || reads_elsewhere(y, a)) return false;
+        if (reads_through_memory(x, b) || reads_through_memory(y, a) || reads_elsewhere(x, b, elsewhere) || reads_elsewhere(y, a, elsewhere)) return false;
         if (x.kind == Kind::elementwise) {
             x.shape = y.shape;
             x.operand = y.operand;
@@ -262,10 +265,10 @@ private:
     }
 
     /// Whether a member of one reads a member of the other elsewhere than at its own element.
-    bool reads_elsewhere(const Group &reader, int from) const {
+    bool reads_elsewhere(const Group &reader, int from, Access elsewhere) const {
         for (NodeId member : reader.members)
             for (const Edge &edge : edges_[size_t(member.index)])
-                if (edge.access == Access::other && group_[size_t(edge.from.index)] == from) return true;
+                if (edge.access >= elsewhere && group_[size_t(edge.from.index)] == from) return true;
         return false;
     }
 
@@ -280,7 +283,7 @@ private:
     void join_operands(NodeId id) {
         for (const Edge &edge : edges_[size_t(id.index)]) {
             const int a = group_[size_t(edge.from.index)], b = group_[size_t(id.index)];
-            if (a == b || edge.access == Access::other) continue;
+            if (a == b || edge.access >= Access::per_line) continue;
             Group &from = groups_[size_t(a)], &to = groups_[size_t(b)];
             if (from.kind == Kind::rows && fits_rows(from, to)) {
                 unite(a, b, Kind::rows);
@@ -312,15 +315,51 @@ private:
             for (const Edge &edge : edges_[size_t(id.index)]) {
                 const int a = group_[size_t(edge.from.index)], b = group_[size_t(id.index)];
                 const Group &from = groups_[size_t(a)];
-                if (a == b || edge.access == Access::other || !only_read_by(from, b)) continue;
+                if (a == b || edge.access >= Access::per_line || !only_read_by(from, b)) continue;
                 if (from.kind == Kind::elementwise || (from.kind == Kind::anchor && only_gathers(from))) unite(b, a, Kind::tables);
             }
+    }
+
+    /// Sums over the rows of what a convolution stores join its kernel, and what is computed of them alone.
+    bool join_row_sums(NodeId id) {
+        const int b = group_[size_t(id.index)];
+        const Group &own = groups_[size_t(b)];
+        const bool is_sum = graph_[id].op == Op::reduce_sum && own.kind == Kind::reduction && own.operand.size() == 4 && own.axes == Ints{2};
+        for (const Edge &edge : edges_[size_t(id.index)]) {
+            const int a = group_[size_t(edge.from.index)];
+            if (a == b || edge.access != Access::pointwise) continue;
+            const Group &from = groups_[size_t(a)];
+            if (is_sum && stores_convolution(from, edge.from) && graph_[edge.from].type.shape == own.operand) {
+                if (!unite(a, b, Kind::anchor, Access::other)) return false;
+                groups_[size_t(a)].has_row_sums = true;
+                return true;
+            }
+            const auto &edges = edges_[size_t(id.index)];
+            if (own.kind == Kind::elementwise && from.has_row_sums && own.shape == graph_[edge.from].type.shape && graph_[edge.from].type.rank() == 3 &&
+                std::all_of(edges.begin(), edges.end(), [&](const Edge &other) { return group_[size_t(other.from.index)] == a; }))
+                return unite(a, b, Kind::anchor, Access::other);
+        }
+        return false;
+    }
+
+    /// Whether the node is all that others read of a convolution's group, but for sums over its rows.
+    bool stores_convolution(const Group &group, NodeId stored) {
+        bool has_convolution = false, is_read = false;
+        for (NodeId member : group.members) {
+            has_convolution = has_convolution || graph_[member].op == Op::conv2d;
+            if (graph_[member].type.rank() != 4) continue;
+            bool read = is_result(member);
+            for (NodeId user : readers_[size_t(member.index)]) read = read || group_[size_t(user.index)] != group_[size_t(member.index)];
+            if (read && member != stored) return false;
+            is_read = is_read || read;
+        }
+        return has_convolution && is_read;
     }
 
     /// The elementwise node (its group is b) joins the group of an operand.
     void join_epilogue(NodeId operand, NodeId id, int a, int b) {
         const Group &from = groups_[size_t(a)], &to = groups_[size_t(b)];
-        if (graph_[operand].type.shape != graph_[id].type.shape || from.shape != to.shape) return;
+        if (graph_[operand].type.shape != graph_[id].type.shape || from.shape != to.shape || from.has_row_sums) return;
         // What only reductions read goes into their loops.
         if (from.kind == Kind::anchor && only_reduced_[size_t(id.index)]) return;
         auto has_anchor = [](const Group &g) { return g.kind != Kind::elementwise; };

@@ -15,6 +15,7 @@ const std::vector<Pass> &all_passes() {
         {"simplify", "algebra that keeps the bits", simplify},
         {"gradient-sums", "sums of a convolution's input gradient from its weight gradient", gradient_sums},
         {"factor", "take out of sums what is the same for all terms", [](const Graph &graph) { return factor(graph); }},
+        {"row-moments", "mean and variance of a convolution's results from sums over their rows", [](const Graph &graph) { return row_moments(graph); }},
         {"moments", "mean and variance of large tensors from one reading", [](const Graph &graph) { return moments(graph); }},
         {"pooled-sums", "sums over the gradient of a large pooling from the pooled side", [](const Graph &graph) { return pooled_sums(graph); }},
         {"cse", "of equal computations keep the first", cse},
@@ -38,7 +39,7 @@ Graph optimize(const Graph &graph, int level) {
     // can make operands the same.
     auto clean = [](const Graph &g) { return dce(cse(g)); };
     for (int round = 0; round < 2; ++round) result = clean(factor(gradient_sums(simplify(fold(specialize(result))))));
-    result = clean(pooled_sums(moments(simplify(fold(result)))));
+    result = clean(pooled_sums(moments(row_moments(simplify(fold(result))))));
     return fuse(result);
 }
 

@@ -210,6 +210,19 @@ void add_matmuls(Suite &s) {
     });
 }
 
+/// What statistics of a convolution's results are made of: sums over each row, of squares of distances from its mean, and of what a mask lets through.
+void add_row_sums(Case &c, NodeId y) {
+    const Type type = c.b.type(y);
+    const Ints row{2};
+    NodeId sum = c.b.reduce(Op::reduce_sum, y, row), mean = c.b.divide(sum, c.b.constant(double(type.shape[2]), c.b.type(sum)));
+    NodeId distance = c.b.subtract(y, c.b.append(Op::broadcast, {mean}, BroadcastAttrs{type.shape, {0, 1, 3}}));
+    NodeId zero = c.b.constant(0, type), negative = c.b.append(Op::less_equal, {y, zero});
+    c.result(y), c.result(sum), c.result(mean);
+    c.result(c.b.reduce(Op::reduce_sum, c.b.multiply(distance, distance), row));
+    c.result(c.b.reduce(Op::reduce_sum, c.b.append(Op::select, {negative, zero, distance}), row));
+    c.result(c.b.reduce(Op::reduce_sum, c.b.append(Op::select, {negative, zero, c.b.constant(1, type)}), row));
+}
+
 void add_convolutions(Suite &s) {
     struct Size { int64_t n, h, w, c, k, kernel, stride, padding, dilation; };
     for (Size z : {Size{2, 28, 28, 1, 32, 3, 1, 0, 1}, Size{3, 14, 13, 3, 32, 3, 1, 1, 1}, Size{2, 12, 12, 32, 64, 3, 1, 0, 1}, Size{9, 10, 10, 20, 40, 3, 2, 1, 1},
@@ -234,7 +247,30 @@ void add_convolutions(Suite &s) {
             NodeId x = c.in(x_shape), dy = c.in(y_shape);
             c.result(c.b.append(Op::conv2d_weight_gradient, {x, dy}, ConvGradAttrs{attrs.stride, attrs.padding, attrs.dilation, {z.kernel, z.kernel}}));
         });
+        s.add("weight gradient of a computed gradient " + text, [=](Case &c) {
+            NodeId x = c.in(x_shape), dy = c.in(y_shape), y = c.in(y_shape), scale = c.in({z.k}), zero = c.b.constant(0, {c.type, y_shape});
+            NodeId gradient = c.b.append(Op::select, {c.b.append(Op::less_equal, {y, zero}), zero, c.b.add(c.b.multiply(dy, scale), c.b.multiply(y, scale))});
+            c.result(c.b.append(Op::conv2d_weight_gradient, {x, gradient}, ConvGradAttrs{attrs.stride, attrs.padding, attrs.dilation, {z.kernel, z.kernel}}));
+        });
+        if (z.k % 16 == 0)
+            s.add("convolution and sums over its rows " + text, [=](Case &c) {
+                NodeId x = c.in(x_shape), w = c.in(w_shape);
+                add_row_sums(c, c.relu(c.b.add(c.b.append(Op::conv2d, {x, w}, attrs), c.in({z.k}))));
+            });
     }
+    // Tasks of a few rows, of which the last has fewer; and of several samples.
+    for (Size z : {Size{2, 39, 66, 3, 48, 3, 1, 0, 1}, Size{1, 74, 8, 16, 16, 3, 1, 1, 1}, Size{8, 16, 16, 16, 32, 1, 1, 0, 1}, Size{64, 8, 8, 16, 16, 3, 1, 1, 1}})
+        for (bool has_relu : {false, true})
+            s.add(fmt::format("convolution of {} samples of {} rows, relu {}, and sums over them", z.n, z.h, has_relu), [=](Case &c) {
+                NodeId x = c.in({z.n, z.h, z.w, z.c}), w = c.in({z.kernel, z.kernel, z.c, z.k});
+                NodeId y = c.b.append(Op::conv2d, {x, w}, ConvAttrs{{1, 1}, {z.padding, z.padding, z.padding, z.padding}, {1, 1}});
+                add_row_sums(c, has_relu ? c.relu(y) : y);
+            });
+    s.add("weight gradient of a pooling's gradient", [](Case &c) {
+        NodeId x = c.in({4, 20, 23, 3}), dy = c.in({4, 6, 7, 32}), index = c.in(DType::i32, {4, 6, 7, 32}), y = c.in({4, 18, 21, 32});
+        NodeId gradient = c.b.append(Op::max_pool2d_gradient, {dy, index}, WindowGradAttrs{{3, 3}, {3, 3}, {0, 0, 0, 0}, {18, 21}});
+        c.result(c.b.append(Op::conv2d_weight_gradient, {x, c.b.add(gradient, c.b.multiply(y, y))}, ConvGradAttrs{{1, 1}, {0, 0, 0, 0}, {1, 1}, {3, 3}}));
+    });
     s.add("normalization before a padded convolution", [](Case &c) {
         NodeId x = c.in({2, 9, 9, 6}), scale = c.in({6}), w = c.in({3, 3, 6, 20});
         c.result(c.b.append(Op::conv2d, {c.relu(c.b.add(c.b.multiply(x, scale), scale)), w}, ConvAttrs{{1, 1}, {1, 1, 1, 1}, {1, 1}}));

@@ -243,5 +243,65 @@ TEST(Values, MeanAndVarianceOfLargeTensorsFromOneReading) {
     }
 }
 
+/// Mean and variance of a convolution's results, through a relu, and the sum of the distances from the mean where it lets them through. `adds`:
+/// of its results and another tensor.
+Graph mean_and_variance_of_convolution(const Type &type, bool adds) {
+    Graph graph;
+    Builder b(graph);
+    Shape image = type.shape;
+    image.back() = 1;
+    const NodeId x = b.input(InputKind::argument, "x", {type.dtype, image}), w = b.input(InputKind::argument, "w", {type.dtype, {1, 1, 1, type.shape[3]}});
+    const Type row{type.dtype, {type.shape[3]}};
+    NodeId y = b.append(Op::conv2d, {x, w}, ConvAttrs{{1, 1}, {0, 0, 0, 0}, {1, 1}});
+    if (adds) y = b.add(y, b.input(InputKind::argument, "other", type));
+    const NodeId zero = b.constant(0, type), relu = b.append(Op::maximum, {y, zero});
+    const NodeId count = b.constant(double(type.elements() / row.shape[0]), row);
+    const Ints axes{0, 1, 2};
+    const NodeId mean = b.divide(b.append(Op::reduce_sum, {relu}, AxesAttrs{axes}), count);
+    const NodeId difference = b.subtract(relu, b.append(Op::broadcast, {mean}, BroadcastAttrs{type.shape, {3}}));
+    const NodeId variance = b.divide(b.append(Op::reduce_sum, {b.multiply(difference, difference)}, AxesAttrs{axes}), count);
+    const NodeId masked = b.append(Op::reduce_sum, {b.append(Op::select, {b.append(Op::less_equal, {relu, zero}), zero, difference})}, AxesAttrs{axes});
+    for (NodeId result : {relu, mean, variance, masked}) graph.results.push_back({ResultKind::value, "", result});
+    return graph;
+}
+
+TEST(Values, MeanAndVarianceOfAConvolutionFromItsRows) {
+    const Type type{DType::f32, {4, 32, 64, 16}};
+    const Graph graph = mean_and_variance_of_convolution(type, false), rewritten = row_moments(graph, type.elements());
+    Diagnostics diagnostics;
+    EXPECT_TRUE(verify(rewritten, diagnostics)) << render(diagnostics, false);
+    EXPECT_EQ(reductions_of(rewritten, type.shape), 3) << "what a relu lets through follows from its mean and number";
+    for (const Node &node : dce(rewritten).nodes)
+        if (node.op == Op::reduce_sum) {
+            EXPECT_TRUE(attrs<AxesAttrs>(node).axes == Ints{2} || node.type.rank() == 1);
+        }
+    // Not of small tensors, nor of what no convolution's kernel stores, nor where channels are no vectors.
+    EXPECT_EQ(print(row_moments(graph, type.elements() + 1)), print(graph));
+    const Graph sum = mean_and_variance_of_convolution(type, true), odd = mean_and_variance_of_convolution({DType::f32, {4, 32, 64, 20}}, false);
+    EXPECT_EQ(print(row_moments(sum, 1)), print(sum));
+    EXPECT_EQ(print(row_moments(odd, 1)), print(odd));
+
+    // Far from zero; rows unlike each other; one number unlike all others; no variance at all.
+    const std::vector<std::function<double(int64_t)>> data{
+        [](int64_t i) { return 1000 + std::sin(double(i) * 1.7); },
+        [](int64_t i) { return double(i / 64 % 7) * 30 + std::sin(double(i) * 1.7); },
+        [](int64_t i) { return i == 77 ? 1e4 : std::sin(double(i) * 1.7); },
+        [](int64_t) { return 3.25; },
+    };
+    for (size_t k = 0; k < data.size(); ++k) {
+        SCOPED_TRACE(k);
+        auto read = [&](const Node &node) {
+            Tensor tensor{node.type, {}};
+            for (int64_t i = 0; i < node.type.elements(); ++i) tensor.values.push_back(node.type.shape[0] == 1 ? 1 + double(i) / 16 : double(float(data[k](i))));
+            return tensor;
+        };
+        const std::vector<Tensor> expected = interpret(graph, read), actual = interpret(rewritten, read);
+        const double count = double(type.elements() / type.shape[3]);
+        expect_same({expected[0], expected[1], expected[2]}, {actual[0], actual[1], actual[2]}, 2e-5);
+        expect_same({expected[3]}, {actual[3]}, 2e-5, count);  // of as many terms on both sides of zero
+        for (double variance : actual[2].values) EXPECT_GE(variance, 0);
+    }
+}
+
 }  // namespace
 }  // namespace kiln
