@@ -13,7 +13,7 @@ Graph fold(const Graph &graph);
 Graph simplify(const Graph &graph);
 Graph gradient_sums(const Graph &graph);
 Graph factor(const Graph &graph, int64_t least_elements = kFromMemory);   ///< of smaller tensors masked sums are left alone
-Graph row_moments(const Graph &graph, int64_t least_elements = 1 << 16);  ///< of smaller tensors statistics are kernels of their own
+Graph row_moments(const Graph &graph, int64_t least_elements = kFromMemory);  ///< of smaller tensors statistics are kernels of their own
 Graph moments(const Graph &graph, int64_t least_elements = kFromMemory);  ///< smaller tensors are read again
 Graph pooled_sums(const Graph &graph, int64_t least_elements = kFromMemory);  ///< of smaller tensors the gradient is read
 Graph cse(const Graph &graph);
