@@ -157,7 +157,8 @@ void Lowering::find_fused_anchor() {
     std::vector<std::vector<NodeId>> users = users_of(body_);
     std::vector<bool> is_result(body_.nodes.size(), false);
     if (body_.results.empty()) return;
-    summed_rows_ = find_summed_rows(body_);
+    const bool is_in_place = std::any_of(kernel_.in_place.begin(), kernel_.in_place.end(), [](int argument) { return argument >= 0; });
+    if (!is_in_place) summed_rows_ = find_summed_rows(body_);
     const Shape &shape = body_[summed_rows_.valid() ? summed_rows_ : body_.results[0].value].type.shape;
     for (const Result &result : body_.results) {
         if (summed_rows_.valid() && result.value != summed_rows_) continue;
@@ -174,6 +175,7 @@ void Lowering::find_fused_anchor() {
         open[size_t(i)] = all && (is_result[size_t(i)] || !users[size_t(i)].empty());
         if (open[size_t(i)] && has_trait(body_.nodes[size_t(i)].op, kContraction) && !fused_anchor_.valid()) fused_anchor_ = {i};
     }
+    if (!fused_anchor_.valid()) summed_rows_ = {};
 }
 
 void Lowering::declare_arguments() {
@@ -228,15 +230,20 @@ Expr quotient_of(const Expr &numerator, const Expr &denominator, bool coarse) {
     return Internal::Let::make("quotient.a", numerator, result);
 }
 
-/// Gives rows that a task computes the memory of the result that they are: they are a piece of it.
+/// Gives rows that a task computes the memory of the result, of this shape, that they are a piece of.
 class RowsInResult : public Internal::IRMutator {
 public:
-    RowsInResult(std::string rows, std::string result, Expr first) : rows_(std::move(rows)), result_(std::move(result)), first_(std::move(first)) {}
+    RowsInResult(std::string rows, std::string result, Expr first, Shape shape)
+        : rows_(std::move(rows)), result_(std::move(result)), first_(std::move(first)), shape_(std::move(shape)) {}
 
 private:
     using IRMutator::visit;
     Internal::Stmt visit(const Internal::Allocate *allocation) override {
         if (allocation->name != rows_) return IRMutator::visit(allocation);
+        // Innermost first: as in the result, but for the number of rows of one sample.
+        const std::vector<Expr> &extents = allocation->extents;
+        auto is = [&](size_t dimension, int64_t extent) { return Internal::is_const(extents[dimension], extent); };
+        KILN_CHECK(extents.size() == 4 && is(0, shape_[3]) && is(1, shape_[2]) && (is(3, 1) || is(2, shape_[1])), "the rows of {} are no piece of it", to_string(shape_));
         Expr buffer = Internal::Variable::make(type_of<halide_buffer_t *>(), result_ + ".buffer");
         Expr memory = Internal::Call::make(Handle(), Internal::Call::buffer_get_host, {buffer}, Internal::Call::Extern);
         Expr address = reinterpret(UInt(64), memory) + cast<uint64_t>(first_) * allocation->type.bytes();
@@ -245,6 +252,7 @@ private:
     Internal::Stmt visit(const Internal::Free *free) override { return free->name == rows_ ? Internal::Evaluate::make(0) : IRMutator::visit(free); }
     const std::string rows_, result_;
     const Expr first_;
+    const Shape shape_;
 };
 
 /// What Halide must not see, or has no form for, is written when it has simplified the rest.
@@ -458,7 +466,7 @@ Halide::Module Lowering::lower(const std::string &function_name) {
     build_results();
     if (uses_never_) arguments_.emplace_back(kNever, Argument::InputScalar, Bool(), 0, ArgumentEstimates{});
     Pipeline pipeline(outputs_);
-    if (rows_.defined()) pipeline.add_custom_lowering_pass(new RowsInResult(rows_.name(), rows_result_, rows_first_));
+    if (rows_.defined()) pipeline.add_custom_lowering_pass(new RowsInResult(rows_.name(), rows_result_, rows_first_, shape(summed_rows_)));
     Halide::Module module = pipeline.compile_to_module(arguments_, function_name, target_, LinkageType::External);
     Halide::Module ordered(module.name(), module.target());
     for (const auto &buffer : module.buffers()) ordered.append(buffer);

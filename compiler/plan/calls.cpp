@@ -15,6 +15,8 @@ namespace {
 /// The most telling node of a unit: what its kernel is named after, else the last.
 const Node &anchor_of(const Graph &graph, const std::vector<NodeId> &members) {
     for (NodeId id : members)
+        if (has_trait(graph[id].op, kContraction) && graph[id].loc.valid()) return graph[id];
+    for (NodeId id : members)
         if (!has_trait(graph[id].op, kElementwise) && !has_trait(graph[id].op, kView) && graph[id].loc.valid()) return graph[id];
     for (NodeId id : members)
         if (graph[id].loc.valid()) return graph[id];
