@@ -4,14 +4,17 @@
 //    kernel that uses them (recompute.h).
 // 2. Every other node is in exactly one group. A group has at most one anchor (a contraction, a pooling, a gather, a view, ..)
 //    or reductions over the same axes of the same shape; elementwise nodes join the group of an operand with their shape (an
-//    epilogue), and elementwise nodes and slices only a reduction reads join it (a prologue).
+//    epilogue), and elementwise nodes and slices only a reduction reads join it (a prologue), as do those that make a large gradient
+//    which only a weight gradient reads, row by row.
 // 3. Rows: softmax, norms and losses over a short last axis are reductions and elementwise steps in turn. While a whole
 //    tensor is small these are one group, whatever their number.
 // 4. Two groups unite only if no path leads out of the union and back into it, and only if both run before, or both after, the
 //    loss is checked.
 // 5. Rows set by one index in tables of one shape, a parameter's and its optimizer states', are one group with what makes the rows and
 //    the rest of the tables and nothing else reads: each thread then reads and writes its own part of the tables.
-// 6. Reshapes are no work: they stay outside groups and become aliases in the plan. A group does not read its own values through one.
+// 6. Sums over the rows of what a convolution stores, and what is computed of them alone, are one group with it: rows are summed up
+//    while they are near.
+// 7. Reshapes are no work: they stay outside groups and become aliases in the plan. A group does not read its own values through one.
 #include "compiler/passes/passes.h"
 #include "compiler/passes/recompute.h"
 #include "compiler/passes/rewrite.h"
