@@ -162,11 +162,13 @@ def main():
     arguments.add_argument("--models", default=",".join(MODELS))
     arguments.add_argument("--threads", default="1,2")
     arguments.add_argument("--rounds", type=int, default=5)
-    arguments.add_argument("--loss-steps", type=int, default=100, help="0: losses are not compared")
+    arguments.add_argument("--loss-steps", type=int, default=100, help="at least 10; 0: losses are not compared")
     arguments.add_argument("--no-kernels", action="store_true", help="leave out the kernels of the table of shapes")
     arguments.add_argument("--json", help="write every figure to this file")
     arguments.add_argument("--report", help="write the tables to this file, in Markdown [bench/RESULTS.md, if everything is measured]")
     options = arguments.parse_args()
+    if options.loss_steps != 0 and options.loss_steps < 10:
+        arguments.error(f"--loss-steps {options.loss_steps}: losses are compared in means of ten, so at least 10, or 0 for none")
     everything = not options.no_kernels and options.loss_steps and (options.models, options.threads) == (arguments.get_default("models"), arguments.get_default("threads"))
     if everything and not options.report:
         options.report = os.path.join(contenders.ROOT, "bench", "RESULTS.md")
