@@ -346,6 +346,13 @@ bool Lowering::sets_rows_in_place(const std::vector<int> &results) const {
     });
 }
 
+void Lowering::set_result_bounds(Func func, const std::vector<Var> &axes, const Shape &shape) {
+    // Of a Tuple's buffers Halide wants the bounds of the first only: the others have the same, but strides of their own.
+    std::vector<OutputImageParam> buffers = func.output_buffers();
+    for (size_t i = 0; i < buffers.size(); i++) set_dense_bounds(buffers[i], shape, i == 0);
+    for (size_t axis = 0; axis < axes.size(); axis++) func.bound(axes[axis], 0, int(shape[axis]));
+}
+
 void Lowering::build_summed_rows() {
     const NodeId id = summed_rows_;
     Consumer rows{Func(name(id, "rows")), declare_vars(id), shape(id)};
@@ -361,8 +368,7 @@ void Lowering::build_summed_rows() {
             // Nothing is stored: the rows are.
             Func kept(fmt::format("result{}", i));
             kept(reversed(rows.axes)) = undef(storage_type(node(id).type.dtype));
-            for (size_t axis = 0; axis < rows.axes.size(); axis++) kept.bound(rows.axes[axis], 0, int(rows.shape[axis]));
-            set_dense_bounds(kept.output_buffer(), rows.shape);
+            set_result_bounds(kept, rows.axes, rows.shape);
             rows_result_ = kept.name();
             outputs_.insert(outputs_.begin(), kept);
             result_order_.insert(result_order_.begin(), i);
@@ -378,9 +384,7 @@ void Lowering::build_summed_rows() {
     }
     define(sums.func(reversed(sums.axes)), values);
     outputs_.push_back(sums.func);
-    std::vector<OutputImageParam> buffers = sums.func.output_buffers();
-    for (size_t i = 0; i < buffers.size(); i++) set_dense_bounds(buffers[i], sums.shape, i == 0);
-    for (size_t axis = 0; axis < sums.axes.size(); axis++) sums.func.bound(sums.axes[axis], 0, int(sums.shape[axis]));
+    set_result_bounds(sums.func, sums.axes, sums.shape);
     rows.within = &sums;
     schedule_fused(rows);
     rows_first_ = rows.first_of_task;
@@ -445,10 +449,7 @@ void Lowering::build_results() {
         result_order_.insert(result_order_.end(), group.begin(), group.end());
     }
     for (Consumer &c : consumers) {
-        // Of a Tuple's buffers Halide wants the bounds of the first only: the others have the same, but strides of their own.
-        std::vector<OutputImageParam> buffers = c.func.output_buffers();
-        for (size_t i = 0; i < buffers.size(); i++) set_dense_bounds(buffers[i], c.shape, i == 0);
-        for (size_t axis = 0; axis < c.axes.size(); axis++) c.func.bound(c.axes[axis], 0, int(c.shape[axis]));
+        set_result_bounds(c.func, c.axes, c.shape);
         if (c.is_scheduled) continue;
         if (schedule_fused) schedule_fused(c);
         else schedule_loops(*this, c);

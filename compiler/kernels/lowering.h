@@ -119,6 +119,8 @@ private:
     void declare_arguments();
     void find_fused_anchor();
     void build_results();
+    /// Of a Func that is a result: the extents and strides of its buffers.
+    static void set_result_bounds(Func func, const std::vector<Var> &axes, const Shape &shape);
     /// The results of a body that stores a contraction and sums over its rows.
     void build_summed_rows();
     /// The argument that a result is stored over, or -1.

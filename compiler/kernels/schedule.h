@@ -22,6 +22,8 @@ Halide::LoopLevel schedule_tasks(const Lowering &l, Consumer &rows, int64_t band
 
 /// Larger buffers are not asked for ahead: offsets are of 32 bits, and run a little past the end.
 inline constexpr int64_t kMostPrefetched = 1 << 30;
+/// Bytes of a line of the caches.
+inline constexpr int64_t kLineBytes = 64;
 /// Asks for the line at an offset in bytes of a buffer that is an argument; for before_loop() and in_loop().
 Halide::Internal::Stmt prefetch_line(const std::string &buffer, const Expr &offset);
 /// The variable of a loop of the lowered kernel; a loop of one iteration is none.

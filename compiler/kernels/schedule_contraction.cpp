@@ -178,7 +178,6 @@ WeightGradientPlan plan_weight_gradient(int64_t batch, const Shape &weights, int
 /// While a row of the gradient is multiplied, what the next one is computed from is asked for: the same number of lines at each pixel.
 /// `samples`: of a pass.
 static void prefetch_next_row(Lowering &l, const WeightGradientFuncs &f, size_t update, int64_t samples) {
-    constexpr int64_t kLine = 64;
     const int64_t row_bytes = f.row_pixels * f.shape[3] * f.part.output_types()[0].bytes(), height = f.sample_pixels / f.row_pixels;
     if (row_bytes * height * f.samples * f.plan.parts > kMostPrefetched) return;
     const Halide::RDom &pixels = f.updates[update].pixels;
@@ -187,12 +186,12 @@ static void prefetch_next_row(Lowering &l, const WeightGradientFuncs &f, size_t 
     const Expr r = loop_variable(loops + f.axes[0].name(), f.shape[0]), x = loop_variable(loops + pixels[0].name(), f.row_pixels);
     const Expr picture = loop_variable(loops + f.p.name(), f.plan.parts) * index_expr(f.samples) + pass * index_expr(samples) + sample;
     const Expr row = picture * index_expr(height) + loop_variable(loops + pixels[1].name(), height);
-    const int64_t places = f.shape[0] * f.row_pixels, lines = (row_bytes + places * kLine - 1) / (places * kLine);
+    const int64_t places = f.shape[0] * f.row_pixels, lines = (row_bytes + places * kLineBytes - 1) / (places * kLineBytes);
     const Expr first = (row + 1) * index_expr(row_bytes) + (r * index_expr(f.row_pixels) + x) * index_expr(row_bytes / places);
     Internal::Stmt all;
     for (const std::string &buffer : f.gradient_buffers)
         for (int64_t line = 0; line < lines; line++) {
-            const Internal::Stmt one = prefetch_line(buffer, first + index_expr(line * kLine));
+            const Internal::Stmt one = prefetch_line(buffer, first + index_expr(line * kLineBytes));
             all = all.defined() ? Internal::Block::make(all, one) : one;
         }
     if (all.defined()) l.in_loop(loops + pixels[0].name(), all);

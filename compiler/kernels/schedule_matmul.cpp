@@ -109,7 +109,7 @@ static void prefetch(Lowering &l, const MatmulFuncs &f, const std::string &loop,
     const int bytes = f.product.output_types()[0].bytes();
     const int64_t operand_bytes = std::max(f.columns, f.rows) * f.inner * bytes;
     if (next.buffer.empty() || f.batch > 1 || operand_bytes < kFromMemoryBytes || operand_bytes > kMostPrefetched) return;
-    const int64_t line = 64 / bytes, row_lines = (next.elements + line - 1) / line, lines = (next.rows * row_lines + shares - 1) / shares;
+    const int64_t line = kLineBytes / bytes, row_lines = (next.elements + line - 1) / line, lines = (next.rows * row_lines + shares - 1) / shares;
     const std::string each = f.product.name() + ".line";
     const Expr at = share * index_expr(lines) + Variable::make(Int(32), each);
     const Expr element = next.first + at / index_expr(row_lines) * index_expr(next.stride) + at % index_expr(row_lines) * index_expr(line);

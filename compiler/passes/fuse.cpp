@@ -328,7 +328,8 @@ private:
         const int b = group_[size_t(id.index)];
         const Group &own = groups_[size_t(b)];
         const bool is_sum = graph_[id].op == Op::reduce_sum && own.kind == Kind::reduction && own.operand.size() == 4 && own.axes == Ints{2};
-        for (const Edge &edge : edges_[size_t(id.index)]) {
+        const std::vector<Edge> &edges = edges_[size_t(id.index)];
+        for (const Edge &edge : edges) {
             const int a = group_[size_t(edge.from.index)];
             if (a == b || edge.access != Access::pointwise) continue;
             const Group &from = groups_[size_t(a)];
@@ -337,7 +338,6 @@ private:
                 groups_[size_t(a)].has_row_sums = true;
                 return true;
             }
-            const auto &edges = edges_[size_t(id.index)];
             if (own.kind == Kind::elementwise && from.has_row_sums && own.shape == graph_[edge.from].type.shape && graph_[edge.from].type.rank() == 3 &&
                 std::all_of(edges.begin(), edges.end(), [&](const Edge &other) { return group_[size_t(other.from.index)] == a; }))
                 return unite(a, b, Kind::anchor, Access::other);
@@ -345,18 +345,17 @@ private:
         return false;
     }
 
-    /// Whether the node is all that others read of a convolution's group, but for sums over its rows.
+    /// Whether others read nothing else of a convolution's group, but for sums over its rows.
     bool stores_convolution(const Group &group, NodeId stored) {
-        bool has_convolution = false, is_read = false;
+        bool has_convolution = false;
         for (NodeId member : group.members) {
             has_convolution = has_convolution || graph_[member].op == Op::conv2d;
-            if (graph_[member].type.rank() != 4) continue;
-            bool read = is_result(member);
-            for (NodeId user : readers_[size_t(member.index)]) read = read || group_[size_t(user.index)] != group_[size_t(member.index)];
-            if (read && member != stored) return false;
-            is_read = is_read || read;
+            if (member == stored || graph_[member].type.rank() != 4) continue;
+            if (is_result(member)) return false;
+            for (NodeId user : readers_[size_t(member.index)])
+                if (group_[size_t(user.index)] != group_[size_t(member.index)]) return false;
         }
-        return has_convolution && is_read;
+        return has_convolution;
     }
 
     /// The elementwise node (its group is b) joins the group of an operand.

@@ -110,13 +110,12 @@ int cost_of(const Node &node) {
     return cost_of(node.op);
 }
 
-/// Whether an op reads its operands from memory: it reads elements many times, or at addresses that matter.
-bool wants_stored_operands(const Graph &graph, const Node &node) {
+/// Whether an op reads an operand from memory: it reads elements many times, or at addresses that matter.
+bool wants_stored_operand(const Graph &graph, const Node &node, size_t place) {
     switch (node.op) {
         case Op::matmul:
         case Op::conv2d:
         case Op::conv2d_input_gradient:
-        case Op::conv2d_weight_gradient:
         case Op::max_pool2d_gradient:
         case Op::warp:
         case Op::gather_rows:
@@ -125,6 +124,8 @@ bool wants_stored_operands(const Graph &graph, const Node &node) {
         case Op::first_occurrence:
         case Op::comprehension:
             return true;
+        case Op::conv2d_weight_gradient:
+            return place != 1 || !takes_rows_of_gradient(graph, node);
         case Op::max_pool2d:
         case Op::max_pool2d_index:
         case Op::window_pick2d:
@@ -179,8 +180,7 @@ Roles find_roles(const Graph &graph) {
             const NodeId operand = node.operands[k];
             live[size_t(operand.index)] = true;
             if (roles.early[i]) roles.early[size_t(operand.index)] = true;
-            const bool wants_stored = wants_stored_operands(graph, node) && !(k == 1 && takes_rows_of_gradient(graph, node));
-            if (is_alias(i) || is_alias(size_t(operand.index)) || wants_stored) store(operand);
+            if (is_alias(i) || is_alias(size_t(operand.index)) || wants_stored_operand(graph, node, k)) store(operand);
         }
     }
     const std::vector<std::vector<NodeId>> users = users_of(graph);
