@@ -13,24 +13,23 @@ namespace kiln {
 
 namespace {
 
-/// "train" and "train.<phase>" with gradients of the parameters that the phase does not freeze.
+/// "train" with gradients of the parameters that the first phase does not freeze, and "train.<phase>" for phases that freeze others.
 Module with_gradients(const Module &module, int level) {
     Module result = module;
-    for (auto &[name, graph] : result.graphs) {
-        if (name != "train" && !name.starts_with("train.")) continue;
-        size_t phase = name == "train" ? 0 : std::stoul(name.substr(6));
+    const auto train = module.graphs.find("train");
+    if (train == module.graphs.end()) return result;
+    const Graph forward = before_gradients(train->second, level);
+    auto train_all_but = [&](const std::vector<std::string> &frozen, const std::string &name) {
         std::vector<std::string> params;
-        for (const Storage &storage : module.storages) {
-            if (storage.kind != StorageKind::param) continue;
-            bool frozen = false;
-            if (phase < module.phases.size()) {
-                const auto &paths = module.phases[phase].frozen;
-                frozen = std::find(paths.begin(), paths.end(), storage.path) != paths.end();
-            }
-            if (!frozen) params.push_back(storage.path);
-        }
-        graph = differentiate(before_gradients(graph, level), params);
-    }
+        for (const Storage &storage : module.storages)
+            if (storage.kind == StorageKind::param && std::find(frozen.begin(), frozen.end(), storage.path) == frozen.end()) params.push_back(storage.path);
+        Graph &graph = result.graphs[name] = differentiate(forward, params);
+        graph.name = name;
+    };
+    const std::vector<std::string> first = module.phases.empty() ? std::vector<std::string>{} : module.phases[0].frozen;
+    train_all_but(first, "train");
+    for (size_t phase = 1; phase < module.phases.size(); ++phase)
+        if (module.phases[phase].frozen != first) train_all_but(module.phases[phase].frozen, own_graph_of_phase("train", phase));
     return result;
 }
 

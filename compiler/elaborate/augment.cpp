@@ -119,7 +119,7 @@ void Elaborator::elaborate_augmentations() {
 
     const bool same = std::all_of(settings.begin(), settings.end(), [&](const auto &s) { return s == settings[0]; });
     for (size_t phase = 0; phase < settings.size() && (phase == 0 || !same); ++phase) {
-        std::string name = same ? "augment" : fmt::format("augment.{}", phase);
+        std::string name = same ? "augment" : own_graph_of_phase("augment", phase);
         GraphContext plain(name);
         GraphContext &context = settings[phase].first ? *contexts.at(settings[phase]) : plain;
         Graph graph = context.finish();

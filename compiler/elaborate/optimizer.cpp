@@ -63,7 +63,7 @@ void Elaborator::elaborate_updates(const std::vector<PhaseSettings> &phases) {
     for (const PhaseSettings &phase : phases)
         alike &= phase.frozen == phases[0].frozen && phase.settings.at("optimizer") == phases[0].settings.at("optimizer");
     for (size_t i = 0; i < (alike ? 1 : phases.size()); ++i) {
-        std::string name = alike ? "update" : fmt::format("update.{}", i);
+        std::string name = alike ? "update" : own_graph_of_phase("update", i);
         int errors = diagnostics_->error_count();
         std::optional<Graph> graph;
         {

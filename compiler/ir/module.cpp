@@ -9,6 +9,13 @@ const Storage *Module::find_storage(std::string_view path) const {
     return found == storages.end() ? nullptr : &*found;
 }
 
+std::string own_graph_of_phase(std::string_view name, size_t phase) { return std::string(name) + "." + std::to_string(phase); }
+
+std::string Module::graph_of_phase(std::string_view name, size_t phase) const {
+    std::string own = own_graph_of_phase(name, phase);
+    return graphs.count(own) ? own : std::string(name);
+}
+
 int64_t Module::arena_elements(std::string_view arena) const {
     // Gradients are laid out as their parameters.
     std::string_view layout = arena == "gradient" ? "param" : arena;

@@ -7,6 +7,7 @@
 //   train         one step: forward, loss, gradients          stores arena "gradient"'s pieces "gradient:<param path>" and
 //                                                             buffers; `loss` result. After differentiate().
 //   update        one optimizer step                          reads and stores arenas or single storages
+//   train.<n>, update.<n>, augment.<n>                        those of phase n, where it differs from what has no number
 //   evaluate      forward in inference form on a batch        `sample` results "loss" and each metric
 //   predict       forward in inference form                   `output` results
 //   trace         likewise on one sample: its data are [1, ..]   `output` results, in order: what layers compute on the way
@@ -30,7 +31,6 @@
 #include "compiler/ir/graph.h"
 
 #include <map>
-#include <optional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -164,8 +164,13 @@ struct Module {
     std::map<std::string, Graph> graphs;
 
     const Storage *find_storage(std::string_view path) const;
+    /// "train.1" if phase 1 has a training graph of its own, else "train".
+    std::string graph_of_phase(std::string_view name, size_t phase) const;
     /// Elements of an arena, padding included; a multiple of 16.
     int64_t arena_elements(std::string_view arena) const;
 };
+
+/// "train.1": a graph for one phase.
+std::string own_graph_of_phase(std::string_view name, size_t phase);
 
 }  // namespace kiln

@@ -381,26 +381,31 @@ NodeId compact_gradient(Builder &builder, const Table &table) {
     return sum;
 }
 
-bool is_update(const std::string &name) { return name == "update" || name.starts_with("update."); }
+/// The updates that follow a training graph: of the phases that run it.
+std::set<std::string> updates_after(const Module &module, const std::string &train) {
+    std::set<std::string> updates;
+    for (size_t phase = 0; phase < std::max<size_t>(module.phases.size(), 1); ++phase)
+        if (module.graph_of_phase("train", phase) == train && module.graphs.count(module.graph_of_phase("update", phase)))
+            updates.insert(module.graph_of_phase("update", phase));
+    return updates;
+}
 
-}  // namespace
-
-Module with_row_updates(const Module &module) {
-    const auto train = module.graphs.find("train");
-    if (train == module.graphs.end()) return module;
-    std::vector<Table> tables = find_tables(module, train->second);
+void rewrite_rows(Module &module, const std::string &name) {
+    const Graph train = module.graphs.at(name);
+    std::vector<Table> tables = find_tables(module, train);
     std::map<std::string, std::vector<Region>> regions;
-    for (const auto &[name, graph] : module.graphs)
-        if (is_update(name)) regions[name] = find_regions(module, graph);
+    for (const std::string &update : updates_after(module, name)) regions[update] = find_regions(module, module.graphs.at(update));
     for (Table &table : tables) {
         // With about as many lookups as rows, the rows by themselves are no less than the table.
         table.compact = 2 * table.looked_up <= table.storage->type.shape[0];
-        for (const auto &[name, found] : regions) table.compact = table.compact && !needs_dense_gradient(module, module.graphs.at(name), found, *table.storage);
+        for (const auto &[update, found] : regions) table.compact = table.compact && !needs_dense_gradient(module, module.graphs.at(update), found, *table.storage);
     }
 
-    Module result = module;
-    for (const auto &[name, found] : regions) result.graphs[name] = UpdateRewriter(module, train->second, module.graphs.at(name), tables, found).run();
-    Graph &graph = result.graphs["train"];
+    for (const auto &[update, found] : regions) {
+        Graph rewritten = UpdateRewriter(module, train, module.graphs.at(update), tables, found).run();
+        module.graphs[update] = std::move(rewritten);
+    }
+    Graph &graph = module.graphs[name];
     Builder builder(graph);
     for (const Table &table : tables) {
         if (!table.compact) continue;
@@ -408,6 +413,25 @@ Module with_row_updates(const Module &module) {
         for (Result &store : graph.results)
             if (store.kind == ResultKind::store && store.name == "gradient:" + table.storage->path) store.value = rows;
     }
+}
+
+}  // namespace
+
+Module with_row_updates(const Module &module) {
+    if (!module.graphs.count("train")) return module;
+    Module result = module;
+    std::set<std::string> trains{"train"};
+    for (size_t phase = 1; phase < module.phases.size(); ++phase) {
+        const std::string train = module.graph_of_phase("train", phase), update = module.graph_of_phase("update", phase);
+        // What an update becomes depends on the gradients it is given.
+        if (train != "train" && update == "update" && module.graphs.count(update)) {
+            const std::string own = own_graph_of_phase(update, phase);
+            result.graphs[own] = result.graphs[update];
+            result.graphs[own].name = own;
+        }
+        trains.insert(train);
+    }
+    for (const std::string &train : trains) rewrite_rows(result, train);
     return result;
 }
 

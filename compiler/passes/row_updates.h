@@ -18,7 +18,7 @@
 
 namespace kiln {
 
-/// Rewrites `train` (after differentiate) and the update graphs.
+/// Rewrites the training graphs (after differentiate) and the updates of the phases that run them.
 Module with_row_updates(const Module &module);
 
 }  // namespace kiln

@@ -1,7 +1,7 @@
 """Compares the training of an executable with that of the reference interpreter, value by value.
 
 usage: check_training.py MODEL FOLDER STEPS TOLERANCE [OPTION OF kiln ..]
-The model reads IDX files, here without shuffling. Both train STEPS steps from the same seed on the same random data; afterwards parameters,
+The model reads IDX files, here without shuffling. Both train STEPS steps of each phase from the same seed on the same random data; afterwards parameters,
 buffers, the optimizer's states and globals must agree: |a - b| <= TOLERANCE * (|b| + the root of the mean square of the tensor).
 """
 import json
@@ -24,7 +24,7 @@ lines = subprocess.run(["interpret-training", grad, folder, steps, SEED], check=
 expected = {path: [float(value) for value in values] for path, *values in map(str.split, lines)}
 
 subprocess.run(["kiln", "build", graph, "-o", executable], check=True)
-subprocess.run([executable, "train", "--data", folder, "--run", run, "--seed", SEED, "--epochs", "1", "--quiet", "--overwrite"], check=True)
+subprocess.run([executable, "train", "--data", folder, "--run", run, "--seed", SEED, "--epochs", ",".join("1" * max(text.count("\n  phase "), 1)), "--quiet", "--overwrite"], check=True)
 
 found = {}
 for name in os.listdir(f"{run}/last"):

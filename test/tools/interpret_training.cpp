@@ -2,7 +2,7 @@
 //
 // usage: interpret-training MODULE.graph FOLDER STEPS SEED
 // MODULE.graph is what `kiln emit grad` prints. Writes random data for STEPS batches into FOLDER as the IDX files that the
-// module's splits name, runs one epoch over them in file order as runtime/src/train does, and prints each storage as
+// module's splits name, runs one epoch of each phase over them in file order as runtime/src/train does, and prints each storage as
 // `path value value ..`, each global as `global:name value`.
 #include "compiler/ir/text.h"
 #include "compiler/ops/interpret.h"
@@ -38,21 +38,7 @@ public:
     void run() {
         write_data();
         execute("init");
-        double epoch_loss = 0;
-        for (int64_t step = 0; step < steps_; ++step) {
-            batch_ = step;
-            scalars_["step"] = double(step + 1);
-            scalars_["phase_step"] = double(step);
-            scalars_["progress"] = double(step) / double(steps_);
-            execute("rules.step");
-            execute("augment");
-            execute("train");
-            augmented_.clear();
-            epoch_loss += scalars_["loss"] / double(steps_);
-            execute("update");
-        }
-        scalars_["loss"] = epoch_loss;
-        execute("rules.epoch");
+        for (size_t phase = 0; phase < std::max<size_t>(module_.phases.size(), 1); ++phase) run_epoch(phase);
     }
 
     void print() const {
@@ -65,6 +51,27 @@ public:
     }
 
 private:
+    void run_epoch(size_t phase) {
+        double epoch_loss = 0;
+        auto run_graph = [&](const char *name) { execute(module_.graph_of_phase(name, phase)); };
+        scalars_["phase"] = scalars_["epoch"] = double(phase);
+        std::fill(arenas_["gradient"].begin(), arenas_["gradient"].end(), 0);
+        for (int64_t step = 0; step < steps_; ++step) {
+            batch_ = step;
+            scalars_["step"] = double(int64_t(phase) * steps_ + step + 1);
+            scalars_["phase_step"] = double(step);
+            scalars_["progress"] = double(step) / double(steps_);
+            run_graph("rules.step");
+            run_graph("augment");
+            run_graph("train");
+            augmented_.clear();
+            epoch_loss += scalars_["loss"] / double(steps_);
+            run_graph("update");
+        }
+        scalars_["loss"] = epoch_loss;
+        run_graph("rules.epoch");
+    }
+
     /// Normal values for numbers, uniform ones for labels.
     void write_data() {
         for (size_t c = 0; c < module_.columns.size(); ++c) {
@@ -109,7 +116,7 @@ private:
         for (size_t i = 0; i < results.size(); ++i) {
             const Result &result = graph.results[i];
             if (result.kind == ResultKind::scalar || result.kind == ResultKind::loss) scalars_[result.name] = results[i].values[0];
-            if (result.kind == ResultKind::output && name == "augment") augmented_[result.name] = results[i].values;
+            if (result.kind == ResultKind::output && name.starts_with("augment")) augmented_[result.name] = results[i].values;
             if (result.kind == ResultKind::store) std::copy(results[i].values.begin(), results[i].values.end(), place(result.name));
         }
     }

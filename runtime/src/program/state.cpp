@@ -50,6 +50,11 @@ ProgramState::ProgramState(const KilnProgram &program, const Metadata &metadata)
     if (program.bind) program.bind(&context_);
 }
 
+void ProgramState::clear_gradients() {
+    for (size_t i = 0; i < arenas_.size(); ++i)
+        if (metadata.arenas[i].name == "gradient") std::memset(arenas_[i], 0, size_t(metadata.arenas[i].bytes));
+}
+
 void ProgramState::set(std::string_view name, double value) {
     if (int index = metadata.scalar(name); index >= 0) scalars_[size_t(index)] = value;
 }

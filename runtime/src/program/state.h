@@ -48,6 +48,8 @@ public:
     /// Which of the program's requirements on the length of phases, of so many epochs and steps an epoch each, are not met.
     std::vector<std::string> unmet_plan(const std::vector<int64_t> &epochs, const std::vector<int64_t> &steps_per_epoch);
     void set_columns(const std::vector<const void *> &columns);
+    /// Before a phase: the gradients of parameters that it freezes are zeros, not what the phase before left.
+    void clear_gradients();
     /// One training step, on as many members of the team as it is fastest on: KILN_STEP_OK or why not.
     int32_t train_step(int32_t phase);
     /// Of the next step.

@@ -303,6 +303,7 @@ void Trainer::end_phase() {
     manifest_.trained.push_back(position().epoch_in_phase);
     position().phase += 1;
     position().epoch_in_phase = 0;
+    state_.clear_gradients();
     count_batches();
 }
 
