@@ -210,6 +210,8 @@ private:
     Value wrapped_gradient(const Wrapper &wrapper, const Value &gradient);
     void run_wrapper_hook(const Wrapper &wrapper, const std::string &name, const Cell &param);
     void run_before_step(const ast::HookStmt &hook);
+    void find_shared_state_names(const std::vector<PhaseSettings> &phases);
+    std::string state_name(const FunctionValue &optimizer, const std::string &name) const;
     void declare_state(const FunctionValue &optimizer);
     bool needs_whole_parameters(const GraphContext &context, const std::set<int32_t> &whole) const;
     Value whole_gradient(GraphContext &context, const PhaseSettings &phase, std::set<int32_t> &whole);
@@ -300,6 +302,7 @@ private:
     bool in_metric_ = false;
     std::optional<NodeId> metric_mean_;
 
+    std::set<std::string> shared_state_names_;                ///< states of several optimizers: of one, they have the optimizer's name before theirs
     std::set<std::string> requirements_;                      ///< those in rules.require, message and condition
     int phase_ = -1;                                          ///< whose rate is elaborated
     bool parameters_asked_ = false;                           ///< the model calls parameters()

@@ -58,7 +58,29 @@ std::optional<FunctionValue> Elaborator::optimizer_of(const PhaseSettings &phase
     return result;
 }
 
+/// Finds the names of states that the optimizers of several phases have.
+void Elaborator::find_shared_state_names(const std::vector<PhaseSettings> &phases) {
+    Diagnostics unsaid, *real = diagnostics_;
+    diagnostics_ = &unsaid;
+    std::map<std::string, const ast::Decl *> owners;
+    for (const PhaseSettings &phase : phases) {
+        const std::optional<FunctionValue> optimizer = optimizer_of(phase, nullptr);
+        if (!optimizer) continue;
+        for (const ast::StmtPtr &stmt : std::get<ast::DefinitionDecl>(optimizer->declaration->node).body)
+            if (const auto *state = std::get_if<ast::StorageStmt>(&stmt->node); state && state->kind == ast::StorageStmt::Kind::state)
+                if (auto [owner, is_new] = owners.try_emplace(state->name.text, optimizer->declaration); !is_new && owner->second != optimizer->declaration)
+                    shared_state_names_.insert(state->name.text);
+    }
+    diagnostics_ = real;
+}
+
+/// "v", or "Adam.v" if optimizers of other phases have a `v`, too, which need not mean the same.
+std::string Elaborator::state_name(const FunctionValue &optimizer, const std::string &name) const {
+    return shared_state_names_.count(name) ? fmt::format("{}.{}", optimizer.name(), name) : name;
+}
+
 void Elaborator::elaborate_updates(const std::vector<PhaseSettings> &phases) {
+    find_shared_state_names(phases);
     bool alike = true;
     for (const PhaseSettings &phase : phases)
         alike &= phase.frozen == phases[0].frozen && phase.settings.at("optimizer") == phases[0].settings.at("optimizer");
@@ -91,7 +113,7 @@ void Elaborator::declare_state(const FunctionValue &optimizer) {
     for (const ast::StmtPtr &stmt : std::get<ast::DefinitionDecl>(optimizer.declaration->node).body) {
         const auto *state = std::get_if<ast::StorageStmt>(&stmt->node);
         if (!state || state->kind != ast::StorageStmt::Kind::state) continue;
-        std::string arena = "state." + state->name.text;
+        const std::string name = state_name(optimizer, state->name.text), arena = "state." + name;
         bool known = false;
         for (const Storage &storage : module_.storages) known |= storage.arena == arena;
         if (known) continue;
@@ -113,7 +135,7 @@ void Elaborator::declare_state(const FunctionValue &optimizer) {
         }
         for (const Storage &param : params) {
             Storage storage = param;
-            storage.path = param.path + "." + state->name.text;
+            storage.path = param.path + "." + name;
             storage.kind = StorageKind::state;
             storage.arena = arena;
             if (initial.as_double() != 0)
@@ -166,7 +188,7 @@ std::optional<Graph> Elaborator::update_graph(const PhaseSettings &phase, const 
             in_scope(scope, [&] {
                 for (const ast::StmtPtr &stmt : body) {
                     const auto *state = std::get_if<ast::StorageStmt>(&stmt->node);
-                    if (state && state->kind == ast::StorageStmt::Kind::state) bind(state->name, Value(), true, piece.state(state->name.text));
+                    if (state && state->kind == ast::StorageStmt::Kind::state) bind(state->name, Value(), true, piece.state(state_name(*optimizer, state->name.text)));
                 }
                 for (const ast::StmtPtr &stmt : body) {
                     const auto *hook = std::get_if<ast::HookStmt>(&stmt->node);

@@ -116,6 +116,16 @@ TEST(Hooks, AScheduleWithMemoryScalesTheRateAtTheEndOfAnEpoch) {
     EXPECT_DOUBLE_EQ(end(9, 3)["statistic.0"], 0);
 }
 
+TEST(Hooks, StatesOfOneNameAreApartIfTheyAreOfTwoOptimizers) {
+    Elaborated e = elaborate_text(experiment(kModel, "phase a {\noptimizer = Adam(0.5)\n}\nphase b {\noptimizer = Momentum(0.5)\n}\nphase c {\noptimizer = Adam(0.1)\n}\n"));
+    ASSERT_FALSE(e.diagnostics.has_errors()) << e.messages();
+    EXPECT_TRUE(stores(e.module.graphs.at("update.0"), "state.m[0:64]")) << "nobody else has an `m`";
+    EXPECT_TRUE(stores(e.module.graphs.at("update.0"), "state.Adam.v[0:64]"));
+    EXPECT_TRUE(stores(e.module.graphs.at("update.1"), "state.Momentum.v[0:64]"));
+    EXPECT_TRUE(stores(e.module.graphs.at("update.2"), "state.Adam.v[0:64]")) << "the same optimizer goes on with its states";
+    EXPECT_TRUE(e.module.find_storage("M/dense/W.Momentum.v"));
+}
+
 TEST(Hooks, AnOptimizerWithAGlobalAndTheLossOfTheStep) {
     Elaborated e = elaborate_text("optimizer Clipped(lr, limit = 1) {\nglobal last = 0\nnorm = sqrt(sum_sq(grad))\nbefore_step(loss) {\nlast <- loss\n}\n"
                                   "update(p, g) {\np <- p - lr * g * minimum(1, limit / norm) / (1 + last)\n}\n}\n" +
