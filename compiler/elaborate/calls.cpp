@@ -12,18 +12,20 @@ namespace kiln {
 namespace {
 using Kind = ast::DefinitionDecl::Kind;
 
+bool is_needed_tensor(const ast::Param &param) { return param.type && param.type->has_dims && !param.default_value; }
+
 /// What the parameter that is being initialised provides to its initializer.
 bool initializer_context(const std::string &name) { return name == "shape" || name == "fan_in" || name == "fan_out"; }
 }  // namespace
 
 std::optional<std::vector<std::optional<Value>>> Elaborator::match_arguments(const FunctionValue &function, std::vector<CallArgument> &arguments,
-                                                                             SourceRange range, bool skip_first) {
+                                                                             SourceRange range, size_t waiting) {
     const std::vector<ast::Param> &params = function.params();
     std::vector<std::optional<Value>> values(params.size());
     std::vector<SourceRange> given(params.size());
     auto taken = [&](size_t i) { return values[i] || (function.bound && function.bound->count(params[i].name.text)); };
     bool ok = true;
-    size_t next = skip_first ? 1 : 0;
+    size_t next = waiting;
     for (CallArgument &argument : arguments) {
         size_t slot = params.size();
         if (argument.name.text.empty()) {
@@ -83,8 +85,9 @@ Value Elaborator::call(const FunctionValue &function, std::vector<CallArgument> 
     std::optional<Kind> kind = function.kind();
     if (kind == Kind::model || kind == Kind::data)
         return fail(DiagnosticCode::not_callable, range, {describe(Value(function))});
-    // A layer without its tensor, and a schedule without its rate, wait for it.
+    // A layer without its tensors, and a schedule without its rate, wait for them.
     bool skip_first = false;
+    size_t waiting = 0;
     if (!piped && !params.empty() && !(function.bound && function.bound->count(params[0].name.text))) {
         bool names_first = false;
         for (const CallArgument &argument : arguments) names_first |= argument.name.text == params[0].name.text;
@@ -93,7 +96,10 @@ Value Elaborator::call(const FunctionValue &function, std::vector<CallArgument> 
         if (kind == Kind::reader) skip_first = params[0].type && params[0].type->name.text == "records" && !names_first && !(first && first->is<ReaderCall>());
         if (kind == Kind::schedule) skip_first = params[0].name.text == "rate" && !names_first;
     }
-    auto matched = match_arguments(function, arguments, range, skip_first);
+    if (skip_first) waiting = 1;
+    if (skip_first && (kind == Kind::layer || kind == Kind::augment))
+        while (waiting < params.size() && is_needed_tensor(params[waiting])) ++waiting;
+    auto matched = match_arguments(function, arguments, range, waiting);
     if (!matched) return {};
     std::vector<std::optional<Value>> &values = *matched;
 
@@ -104,11 +110,10 @@ Value Elaborator::call(const FunctionValue &function, std::vector<CallArgument> 
     }
     std::vector<std::string> missing;
     bool waits = true;
-    for (size_t i = skip_first ? 1 : 0; i < params.size(); ++i) {
+    for (size_t i = waiting; i < params.size(); ++i) {
         if (values[i] || params[i].default_value) continue;
         // `axis = none` and the like of primitives have defaults; the rest is needed.
-        // An augmentation without the first of its tensors waits for the others, too.
-        if (kind == Kind::augment && skip_first && params[i].type && params[i].type->has_dims) continue;
+        if ((kind == Kind::layer || kind == Kind::augment) && skip_first && is_needed_tensor(params[i])) continue;
         missing.push_back(params[i].name.text);
         waits &= initializer_context(params[i].name.text);
     }

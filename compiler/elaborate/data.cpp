@@ -154,7 +154,7 @@ void Elaborator::elaborate_data(const ast::TrainDecl &train) {
     std::vector<CallArgument> arguments;
     if (call_expr)
         for (const ast::Argument &argument : call_expr->arguments) arguments.push_back({argument.name, evaluate(*argument.value), argument.value->range});
-    auto matched = match_arguments(*data, arguments, train.data->range, false);
+    auto matched = match_arguments(*data, arguments, train.data->range, 0);
     if (!matched) return;
     const std::vector<ast::Param> &params = data->params();
     for (size_t i = 0; i < params.size(); ++i) {

@@ -117,8 +117,9 @@ private:
 
     // calls.cpp
     Value call(const FunctionValue &function, std::vector<CallArgument> arguments, SourceRange range, bool piped);
+    /// The first `waiting` parameters are not given by position.
     std::optional<std::vector<std::optional<Value>>> match_arguments(const FunctionValue &function, std::vector<CallArgument> &arguments,
-                                                                     SourceRange range, bool skip_first);
+                                                                     SourceRange range, size_t waiting);
     Value invoke(const FunctionValue &function, std::vector<std::optional<Value>> values, SourceRange range);
     Value call_body(const FunctionValue &function, SourceRange range);
     Value partial(const FunctionValue &function, const std::vector<std::optional<Value>> &values);

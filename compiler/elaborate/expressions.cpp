@@ -109,8 +109,7 @@ Value Elaborator::evaluate_call(const ast::CallExpr &call_expr, SourceRange rang
     if (!function) return fail(DiagnosticCode::not_callable, call_expr.callee->range, {describe(callee)});
     if (poison) {
         // The call itself is still checked for names and count.
-        bool skip = false;
-        match_arguments(*function, arguments, range, skip);
+        match_arguments(*function, arguments, range, 0);
         return {};
     }
     return call_from_op(*function, std::move(arguments), range, is_piped);

@@ -55,6 +55,14 @@ std::string nearest_name(std::string_view name, const std::vector<std::string> &
             best = candidate;
         }
     }
+    if (!best.empty()) return best;
+    // An abbreviation of one, or one that is an abbreviation of it.
+    constexpr size_t kShortest = 3;
+    for (const std::string &candidate : candidates) {
+        const size_t common = std::min(name.size(), candidate.size());
+        if (common < kShortest || !equal_but_for_case(name.substr(0, common), std::string_view(candidate).substr(0, common))) continue;
+        if (best.empty() || candidate.size() < best.size()) best = candidate;
+    }
     return best;
 }
 

@@ -274,7 +274,7 @@ TEST(Augment, MixupMixesSamplesAndLabelsAlike) {
 
 TEST(Augment, MixedLabelsAreSharesInTrainingOnly) {
     Elaborated e = elaborate_text(experiment("logits = image |> Flatten() |> Dense(3)\nloss cross_entropy(logits, label)\nmetric accuracy(logits, label)",
-                                             "optimizer = SGD(0.1)\naugment = Mixup()\n"));
+                                             "optimizer = SGD(0.1)\naugment = Mixup(0.3)\n"));
     ASSERT_FALSE(e.diagnostics.has_errors()) << e.messages();
     auto label_type = [&](const char *graph) {
         for (const Node &node : e.module.graphs.at(graph).nodes)

@@ -184,6 +184,17 @@ TEST(Layers, SharedInstancesHaveOneSetOfParameters) {
     EXPECT_EQ(params, 4);
 }
 
+TEST(Layers, ASharedLayerWaitsForAllOfItsTensors) {
+    Elaborated e = elaborate_text("layer Cell(h: float[b, n], x: float[b, m], scale = 1) -> float[b, n] {\nparam U: float[n, n] = glorot_uniform\nparam W: float[m, n] = glorot_uniform\n"
+                                  "return tanh(h @ U + x @ W) * scale\n}\n" +
+                                  experiment("shared cell = Cell(2)\nx = image |> Flatten()\nh = cell(x |> Dense(4), x)\nh2 = h |> cell(x)\nlogits = h2 |> Dense(3)\n"
+                                             "loss cross_entropy(logits, label)"));
+    ASSERT_FALSE(e.diagnostics.has_errors()) << e.messages();
+    EXPECT_NE(e.module.find_storage("M/cell/U"), nullptr);
+    EXPECT_NE(e.module.find_storage("M/cell/W"), nullptr);
+    EXPECT_EQ(e.module.find_storage("M/cell_2/W"), nullptr);
+}
+
 TEST(Layers, TheUsersOwnLayerLossAndOptimizer) {
     Elaborated e = elaborate_text(
         "layer Gated(x: float[.., n], units: int) -> float[.., units] {\nparam V: float[n, units] = glorot_uniform\n"

@@ -22,6 +22,13 @@ TEST(NearestName, SaysNothingWhenNothingIsNear) {
     EXPECT_EQ(nearest_name("relu", {}), "");
 }
 
+TEST(NearestName, AnAbbreviationIsNear) {
+    EXPECT_EQ(nearest_name("abs", {"tanh", "absolute_value", "absolute"}), "absolute");
+    EXPECT_EQ(nearest_name("BatchNormalization", {"Dense", "BatchNorm"}), "BatchNorm");
+    EXPECT_EQ(nearest_name("ab", {"absolute"}), "");
+    EXPECT_EQ(nearest_name("learning", {"ear"}), "");
+}
+
 TEST(NearestName, ACaseDifferenceIsEnoughForOneLetter) { EXPECT_EQ(nearest_name("w", {"b", "W"}), "W"); }
 
 TEST(NearestName, TheFirstOfEquallyNearWins) { EXPECT_EQ(nearest_name("cat", {"bat", "hat"}), "bat"); }
