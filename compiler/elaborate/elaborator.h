@@ -197,21 +197,24 @@ private:
     /// What one run of an optimizer's hooks updates: a range of the arenas, or a parameter.
     struct Piece {
         std::string path, range;        ///< of the parameter, or of the arenas: "[0:2048]"; the other is empty
+        std::string counter;            ///< see step_counter
         Cell param, gradient_cell;
         std::optional<Value> gradient;  ///< as the wrappers leave it
         Cell state(const std::string &name) const;
         Cell touched() const;  ///< bool: the elements in rows that the step looked up
     };
     void elaborate_updates(const std::vector<PhaseSettings> &phases);
-    std::optional<Graph> update_graph(const PhaseSettings &phase, const std::string &name, bool flat);
-    std::vector<Piece> pieces_of(const PhaseSettings &phase, bool flat) const;
+    std::optional<Graph> update_graph(const std::vector<PhaseSettings> &phases, size_t index, const std::string &name, bool flat, bool counted = false);
+    std::vector<Piece> pieces_of(const std::vector<PhaseSettings> &phases, size_t index, const FunctionValue &optimizer, bool flat, bool counted);
     void run_update_hook(const ast::HookStmt &hook, const Piece &piece);
     bool bind_wrappers(const std::vector<FunctionValue> &wrappers, std::vector<Wrapper> &bound, SourceRange range);
     void pass_through(const Wrapper &wrapper, std::vector<Piece> &pieces, bool flat);
     Value wrapped_gradient(const Wrapper &wrapper, const Value &gradient);
     void run_wrapper_hook(const Wrapper &wrapper, const std::string &name, const Cell &param);
     void run_before_step(const ast::HookStmt &hook);
-    void find_shared_state_names(const std::vector<PhaseSettings> &phases);
+    void find_optimizers(const std::vector<PhaseSettings> &phases);
+    std::string step_counter(const std::vector<PhaseSettings> &phases, const FunctionValue &optimizer, const std::string &path);
+    Value counted_step();
     std::string state_name(const FunctionValue &optimizer, const std::string &name) const;
     void declare_state(const FunctionValue &optimizer);
     bool needs_whole_parameters(const GraphContext &context, const std::set<int32_t> &whole) const;
@@ -303,6 +306,11 @@ private:
     bool in_metric_ = false;
     std::optional<NodeId> metric_mean_;
 
+    std::vector<const ast::Decl *> optimizers_;               ///< by phase; null where the setting is wrong
+    std::map<std::pair<const ast::Decl *, std::vector<bool>>, std::string> counters_;  ///< by optimizer and the phases in which it has updated
+    std::string counter_;                                     ///< of what is being updated
+    bool step_asked_ = false;
+    std::map<std::string, Value> counts_;                     ///< `step` by counter, in the update under way
     std::set<std::string> shared_state_names_;                ///< states of several optimizers: of one, they have the optimizer's name before theirs
     std::set<std::string> requirements_;                      ///< those in rules.require, message and condition
     int phase_ = -1;                                          ///< whose rate is elaborated

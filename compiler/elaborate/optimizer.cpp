@@ -58,13 +58,14 @@ std::optional<FunctionValue> Elaborator::optimizer_of(const PhaseSettings &phase
     return result;
 }
 
-/// Finds the names of states that the optimizers of several phases have.
-void Elaborator::find_shared_state_names(const std::vector<PhaseSettings> &phases) {
+/// The optimizers of the phases, and the names of states that several of them have.
+void Elaborator::find_optimizers(const std::vector<PhaseSettings> &phases) {
     Diagnostics unsaid, *real = diagnostics_;
     diagnostics_ = &unsaid;
     std::map<std::string, const ast::Decl *> owners;
     for (const PhaseSettings &phase : phases) {
         const std::optional<FunctionValue> optimizer = optimizer_of(phase, nullptr);
+        optimizers_.push_back(optimizer ? optimizer->declaration : nullptr);
         if (!optimizer) continue;
         for (const ast::StmtPtr &stmt : std::get<ast::DefinitionDecl>(optimizer->declaration->node).body)
             if (const auto *state = std::get_if<ast::StorageStmt>(&stmt->node); state && state->kind == ast::StorageStmt::Kind::state)
@@ -74,13 +75,37 @@ void Elaborator::find_shared_state_names(const std::vector<PhaseSettings> &phase
     diagnostics_ = real;
 }
 
+/// The global that counts what `step` means in an optimizer: its own updates, of a parameter or (without a path) of any. Empty if it has updated
+/// in every step of the run.
+std::string Elaborator::step_counter(const std::vector<PhaseSettings> &phases, const FunctionValue &optimizer, const std::string &path) {
+    std::vector<bool> updates;
+    for (size_t i = 0; i < phases.size(); ++i)
+        updates.push_back(optimizers_[i] == optimizer.declaration && std::find(phases[i].frozen.begin(), phases[i].frozen.end(), path) == phases[i].frozen.end());
+    if (std::find(updates.begin(), updates.end(), false) == updates.end()) return {};
+    const auto known = std::count_if(counters_.begin(), counters_.end(), [&](const auto &counter) { return counter.first.first == optimizer.declaration; });
+    auto [entry, is_new] = counters_.try_emplace({optimizer.declaration, updates});
+    if (is_new) entry->second = fmt::format("{}.step{}", optimizer.name(), known == 0 ? "" : fmt::format(".{}", known + 1));
+    return entry->second;
+}
+
+Value Elaborator::counted_step() {
+    Value &count = counts_[counter_];
+    if (!count.poison()) return count;
+    declare_global(counter_, 0);
+    GraphContext &context = *surroundings();
+    const NodeId before = context.read(InputKind::scalar, counter_, Type{DType::f64, {}});
+    const NodeId now = context.builder.add(before, context.builder.constant(1, Type{DType::f64, {}}));
+    context.write(InputKind::scalar, counter_, now);
+    return count = Value(TensorValue{now, &context});
+}
+
 /// "v", or "Adam.v" if optimizers of other phases have a `v`, too, which need not mean the same.
 std::string Elaborator::state_name(const FunctionValue &optimizer, const std::string &name) const {
     return shared_state_names_.count(name) ? fmt::format("{}.{}", optimizer.name(), name) : name;
 }
 
 void Elaborator::elaborate_updates(const std::vector<PhaseSettings> &phases) {
-    find_shared_state_names(phases);
+    find_optimizers(phases);
     bool alike = true;
     for (const PhaseSettings &phase : phases)
         alike &= phase.frozen == phases[0].frozen && phase.settings.at("optimizer") == phases[0].settings.at("optimizer");
@@ -94,7 +119,7 @@ void Elaborator::elaborate_updates(const std::vector<PhaseSettings> &phases) {
             diagnostics_ = &trial;
             std::vector<Storage> storages = module_.storages;
             Graph init = init_->graph;
-            graph = update_graph(phases[i], name, true);
+            graph = update_graph(phases, i, name, true);
             diagnostics_ = real;
             if (trial.has_errors() || !graph) {
                 graph.reset();
@@ -102,7 +127,7 @@ void Elaborator::elaborate_updates(const std::vector<PhaseSettings> &phases) {
                 init_->graph = std::move(init);
             }
         }
-        if (!graph) graph = update_graph(phases[i], name, false);
+        if (!graph) graph = update_graph(phases, i, name, false);
         if (graph && diagnostics_->error_count() == errors) module_.graphs[name] = std::move(*graph);
     }
     module_.graphs["init"] = init_->finish();
@@ -145,7 +170,11 @@ void Elaborator::declare_state(const FunctionValue &optimizer) {
     }
 }
 
-std::optional<Graph> Elaborator::update_graph(const PhaseSettings &phase, const std::string &name, bool flat) {
+/// Ranges of the arena are cut where the counters of `step` differ if it is `counted`, which shows only when the hooks have run.
+std::optional<Graph> Elaborator::update_graph(const std::vector<PhaseSettings> &phases, size_t index, const std::string &name, bool flat, bool counted) {
+    const PhaseSettings &phase = phases[index];
+    counts_.clear();
+    step_asked_ = false;
     GraphContext context(name);
     context.training = true;
     std::set<int32_t> whole;
@@ -163,13 +192,14 @@ std::optional<Graph> Elaborator::update_graph(const PhaseSettings &phase, const 
         std::vector<Wrapper> wrappers;
         gradient_ = whole_gradient(context, phase, whole);
         bool bound = bind_wrappers(around, wrappers, range);
-        std::vector<Piece> pieces = bound ? pieces_of(phase, flat) : std::vector<Piece>{};
+        std::vector<Piece> pieces = bound ? pieces_of(phases, index, *optimizer, flat, counted) : std::vector<Piece>{};
         for (Piece &piece : pieces) {
             NodeId raw = context.input(piece.gradient_cell.kind, piece.gradient_cell.name, piece.param.type);
             piece.gradient = Value(TensorValue{raw, &context});
         }
         for (const Wrapper &wrapper : wrappers) pass_through(wrapper, pieces, flat);
         bound = bound && !gradient_->poison() && in_scope(outer, [&] {
+            counter_ = step_counter(phases, *optimizer, "");
             if (!bind_definition(*optimizer, range)) return false;
             for (const ast::StmtPtr &stmt : body) {
                 const auto *hook = std::get_if<ast::HookStmt>(&stmt->node);
@@ -185,6 +215,7 @@ std::optional<Graph> Elaborator::update_graph(const PhaseSettings &phase, const 
             for (const Wrapper &wrapper : wrappers) run_wrapper_hook(wrapper, "before_update", piece.param);
             auto scope = std::make_shared<Scope>();
             scope->parent = outer;
+            counter_ = piece.counter;
             in_scope(scope, [&] {
                 for (const ast::StmtPtr &stmt : body) {
                     const auto *state = std::get_if<ast::StorageStmt>(&stmt->node);
@@ -195,23 +226,27 @@ std::optional<Graph> Elaborator::update_graph(const PhaseSettings &phase, const 
                     if (hook && hook->kind.text != "before_step" && hook->kind.text != "epoch_end") run_update_hook(*hook, piece);
                 }
             });
+            counter_.clear();
             bool written = std::any_of(context.writes.begin(), context.writes.end(), [&](const Result &write) { return write.name == piece.param.name; });
             if (!written && diagnostics_->error_count() == errors) report(DiagnosticCode::parameter_not_written, optimizer->place, {optimizer->name()});
             for (const Wrapper &wrapper : wrappers) run_wrapper_hook(wrapper, "after_update", piece.param);
             if (diagnostics_->has_errors()) break;  // the next parameter would say the same
         }
         updating_.clear();
+        counter_.clear();
         frames_.pop_back();
         return bound;
     });
     gradient_.reset();
     if (!ok || (flat && needs_whole_parameters(context, whole))) return {};
+    if (flat && !counted && step_asked_ && phases.size() > 1) return update_graph(phases, index, name, flat, true);
     append_statistics(context);
     return context.finish();
 }
 
 /// What one run of the hooks updates: a range of the arena, or a parameter.
-std::vector<Elaborator::Piece> Elaborator::pieces_of(const PhaseSettings &phase, bool flat) const {
+std::vector<Elaborator::Piece> Elaborator::pieces_of(const std::vector<PhaseSettings> &phases, size_t index, const FunctionValue &optimizer, bool flat, bool counted) {
+    const PhaseSettings &phase = phases[index];
     std::vector<Storage> params;
     for (const Storage &storage : module_.storages)
         if (storage.kind == StorageKind::param && std::find(phase.frozen.begin(), phase.frozen.end(), storage.path) == phase.frozen.end())
@@ -220,16 +255,17 @@ std::vector<Elaborator::Piece> Elaborator::pieces_of(const PhaseSettings &phase,
     for (size_t i = 0; i < params.size();) {
         int64_t begin = params[i].offset, end = begin;
         const Storage &first = params[i];
+        const std::string counter = step_counter(phases, optimizer, first.path);
         do {
             end = params[i].offset + (params[i].type.elements() + 15) / 16 * 16;
             ++i;
-        } while (flat && i < params.size() && params[i].offset == end);
+        } while (flat && i < params.size() && params[i].offset == end && (!counted || step_counter(phases, optimizer, params[i].path) == counter));
         if (flat) {
             std::string range = fmt::format("[{}:{}]", begin, end);
             Type type{module_.float_type, {end - begin}};
-            pieces.push_back({"", range, {InputKind::arena, "param" + range, type}, {InputKind::arena, "gradient" + range, type}, {}});
+            pieces.push_back({"", range, counter, {InputKind::arena, "param" + range, type}, {InputKind::arena, "gradient" + range, type}, {}});
         } else {
-            pieces.push_back({first.path, "", {InputKind::storage, first.path, first.type}, {InputKind::storage, "gradient:" + first.path, first.type}, {}});
+            pieces.push_back({first.path, "", counter, {InputKind::storage, first.path, first.type}, {InputKind::storage, "gradient:" + first.path, first.type}, {}});
         }
     }
     return pieces;

@@ -50,6 +50,8 @@ std::optional<Value> Elaborator::builtin(const std::string &name, SourceRange ra
     if (std::optional<DType> dtype = dtype_from_name(name)) return Value(*dtype, range);
     auto clock = clock_.find(name);
     if (clock != clock_.end()) return clock->second;
+    step_asked_ |= name == "step";
+    if (name == "step" && !counter_.empty()) return counted_step();
     if (name == "grad" && gradient_) return gradient_;
     static const std::set<std::string> scalars = {"seed", "step", "epoch", "progress", "steps_per_epoch", "phase_step", "phase_steps"};
     bool has_loss = context && (context->graph.name.starts_with("update") || context->graph.name == "rules.epoch");

@@ -126,6 +126,33 @@ TEST(Hooks, StatesOfOneNameAreApartIfTheyAreOfTwoOptimizers) {
     EXPECT_TRUE(e.module.find_storage("M/dense/W.Momentum.v"));
 }
 
+TEST(Hooks, AnOptimizerCountsItsOwnStepsOfAParameter) {
+    Elaborated e = elaborate_text(experiment(kModel, "phase a {\noptimizer = Momentum(0.5)\n}\nphase b {\noptimizer = Adam(0.5)\nfreeze = [\"M/dense/b\"]\n}\nphase c {\noptimizer = Adam(0.1)\n}\n"));
+    ASSERT_FALSE(e.diagnostics.has_errors()) << e.messages();
+    // After 100 steps, 40 of them Adam's and 10 of these with the bias: the least m and v, whose ratio tells which steps are counted.
+    std::map<std::string, double> scalars = {{"step", 101}, {"rate", 1}, {"Adam.step", 40}, {"Adam.step.2", 10}};
+    const Graph &update = e.module.graphs.at("update.2");
+    std::vector<Tensor> results = interpret(update, [&](const Node &node) {
+        const InputAttrs &input = attrs<InputAttrs>(node);
+        if (input.kind == InputKind::scalar) return Tensor{node.type, {scalars.at(input.name)}};
+        return Tensor{node.type, std::vector<double>(size_t(node.type.elements()), input.name.starts_with("gradient") ? 1 : 0)};
+    });
+    auto first_step = [](double t) { return -0.1 / (1 - std::pow(0.9, t)) / std::sqrt(0.001 / (1 - std::pow(0.999, t))); };
+    std::set<std::string> seen;
+    for (size_t i = 0; i < results.size(); ++i) {
+        const std::string &name = update.results[i].name;
+        if (name.starts_with("param[0:")) EXPECT_NEAR(results[i].values[0], first_step(41), 1e-5);
+        else if (name.starts_with("param[")) EXPECT_NEAR(results[i].values[0], first_step(11), 1e-5);
+        else if (name == "Adam.step") EXPECT_EQ(results[i].values[0], 41);
+        else if (name == "Adam.step.2") EXPECT_EQ(results[i].values[0], 11);
+        else continue;
+        seen.insert(name);
+    }
+    EXPECT_EQ(seen.size(), 4u) << print(update);
+    for (const Result &result : e.module.graphs.at("update.1").results) EXPECT_NE(result.name, "Adam.step.2") << "a frozen parameter is not updated";
+    EXPECT_EQ(elaborate_text(experiment(kModel, "optimizer = Adam(0.5)\n")).module.globals.size(), 0u) << "one optimizer counts as the run does";
+}
+
 TEST(Hooks, AnOptimizerWithAGlobalAndTheLossOfTheStep) {
     Elaborated e = elaborate_text("optimizer Clipped(lr, limit = 1) {\nglobal last = 0\nnorm = sqrt(sum_sq(grad))\nbefore_step(loss) {\nlast <- loss\n}\n"
                                   "update(p, g) {\np <- p - lr * g * minimum(1, limit / norm) / (1 + last)\n}\n}\n" +
