@@ -282,7 +282,8 @@ private:
     int evaluations_ = 0;
     int reports_ = 0;                                        ///< errors so far, those of an earlier walk included
     std::set<std::pair<const SourceFile *, uint32_t>> used_; ///< declarations that were read
-    std::map<std::pair<const SourceFile *, uint32_t>, ast::Name> locals_;  ///< names bound in the user's blocks
+    struct Local { ast::Name name; SourceRange hides; };
+    std::map<std::pair<const SourceFile *, uint32_t>, Local> locals_;  ///< names bound in the user's blocks, and what each hides
 
     GraphContext *context_ = nullptr;
     OpFrame *op_ = nullptr;                                   ///< the call of an `op` whose statements are executed

@@ -141,7 +141,7 @@ Value Elaborator::evaluate_if(const ast::IfExpr &expr, SourceRange range) {
     if (condition.poison()) return {};
     if (const bool *known = condition.get<bool>()) return evaluate(*known ? *expr.then_value : *expr.else_value);
     if (!condition.is<TensorValue>() || type_of(*condition.get<TensorValue>()).dtype != DType::boolean)
-        return fail(DiagnosticCode::wrong_type, expr.condition->range, {"the condition", "a condition", describe(condition)});
+        return fail(DiagnosticCode::wrong_type, expr.condition->range, {"the condition of `if`", "true or false", describe(condition)});
     return elementwise(Op::select, {condition, evaluate(*expr.then_value), evaluate(*expr.else_value)}, range);
 }
 

@@ -136,7 +136,7 @@ void Elaborator::walk_model(GraphContext &context) {
         in_scope(scope, [&] {
             for (const ast::Param &param : definition.params) {
                 Value value = model_input(param, context);
-                if (bind(param.name, value, false)) locals_[{param.name.range.file, param.name.range.begin}] = param.name;
+                if (bind(param.name, value, false)) locals_[{param.name.range.file, param.name.range.begin}] = {param.name, {}};
             }
             if (execute(definition.body)) report(DiagnosticCode::return_in_model, model_->name.range);
             named_values_.clear();

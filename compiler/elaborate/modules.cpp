@@ -140,6 +140,7 @@ void Elaborator::declare_value(const ast::Decl &decl, const ast::ValueDecl &decl
     if (value.is<bool>()) {
         hyper.kind = ScalarKind::boolean;
         hyper.default_value = *value.get<bool>() ? 1 : 0;
+        binding.cell->type.dtype = DType::boolean;
     } else if (value.number()) {
         hyper.kind = value.is<int64_t>() && !declared_real ? ScalarKind::integer : ScalarKind::real;
         hyper.default_value = value.as_double();

@@ -43,8 +43,11 @@ void Elaborator::report_unused() {
         if ((is_hyper || binding.constant) && !used_.count({binding.declared.file, binding.declared.begin}))
             diagnostics_->report(DiagnosticCode::unused_name, binding.declared, {is_hyper ? "hyper" : "const", name});
     }
-    for (const auto &[place, name] : locals_)
-        if (!used_.count(place)) diagnostics_->report(DiagnosticCode::unused_name, name.range, {"name", name.text});
+    for (const auto &[place, local] : locals_) {
+        if (used_.count(place)) continue;
+        Diagnostic &diagnostic = diagnostics_->report(DiagnosticCode::unused_name, local.name.range, {"name", local.name.text});
+        if (local.hides.valid()) diagnostic.labels.push_back({local.hides, fmt::format("hides this one, which `{} <- ..` would change", local.name.text)});
+    }
 }
 
 std::string source_text(SourceRange range) {

@@ -14,6 +14,8 @@ Binding *Elaborator::find(const std::string &name) const {
 }
 
 bool Elaborator::bind(const ast::Name &name, Value value, bool assignable, std::optional<Cell> cell) {
+    const Binding *outer = find(name.text);
+    const SourceRange hides = outer && outer->assignable ? outer->declared : SourceRange{};
     auto [entry, is_new] = scope_->names.try_emplace(name.text);
     if (!is_new) {
         Diagnostic &diagnostic = report(DiagnosticCode::duplicate_name, name.range, {name.text});
@@ -21,7 +23,7 @@ bool Elaborator::bind(const ast::Name &name, Value value, bool assignable, std::
         return false;
     }
     entry->second = Binding{std::move(value), std::move(cell), false, assignable, name.range};
-    if (assignable && name.range.valid() && !in_stdlib(name.range)) locals_[{name.range.file, name.range.begin}] = name;
+    if (assignable && name.range.valid() && !in_stdlib(name.range)) locals_[{name.range.file, name.range.begin}] = {name, hides};
     return true;
 }
 
@@ -31,7 +33,14 @@ Value Elaborator::read(const Binding &binding) {
     KILN_CHECK(context, "a cell is read outside a graph");
     context->builder.set_loc(to_loc(user_range(binding.declared)));
     context->builder.set_scope(path_);
-    NodeId node = context->read(binding.cell->kind, binding.cell->name, binding.cell->type);
+    const Cell &cell = *binding.cell;
+    if (cell.kind == InputKind::scalar && cell.type.dtype == DType::boolean) {
+        // Scalars of the run are numbers.
+        const Type number{DType::f64, {}};
+        NodeId value = context->input(cell.kind, cell.name, number);
+        return Value(TensorValue{context->builder.append(Op::not_equal, {value, context->builder.constant(0, number)}), context}, binding.declared);
+    }
+    NodeId node = context->read(cell.kind, cell.name, cell.type);
     return Value(TensorValue{node, context}, binding.declared);
 }
 

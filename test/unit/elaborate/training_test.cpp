@@ -126,6 +126,15 @@ TEST(Hooks, StatesOfOneNameAreApartIfTheyAreOfTwoOptimizers) {
     EXPECT_TRUE(e.module.find_storage("M/dense/W.Momentum.v"));
 }
 
+TEST(Hypers, TrueOrFalseIsACondition) {
+    Elaborated e = elaborate_text("hyper fast: bool = true\nhyper small: bool = false\n" + experiment(kModel, "optimizer = SGD(if fast and not small { 0.5 } else { 0.125 })\n"));
+    ASSERT_FALSE(e.diagnostics.has_errors()) << e.messages();
+    EXPECT_EQ(e.module.hypers[0].kind, ScalarKind::boolean);
+    EXPECT_DOUBLE_EQ(rate(e.module, {{"fast", 1}, {"small", 0}}), 0.5);
+    EXPECT_DOUBLE_EQ(rate(e.module, {{"fast", 1}, {"small", 1}}), 0.125);
+    EXPECT_DOUBLE_EQ(rate(e.module, {{"fast", 0}, {"small", 0}}), 0.125);
+}
+
 TEST(Hooks, AnOptimizerCountsItsOwnStepsOfAParameter) {
     Elaborated e = elaborate_text(experiment(kModel, "phase a {\noptimizer = Momentum(0.5)\n}\nphase b {\noptimizer = Adam(0.5)\nfreeze = [\"M/dense/b\"]\n}\nphase c {\noptimizer = Adam(0.1)\n}\n"));
     ASSERT_FALSE(e.diagnostics.has_errors()) << e.messages();
