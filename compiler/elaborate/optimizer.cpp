@@ -63,8 +63,11 @@ void Elaborator::find_optimizers(const std::vector<PhaseSettings> &phases) {
     Diagnostics unsaid, *real = diagnostics_;
     diagnostics_ = &unsaid;
     std::map<std::string, const ast::Decl *> owners;
+    GraphContext context("update");  // for what depends on hypers
+    context.training = true;
     for (const PhaseSettings &phase : phases) {
-        const std::optional<FunctionValue> optimizer = optimizer_of(phase, nullptr);
+        std::optional<FunctionValue> optimizer;
+        in_context(context, [&] { optimizer = optimizer_of(phase, nullptr); });
         optimizers_.push_back(optimizer ? optimizer->declaration : nullptr);
         if (!optimizer) continue;
         for (const ast::StmtPtr &stmt : std::get<ast::DefinitionDecl>(optimizer->declaration->node).body)
@@ -208,6 +211,7 @@ std::optional<Graph> Elaborator::update_graph(const std::vector<PhaseSettings> &
             }
             return true;
         });
+        counter_.clear();  // wrappers count the steps of the run
         for (size_t i = 0; bound && i < pieces.size(); ++i) {
             const Piece &piece = pieces[i];
             int errors = diagnostics_->error_count();
@@ -233,7 +237,6 @@ std::optional<Graph> Elaborator::update_graph(const std::vector<PhaseSettings> &
             if (diagnostics_->has_errors()) break;  // the next parameter would say the same
         }
         updating_.clear();
-        counter_.clear();
         frames_.pop_back();
         return bound;
     });

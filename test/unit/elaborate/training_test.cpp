@@ -117,7 +117,7 @@ TEST(Hooks, AScheduleWithMemoryScalesTheRateAtTheEndOfAnEpoch) {
 }
 
 TEST(Hooks, StatesOfOneNameAreApartIfTheyAreOfTwoOptimizers) {
-    Elaborated e = elaborate_text(experiment(kModel, "phase a {\noptimizer = Adam(0.5)\n}\nphase b {\noptimizer = Momentum(0.5)\n}\nphase c {\noptimizer = Adam(0.1)\n}\n"));
+    Elaborated e = elaborate_text("hyper fast: float = 0.5\n" + experiment(kModel, "phase a {\noptimizer = Adam(fast)\n}\nphase b {\noptimizer = Momentum(fast)\n}\nphase c {\noptimizer = Adam(0.1)\n}\n"));
     ASSERT_FALSE(e.diagnostics.has_errors()) << e.messages();
     EXPECT_TRUE(stores(e.module.graphs.at("update.0"), "state.m[0:64]")) << "nobody else has an `m`";
     EXPECT_TRUE(stores(e.module.graphs.at("update.0"), "state.Adam.v[0:64]"));
@@ -136,7 +136,7 @@ TEST(Hypers, TrueOrFalseIsACondition) {
 }
 
 TEST(Hooks, AnOptimizerCountsItsOwnStepsOfAParameter) {
-    Elaborated e = elaborate_text(experiment(kModel, "phase a {\noptimizer = Momentum(0.5)\n}\nphase b {\noptimizer = Adam(0.5)\nfreeze = [\"M/dense/b\"]\n}\nphase c {\noptimizer = Adam(0.1)\n}\n"));
+    Elaborated e = elaborate_text("hyper fast: float = 0.5\n" + experiment(kModel, "phase a {\noptimizer = Momentum(fast)\n}\nphase b {\noptimizer = Adam(fast)\nfreeze = [\"M/dense/b\"]\n}\nphase c {\noptimizer = Adam(0.1)\n}\n"));
     ASSERT_FALSE(e.diagnostics.has_errors()) << e.messages();
     // After 100 steps, 40 of them Adam's and 10 of these with the bias: the least m and v, whose ratio tells which steps are counted.
     std::map<std::string, double> scalars = {{"step", 101}, {"rate", 1}, {"Adam.step", 40}, {"Adam.step.2", 10}};
@@ -159,7 +159,7 @@ TEST(Hooks, AnOptimizerCountsItsOwnStepsOfAParameter) {
     }
     EXPECT_EQ(seen.size(), 4u) << print(update);
     for (const Result &result : e.module.graphs.at("update.1").results) EXPECT_NE(result.name, "Adam.step.2") << "a frozen parameter is not updated";
-    EXPECT_EQ(elaborate_text(experiment(kModel, "optimizer = Adam(0.5)\n")).module.globals.size(), 0u) << "one optimizer counts as the run does";
+    EXPECT_EQ(elaborate_text("hyper fast: float = 0.5\n" + experiment(kModel, "optimizer = Adam(fast)\nphase a { }\nphase b { lr = 0.1 }\n")).module.globals.size(), 0u) << "one optimizer counts as the run does";
 }
 
 TEST(Hooks, AnOptimizerWithAGlobalAndTheLossOfTheStep) {
