@@ -186,7 +186,7 @@ private:
     void warn_of_regularizers();
     void note_regularizers(const FunctionValue &function, const std::vector<std::optional<Value>> &values);
 
-    // training.cpp, optimizer.cpp, schedule.cpp
+    // training.cpp, optimizer.cpp, optimizer_memory.cpp, schedule.cpp
     void elaborate_training();
     TrainSettings collect_settings(const ast::Block &block, bool phase);
     TrainSettings collect_quietly(const ast::Block &block, bool phase);
@@ -225,7 +225,10 @@ private:
     Value given_rate(const PhaseSettings &phase);
     Value momentum_of(const PhaseSettings &phase);
     Value by_phase(const std::vector<PhaseSettings> &phases, Value (Elaborator::*of)(const PhaseSettings &));
+    Value anew(const std::string &name, double initial, SourceRange range);
+    void begin_anew(const ScheduleValue &schedule);
     void anneal(const ScheduleValue &schedule, const Value &rate, std::optional<Value> active);
+    Value rate_factor();
     void only_if(const Value &active, const std::map<std::string, NodeId> &before, SourceRange range);
     Value apply_schedule(const ScheduleValue &schedule, const Value &rate);
     std::optional<Value> duration(const ScheduleValue &schedule);
@@ -325,6 +328,7 @@ private:
     std::map<std::string, SourceRange> split_places_;         ///< where splits are declared
     bool per_sample_ = false;                                 ///< types of tensors are written without the batch
 
+    std::map<std::string, Value> begins_anew_;                ///< globals of schedules in a step of several phases
     std::map<std::string, Value> clock_;                      ///< phase_step, phase_steps, progress under `then`
     std::optional<Cell> touched_;                             ///< in `update_rows`: which elements of the parameter it applies to
     std::optional<Value> gradient_;                           ///< what `grad` means here

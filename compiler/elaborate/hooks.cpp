@@ -100,12 +100,15 @@ void Elaborator::run_epoch_end(const FunctionValue &definition, const Value &rat
             const Value &changed = inner->names["lr"].value;
             if (changed.poison() || (changed.is<TensorValue>() && changed.get<TensorValue>()->node == rate.get<TensorValue>()->node)) continue;
             // Kept as a factor of the base rate, which a flag may change when the run is resumed.
-            Value factor = binary(ast::BinaryOp::multiply, scalar("lr_factor"), binary(ast::BinaryOp::divide, changed, rate, range), range);
+            Value factor = binary(ast::BinaryOp::multiply, rate_factor(), binary(ast::BinaryOp::divide, changed, rate, range), range);
             if (const TensorValue *tensor = factor.get<TensorValue>()) context_->write(InputKind::scalar, "lr_factor", tensor->node);
         }
     });
     frames_.pop_back();
 }
+
+/// What rules have made of the rate so far, those before this one at the end of the same epoch, too.
+Value Elaborator::rate_factor() { return TensorValue{context_->read(InputKind::scalar, "lr_factor", Type{DType::f64, {}}), context_}; }
 
 /// What was written since `before` keeps its value unless `active` holds.
 void Elaborator::only_if(const Value &active, const std::map<std::string, NodeId> &before, SourceRange range) {
@@ -126,7 +129,7 @@ void Elaborator::anneal(const ScheduleValue &schedule, const Value &rate, std::o
     case ScheduleValue::Kind::leaf: {
         if (!has_memory(schedule.leaf)) return;
         std::map<std::string, NodeId> before = context_->current;
-        run_epoch_end(schedule.leaf, binary(B::multiply, rate, scalar("lr_factor"), range), range);
+        run_epoch_end(schedule.leaf, binary(B::multiply, rate, rate_factor(), range), range);
         if (active) only_if(*active, before, range);
         return;
     }

@@ -38,7 +38,9 @@ void Elaborator::elaborate_rules(const std::vector<PhaseSettings> &phases) {
             });
             if (const TensorValue *tensor = result.get<TensorValue>()) context.graph.results.push_back({ResultKind::scalar, name, tensor->node});
         };
+        begins_anew_.clear();
         add("rate", by_phase(phases, &Elaborator::rate_of));
+        for (const auto &[name, value] : begins_anew_) add(name.c_str(), value);
         if (Value momentum = by_phase(phases, &Elaborator::momentum_of); !momentum.is<None>()) add("optimizer.momentum", momentum);
     });
     if (!diagnostics_->has_errors()) module_.graphs["rules.step"] = context.finish();
@@ -128,8 +130,8 @@ Value Elaborator::rate_of(const PhaseSettings &phase) {
     if (value.poison()) return {};
     if (const ScheduleValue *schedule = value.get<ScheduleValue>()) {
         if (has_memory(*schedule)) {
-            declare_global("lr_factor", 1);
-            base = binary(ast::BinaryOp::multiply, base, scalar("lr_factor"), expr.range);
+            begin_anew(*schedule);
+            base = binary(ast::BinaryOp::multiply, base, anew("lr_factor", 1, expr.range), expr.range);
         }
         return apply_schedule(*schedule, base);
     }
@@ -140,6 +142,30 @@ Value Elaborator::rate_of(const PhaseSettings &phase) {
         return value;
     }
     return fail(DiagnosticCode::not_a_schedule, expr.range, {describe(value)});
+}
+
+/// A global that a phase's schedule remembers something in: in its first step what it is at first, whatever the phase before left.
+Value Elaborator::anew(const std::string &name, double initial, SourceRange range) {
+    declare_global(name, initial);
+    if (module_.phases.size() < 2) return scalar(name);
+    const Value begins = binary(ast::BinaryOp::equal, scalar("phase_step"), Value(0.0, range), range);
+    return begins_anew_[name] = elementwise(Op::select, {begins, Value(initial, range), scalar(name)}, range);
+}
+
+void Elaborator::begin_anew(const ScheduleValue &schedule) {
+    if (schedule.kind != ScheduleValue::Kind::leaf) {
+        begin_anew(*schedule.first);
+        begin_anew(*schedule.second);
+        return;
+    }
+    if (!has_memory(schedule.leaf)) return;
+    for (const ast::StmtPtr &stmt : std::get<ast::DefinitionDecl>(schedule.leaf.declaration->node).body) {
+        const auto *global = std::get_if<ast::StorageStmt>(&stmt->node);
+        if (!global || global->kind != ast::StorageStmt::Kind::global) continue;
+        const Value initial = in_scope(schedule.leaf.scope, [&] { return evaluate(*global->init); });
+        // What is no number is an error where the rule's end of an epoch is elaborated.
+        if (initial.number()) anew(schedule.leaf.name() + "." + global->name.text, initial.as_double(), stmt->range);
+    }
 }
 
 Value Elaborator::apply_schedule(const ScheduleValue &schedule, const Value &rate) {

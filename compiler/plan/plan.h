@@ -79,7 +79,7 @@ struct Plan {
     std::vector<uint8_t> constants;  ///< bytes of the "constant" arena
     std::vector<Program> programs;   ///< kernels-bearing graphs
     std::map<std::string, Graph> rules;  ///< scalar-only graphs: rules.step, ...
-    int64_t flops_per_sample = 0;    ///< of train, forward and backward (0 without training)
+    int64_t flops_per_sample = 0;    ///< of train, forward and backward, in the phase that trains most (0 without training)
     int64_t forward_flops_per_sample = 0;
     int64_t peak_bytes = 0;          ///< sum of the arenas
 

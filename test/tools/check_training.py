@@ -40,7 +40,7 @@ for name in os.listdir(f"{run}/last"):
 
 worst, failures = 0.0, 0
 manifest = json.load(open(f"{run}/last/manifest.json"))
-found.update({f"global:{name}": (value,) for name, value in manifest["scalars"].items()})
+found.update({f"global:{name}": (float(value),) for name, value in manifest["scalars"].items()})  # infinities are strings
 for path, values in expected.items():
     if path not in found or len(found[path]) != len(values):
         print(f"{path}: {len(values)} values expected, found {len(found.get(path, []))}")

@@ -126,6 +126,35 @@ TEST(Hooks, StatesOfOneNameAreApartIfTheyAreOfTwoOptimizers) {
     EXPECT_TRUE(e.module.find_storage("M/dense/W.Momentum.v"));
 }
 
+std::map<std::string, double> evaluate_rule(const Graph &rule, const std::map<std::string, double> &scalars) {
+    const std::vector<Tensor> results = interpret(rule, [&](const Node &node) { return Tensor{node.type, {scalars.at(attrs<InputAttrs>(node).name)}}; });
+    std::map<std::string, double> after;
+    for (size_t i = 0; i < results.size(); ++i) after[rule.results[i].name] = results[i].values[0];
+    return after;
+}
+
+TEST(Hooks, AScheduleWithAMemoryBeginsAnewInEachPhase) {
+    Elaborated e = elaborate_text("schedule Plateau() {\nglobal best = 7\nepoch_end {\nif loss > best { lr <- lr / 4 }\nbest <- minimum(best, loss)\n}\n}\n" +
+                                  experiment(kModel, "optimizer = SGD(0.5)\nschedule = Plateau()\nphase a { }\nphase b { lr = 0.125 }\n"));
+    ASSERT_FALSE(e.diagnostics.has_errors()) << e.messages();
+    std::map<std::string, double> scalars = {{"phase", 1}, {"phase_step", 0}, {"lr_factor", 0.25}, {"Plateau.best", 3}};
+    const Graph &rule = e.module.graphs.at("rules.step");
+    std::map<std::string, double> first = evaluate_rule(rule, scalars);
+    EXPECT_EQ(first, (std::map<std::string, double>{{"rate", 0.125}, {"lr_factor", 1}, {"Plateau.best", 7}}));
+    scalars["phase_step"] = 1;
+    std::map<std::string, double> later = evaluate_rule(rule, scalars);
+    EXPECT_EQ(later, (std::map<std::string, double>{{"rate", 0.125 / 4}, {"lr_factor", 0.25}, {"Plateau.best", 3}}));
+}
+
+TEST(Hooks, RulesThatFollowEachOtherBothChangeTheRate) {
+    Elaborated e = elaborate_text("schedule Halve() {\nepoch_end { lr <- lr / 2 }\n}\nschedule Third() {\nepoch_end { if loss > 1 { lr <- lr / 3 } }\n}\n" +
+                                  experiment(kModel, "optimizer = SGD(0.5)\nschedule = Halve() |> Third()\n"));
+    ASSERT_FALSE(e.diagnostics.has_errors()) << e.messages();
+    const Graph &rule = e.module.graphs.at("rules.epoch");
+    EXPECT_DOUBLE_EQ(evaluate_rule(rule, {{"loss", 2}, {"lr_factor", 0.5}})["lr_factor"], 0.5 / 6);
+    EXPECT_DOUBLE_EQ(evaluate_rule(rule, {{"loss", 1}, {"lr_factor", 0.5}})["lr_factor"], 0.25);
+}
+
 TEST(Hypers, TrueOrFalseIsACondition) {
     Elaborated e = elaborate_text("hyper fast: bool = true\nhyper small: bool = false\n" + experiment(kModel, "optimizer = SGD(if fast and not small { 0.5 } else { 0.125 })\n"));
     ASSERT_FALSE(e.diagnostics.has_errors()) << e.messages();
