@@ -6,6 +6,8 @@
 
 #include <fmt/format.h>
 
+#include <set>
+
 namespace kiln::syntax {
 namespace {
 
@@ -81,6 +83,17 @@ std::string StatementRecovery::describe_expected(antlr4::Parser *parser, size_t 
     return join_alternatives(items);
 }
 
+/// "sum" of `sum[i] x[i]`, if a token comes right after the bracket; else "".
+std::string StatementRecovery::bracketed_reduction(size_t index) const {
+    if (index == 0 || input_.tokens[index - 1].type != KilnParser::RBRACK) return "";
+    size_t open = index - 1;
+    while (open > 0 && input_.tokens[open].type != KilnParser::LBRACK) --open;
+    if (open == 0) return "";
+    std::string word(text_of(*input_.file, input_.tokens[open - 1]));
+    static const std::set<std::string> reductions{"sum", "max", "min", "prod", "mean"};
+    return reductions.count(word) ? word : "";
+}
+
 void StatementRecovery::report(antlr4::Parser *parser, size_t index, const antlr4::misc::IntervalSet &expected) {
     const Token &token = input_.tokens[index];
     for (const Damage &damage : input_.damages) {
@@ -128,6 +141,8 @@ void StatementRecovery::report(antlr4::Parser *parser, size_t index, const antlr
     Diagnostic &diagnostic =
         diagnostics_.report(DiagnosticCode::unexpected_token, range, {describe_expected(parser, index, expected), describe_found(index)});
     if (token.type == KilnParser::UPDATE) diagnostic.notes.push_back("to compare with a negative number, write `< -`");
+    if (std::string word = bracketed_reduction(index); !word.empty())
+        diagnostic.notes.push_back(fmt::format("the indices of a reduction stand in parentheses: `{}(i) ..`", word));
     if (token.type == KilnParser::ASSIGN && expected.contains(size_t{KilnParser::EQUAL})) diagnostic.notes.push_back("equality is written `==`");
 }
 

@@ -30,6 +30,7 @@ private:
     void report(antlr4::Parser *parser, size_t index, const antlr4::misc::IntervalSet &expected);
     void skip_statement(antlr4::Parser *parser, int depth);
     std::string describe_found(size_t index) const;
+    std::string bracketed_reduction(size_t index) const;
     std::string describe_expected(antlr4::Parser *parser, size_t index, const antlr4::misc::IntervalSet &expected) const;
 
     const ParserInput &input_;
