@@ -86,19 +86,19 @@ Value Elaborator::call(const FunctionValue &function, std::vector<CallArgument> 
     if (kind == Kind::model || kind == Kind::data)
         return fail(DiagnosticCode::not_callable, range, {describe(Value(function))});
     // A layer without its tensors, and a schedule without its rate, wait for them.
-    bool skip_first = false;
-    size_t waiting = 0;
+    const bool takes_tensors = kind == Kind::layer || kind == Kind::augment;
+    size_t waiting = 0;  // so many of its first parameters
     if (!piped && !params.empty() && !(function.bound && function.bound->count(params[0].name.text))) {
         bool names_first = false;
         for (const CallArgument &argument : arguments) names_first |= argument.name.text == params[0].name.text;
         const Value *first = !arguments.empty() && arguments[0].name.text.empty() ? &arguments[0].value : nullptr;
-        if (kind == Kind::layer || kind == Kind::augment) skip_first = !names_first && !(first && first->is<TensorValue>() && !is_scalar(*first));
+        bool skip_first = false;
+        if (takes_tensors) skip_first = !names_first && !(first && first->is<TensorValue>() && !is_scalar(*first));
         if (kind == Kind::reader) skip_first = params[0].type && params[0].type->name.text == "records" && !names_first && !(first && first->is<ReaderCall>());
         if (kind == Kind::schedule) skip_first = params[0].name.text == "rate" && !names_first;
+        if (skip_first) waiting = 1;
+        while (waiting > 0 && takes_tensors && waiting < params.size() && is_needed_tensor(params[waiting])) ++waiting;
     }
-    if (skip_first) waiting = 1;
-    if (skip_first && (kind == Kind::layer || kind == Kind::augment))
-        while (waiting < params.size() && is_needed_tensor(params[waiting])) ++waiting;
     auto matched = match_arguments(function, arguments, range, waiting);
     if (!matched) return {};
     std::vector<std::optional<Value>> &values = *matched;
@@ -113,7 +113,7 @@ Value Elaborator::call(const FunctionValue &function, std::vector<CallArgument> 
     for (size_t i = waiting; i < params.size(); ++i) {
         if (values[i] || params[i].default_value) continue;
         // `axis = none` and the like of primitives have defaults; the rest is needed.
-        if ((kind == Kind::layer || kind == Kind::augment) && skip_first && is_needed_tensor(params[i])) continue;
+        if (waiting > 0 && takes_tensors && is_needed_tensor(params[i])) continue;
         missing.push_back(params[i].name.text);
         waits &= initializer_context(params[i].name.text);
     }
@@ -124,7 +124,7 @@ Value Elaborator::call(const FunctionValue &function, std::vector<CallArgument> 
         }
         return {};
     }
-    if (skip_first || !missing.empty()) {
+    if (waiting > 0 || !missing.empty()) {
         Value waiting = partial(function, values);
         waiting.origin = range;
         if (kind == Kind::schedule) {

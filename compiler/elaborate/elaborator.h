@@ -8,6 +8,7 @@
 #include "compiler/elaborate/value.h"
 #include "compiler/support/diagnostic_codes.h"
 
+#include <algorithm>
 #include <set>
 
 namespace kiln {
@@ -33,6 +34,7 @@ struct TrainSettings {
 struct PhaseSettings {
     std::map<std::string, const ast::BindStmt *> settings;
     std::vector<std::string> frozen;
+    bool freezes(const std::string &path) const { return std::find(frozen.begin(), frozen.end(), path) != frozen.end(); }
 };
 
 /// What a setting `mix` makes batches of, each part with its place.
@@ -339,6 +341,8 @@ private:
 
 /// Whether a definition has hooks that run at the end of an epoch or before a step.
 bool has_memory(const FunctionValue &definition);
+/// What an optimizer or a schedule declares of this kind, in order.
+std::vector<const ast::StorageStmt *> storages_of(const FunctionValue &definition, ast::StorageStmt::Kind kind);
 bool has_memory(const ScheduleValue &schedule);
 /// `*` stands for any characters, `/` included.
 bool path_matches(std::string_view pattern, std::string_view path);

@@ -17,6 +17,13 @@ bool has_memory(const FunctionValue &definition) {
     return std::any_of(body_of(definition).begin(), body_of(definition).end(), [](const ast::StmtPtr &stmt) { return std::holds_alternative<ast::HookStmt>(stmt->node); });
 }
 
+std::vector<const ast::StorageStmt *> storages_of(const FunctionValue &definition, ast::StorageStmt::Kind kind) {
+    std::vector<const ast::StorageStmt *> storages;
+    for (const ast::StmtPtr &stmt : body_of(definition))
+        if (const auto *storage = std::get_if<ast::StorageStmt>(&stmt->node); storage && storage->kind == kind) storages.push_back(storage);
+    return storages;
+}
+
 bool has_memory(const ScheduleValue &schedule) {
     if (schedule.kind == ScheduleValue::Kind::leaf) return has_memory(schedule.leaf);
     return has_memory(*schedule.first) || has_memory(*schedule.second);
@@ -30,9 +37,7 @@ bool Elaborator::bind_definition(const FunctionValue &definition, SourceRange ra
         values.push_back(bound != definition.bound->end() ? std::optional(bound->second) : std::nullopt);
     }
     if (!complete(definition, values, range)) return false;
-    for (const ast::StmtPtr &stmt : body_of(definition)) {
-        const auto *global = std::get_if<ast::StorageStmt>(&stmt->node);
-        if (!global || global->kind != ast::StorageStmt::Kind::global) continue;
+    for (const ast::StorageStmt *global : storages_of(definition, ast::StorageStmt::Kind::global)) {
         std::string name = definition.name() + "." + global->name.text;
         Value initial = evaluate(*global->init);
         if (!initial.poison() && !initial.number())

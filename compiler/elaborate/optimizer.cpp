@@ -133,10 +133,8 @@ std::optional<Graph> Elaborator::update_graph(const std::vector<PhaseSettings> &
             scope->parent = outer;
             counter_ = piece.counter;
             in_scope(scope, [&] {
-                for (const ast::StmtPtr &stmt : body) {
-                    const auto *state = std::get_if<ast::StorageStmt>(&stmt->node);
-                    if (state && state->kind == ast::StorageStmt::Kind::state) bind(state->name, Value(), true, piece.state(state_name(*optimizer, state->name.text)));
-                }
+                for (const ast::StorageStmt *state : storages_of(*optimizer, ast::StorageStmt::Kind::state))
+                    bind(state->name, Value(), true, piece.state(state_name(*optimizer, state->name.text)));
                 for (const ast::StmtPtr &stmt : body) {
                     const auto *hook = std::get_if<ast::HookStmt>(&stmt->node);
                     if (hook && hook->kind.text != "before_step" && hook->kind.text != "epoch_end") run_update_hook(*hook, piece);
@@ -164,7 +162,7 @@ std::vector<Elaborator::Piece> Elaborator::pieces_of(const std::vector<PhaseSett
     const PhaseSettings &phase = phases[index];
     std::vector<Storage> params;
     for (const Storage &storage : module_.storages)
-        if (storage.kind == StorageKind::param && std::find(phase.frozen.begin(), phase.frozen.end(), storage.path) == phase.frozen.end())
+        if (storage.kind == StorageKind::param && !phase.freezes(storage.path))
             params.push_back(storage);
     std::vector<Piece> pieces;
     for (size_t i = 0; i < params.size();) {
@@ -327,7 +325,7 @@ Value Elaborator::whole_gradient(GraphContext &context, const PhaseSettings &pha
     };
     for (const Storage &storage : module_.storages) {
         if (storage.kind != StorageKind::param) continue;
-        if (std::find(phase.frozen.begin(), phase.frozen.end(), storage.path) != phase.frozen.end()) {
+        if (phase.freezes(storage.path)) {
             close();
             continue;
         }

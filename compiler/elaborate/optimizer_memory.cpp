@@ -20,10 +20,8 @@ void Elaborator::find_optimizers(const std::vector<PhaseSettings> &phases) {
         in_context(context, [&] { optimizer = optimizer_of(phase, nullptr); });
         optimizers_.push_back(optimizer ? optimizer->declaration : nullptr);
         if (!optimizer) continue;
-        for (const ast::StmtPtr &stmt : std::get<ast::DefinitionDecl>(optimizer->declaration->node).body)
-            if (const auto *state = std::get_if<ast::StorageStmt>(&stmt->node); state && state->kind == ast::StorageStmt::Kind::state)
-                if (auto [owner, is_new] = owners.try_emplace(state->name.text, optimizer->declaration); !is_new && owner->second != optimizer->declaration)
-                    shared_state_names_.insert(state->name.text);
+        for (const ast::StorageStmt *state : storages_of(*optimizer, ast::StorageStmt::Kind::state))
+            if (owners.try_emplace(state->name.text, optimizer->declaration).first->second != optimizer->declaration) shared_state_names_.insert(state->name.text);
     }
     diagnostics_ = real;
 }
@@ -33,7 +31,7 @@ void Elaborator::find_optimizers(const std::vector<PhaseSettings> &phases) {
 std::string Elaborator::step_counter(const std::vector<PhaseSettings> &phases, const FunctionValue &optimizer, const std::string &path) {
     std::vector<bool> updates;
     for (size_t i = 0; i < phases.size(); ++i)
-        updates.push_back(optimizers_[i] == optimizer.declaration && std::find(phases[i].frozen.begin(), phases[i].frozen.end(), path) == phases[i].frozen.end());
+        updates.push_back(optimizers_[i] == optimizer.declaration && !phases[i].freezes(path));
     if (std::find(updates.begin(), updates.end(), false) == updates.end()) return {};
     const auto known = std::count_if(counters_.begin(), counters_.end(), [&](const auto &counter) { return counter.first.first == optimizer.declaration; });
     auto [entry, is_new] = counters_.try_emplace({optimizer.declaration, updates});

@@ -159,12 +159,10 @@ void Elaborator::begin_anew(const ScheduleValue &schedule) {
         return;
     }
     if (!has_memory(schedule.leaf)) return;
-    for (const ast::StmtPtr &stmt : std::get<ast::DefinitionDecl>(schedule.leaf.declaration->node).body) {
-        const auto *global = std::get_if<ast::StorageStmt>(&stmt->node);
-        if (!global || global->kind != ast::StorageStmt::Kind::global) continue;
+    for (const ast::StorageStmt *global : storages_of(schedule.leaf, ast::StorageStmt::Kind::global)) {
         const Value initial = in_scope(schedule.leaf.scope, [&] { return evaluate(*global->init); });
         // What is no number is an error where the rule's end of an epoch is elaborated.
-        if (initial.number()) anew(schedule.leaf.name() + "." + global->name.text, initial.as_double(), stmt->range);
+        if (initial.number()) anew(schedule.leaf.name() + "." + global->name.text, initial.as_double(), global->name.range);
     }
 }
 

@@ -14,7 +14,8 @@ Binding *Elaborator::find(const std::string &name) const {
 }
 
 bool Elaborator::bind(const ast::Name &name, Value value, bool assignable, std::optional<Cell> cell) {
-    const Binding *outer = find(name.text);
+    const bool of_user = assignable && name.range.valid() && !in_stdlib(name.range);
+    const Binding *outer = of_user ? find(name.text) : nullptr;
     const SourceRange hides = outer && outer->assignable ? outer->declared : SourceRange{};
     auto [entry, is_new] = scope_->names.try_emplace(name.text);
     if (!is_new) {
@@ -23,7 +24,7 @@ bool Elaborator::bind(const ast::Name &name, Value value, bool assignable, std::
         return false;
     }
     entry->second = Binding{std::move(value), std::move(cell), false, assignable, name.range};
-    if (assignable && name.range.valid() && !in_stdlib(name.range)) locals_[{name.range.file, name.range.begin}] = {name, hides};
+    if (of_user) locals_[{name.range.file, name.range.begin}] = {name, hides};
     return true;
 }
 

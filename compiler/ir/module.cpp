@@ -11,6 +11,10 @@ const Storage *Module::find_storage(std::string_view path) const {
 
 std::string own_graph_of_phase(std::string_view name, size_t phase) { return std::string(name) + "." + std::to_string(phase); }
 
+bool is_graph_of(std::string_view graph, std::string_view name) {
+    return graph.starts_with(name) && (graph.size() == name.size() || graph[name.size()] == '.');
+}
+
 std::string Module::graph_of_phase(std::string_view name, size_t phase) const {
     std::string own = own_graph_of_phase(name, phase);
     return graphs.count(own) ? own : std::string(name);

@@ -172,5 +172,7 @@ struct Module {
 
 /// "train.1": a graph for one phase.
 std::string own_graph_of_phase(std::string_view name, size_t phase);
+/// Whether a graph is `name` or that of one phase.
+bool is_graph_of(std::string_view graph, std::string_view name);
 
 }  // namespace kiln

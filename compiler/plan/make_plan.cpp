@@ -10,10 +10,10 @@ namespace kiln {
 namespace {
 
 /// Of the phase with the most of them.
-int64_t flops_of_program(const Plan &plan, const std::string &name) {
+int64_t flops_of_program(const Plan &plan, std::string_view name) {
     int64_t most = 0;
     for (const Program &program : plan.programs) {
-        if (program.name != name && !program.name.starts_with(name + ".")) continue;
+        if (!is_graph_of(program.name, name)) continue;
         int64_t flops = 0;
         for (const Call &call : program.calls) flops += plan[call.kernel].flops;
         most = std::max(most, flops);

@@ -92,7 +92,7 @@ inline bool is_work_arena(std::string_view arena) { return arena == "work" || ar
 /// A column of the current batch; its address comes with each call.
 inline bool is_batch_arena(std::string_view arena) { return arena.starts_with("data:") || arena.starts_with("raw:") || arena.starts_with("augmented:"); }
 /// "augment", "augment.<phase>": from the columns of a batch to those that the training step reads.
-inline bool augments(std::string_view program) { return program == "augment" || program.starts_with("augment."); }
+inline bool augments(std::string_view program) { return is_graph_of(program, "augment"); }
 
 /// A kernel that stores a result over an argument is another kernel than one that does not: smaller results are not worth it.
 inline constexpr int64_t kLeastSharedBytes = 1 << 20;

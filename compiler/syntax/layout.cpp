@@ -22,10 +22,6 @@ bool begins_operand(size_t type) {
     }
 }
 
-bool is_reducer(std::string_view name) {
-    return name == "sum" || name == "max" || name == "min" || name == "prod" || name == "mean";
-}
-
 class Arranger {
 public:
     Arranger(const SourceFile &file, const std::vector<Token> &tokens) : file_(file), in_(tokens), partner_(tokens.size(), 0) {

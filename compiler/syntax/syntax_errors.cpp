@@ -6,8 +6,6 @@
 
 #include <fmt/format.h>
 
-#include <set>
-
 namespace kiln::syntax {
 namespace {
 
@@ -90,8 +88,7 @@ std::string StatementRecovery::bracketed_reduction(size_t index) const {
     while (open > 0 && input_.tokens[open].type != KilnParser::LBRACK) --open;
     if (open == 0) return "";
     std::string word(text_of(*input_.file, input_.tokens[open - 1]));
-    static const std::set<std::string> reductions{"sum", "max", "min", "prod", "mean"};
-    return reductions.count(word) ? word : "";
+    return is_reducer(word) ? word : "";
 }
 
 void StatementRecovery::report(antlr4::Parser *parser, size_t index, const antlr4::misc::IntervalSet &expected) {

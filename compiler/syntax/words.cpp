@@ -19,6 +19,10 @@ bool is_reserved(size_t type) {
     }
 }
 
+bool is_reducer(std::string_view name) {
+    return name == "sum" || name == "max" || name == "min" || name == "prod" || name == "mean";
+}
+
 bool is_operator(size_t type) {
     switch (type) {
         case KilnLexer::THEN: case KilnLexer::PIPE: case KilnLexer::OR: case KilnLexer::AND: case KilnLexer::EQUAL:

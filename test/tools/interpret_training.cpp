@@ -116,7 +116,7 @@ private:
         for (size_t i = 0; i < results.size(); ++i) {
             const Result &result = graph.results[i];
             if (result.kind == ResultKind::scalar || result.kind == ResultKind::loss) scalars_[result.name] = results[i].values[0];
-            if (result.kind == ResultKind::output && name.starts_with("augment")) augmented_[result.name] = results[i].values;
+            if (result.kind == ResultKind::output && is_graph_of(name, "augment")) augmented_[result.name] = results[i].values;
             if (result.kind == ResultKind::store) std::copy(results[i].values.begin(), results[i].values.end(), place(result.name));
         }
     }
