@@ -37,6 +37,12 @@ Expr read_pixel(Lowering &l, NodeId id, const Border &border, Expr n, Expr y, Ex
     return padded(c, x, y, n);
 }
 
+/// Rows and columns of zeros on both sides of the operand in an image of `extents`.
+Ints zeros_on_both_sides(const Lowering &l, const Border &b, const Ints &extents) {
+    const Shape &image = l.shape(b.operand);
+    return {std::min(b.top, extents[0] - b.top - image[1]), std::min(b.left, extents[1] - b.left - image[2])};
+}
+
 /// False for rows that are zero throughout: border, or between the rows of the operand. They are skipped.
 Expr row_is_inside(Lowering &l, const Border &b, Expr y) {
     Expr py = y - index_expr(b.top);
@@ -77,7 +83,8 @@ Func build_convolution(Lowering &l, NodeId id, Border border, int64_t channels, 
                        const std::function<Expr(Expr, Expr, Expr, Expr)> &weight) {
     const Node &node = l.node(id);
     if (!l.direct_convolutions() && taps == Ints{3, 3} && stride == Ints{1, 1} && dilation == Ints{1, 1} && border.step_y == 1 && border.step_x == 1 && node.type.dtype == DType::f32) {
-        const WinogradPlan plan = plan_winograd(l, node.type.shape, channels);
+        const Shape &shape = node.type.shape;
+        const WinogradPlan plan = plan_winograd(l, shape, channels, zeros_on_both_sides(l, border, {shape[1] + 2, shape[2] + 2}));
         if (plan.pays) return build_filtered(l, id, border, channels, weight, plan);
     }
     ConvolutionFuncs f;
@@ -169,11 +176,18 @@ NarrowFuncs build_narrow(Lowering &l, NodeId id, const Border &border, const Sha
     return f;
 }
 
-bool filters_weight_gradient(Lowering &l, NodeId id) {
+WinogradGradientPlan plan_filtered_gradient(const Lowering &l, NodeId id) {
+    const Node &node = l.node(id);
+    const ConvGradAttrs &a = attrs<ConvGradAttrs>(node);
+    const Shape &gradient = l.shape(node.operands[1]);
+    return plan_winograd_gradient(l, gradient, node.type.shape[2], zeros_on_both_sides(l, {node.operands[0], a.padding[0], a.padding[2]}, {gradient[1] + 2, gradient[2] + 2}));
+}
+
+bool filters_weight_gradient(const Lowering &l, NodeId id) {
     const Node &node = l.node(id);
     const ConvGradAttrs &a = attrs<ConvGradAttrs>(node);
     if (l.direct_convolutions() || a.extents != Ints{3, 3} || a.stride != Ints{1, 1} || a.dilation != Ints{1, 1} || node.type.dtype != DType::f32) return false;
-    return plan_winograd_gradient(l, l.shape(node.operands[1]), node.type.shape[2]).pays;
+    return plan_filtered_gradient(l, id).pays;
 }
 
 Func build_filtered_gradient(Lowering &l, NodeId id) {
@@ -190,7 +204,7 @@ Func build_filtered_gradient(Lowering &l, NodeId id) {
     source.pixel_is_plain = !image.needed && l.is_plain(image.operand);
     source.gradient_is_plain = !results.needed && l.is_plain(results.operand);
     WinogradGradientFuncs f;
-    f.plan = plan_winograd_gradient(l, gradient, node.type.shape[2]);
+    f.plan = plan_filtered_gradient(l, id);
     return build_winograd_gradient(l, id, source, f);
 }
 

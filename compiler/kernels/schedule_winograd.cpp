@@ -19,6 +19,8 @@ constexpr int64_t kTaskBytes = 1 << 20, kTaskTiles = 16;
 /// Most tiles of a block of a weight gradient, whose products are added up before they are added to the sums in memory; and the
 /// fewest that must be at hand.
 constexpr int64_t kMostGradientTiles = 64, kLeastGradientTiles = 16;
+/// Least share of the tiles for which images lie side by side.
+constexpr double kMosaicPays = 0.95;
 /// Bytes of partial sums together.
 constexpr int64_t kPartBytes = 8 << 20;
 
@@ -30,6 +32,9 @@ int64_t tile_bytes(int64_t channels, int64_t outputs) { return kProducts * (chan
 int64_t weight_bytes(int64_t channels, int64_t outputs) { return kProducts * channels * outputs * 4; }
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+/// Results that belong to an image, of those of all tiles.
+double filled_share(const Mosaic &m) { return double(m.images() * m.height * m.width) / double(m.tiles_y() * m.tiles_x() * kWinogradTile * kWinogradTile); }
 
 /// The largest divisor up to a limit.
 int64_t divisor(int64_t of, int64_t most) {
@@ -71,10 +76,32 @@ std::vector<ChannelGroup> channel_groups(const Lowering &l, int64_t channels) {
     return groups;
 }
 
-WinogradPlan plan_winograd(const Lowering &l, const Shape &shape, int64_t channels) {
+int64_t Mosaic::tiles_y() const { return ceil_div((images_y - 1) * period_y + height, kWinogradTile); }
+int64_t Mosaic::tiles_x() const { return ceil_div((images_x - 1) * period_x + width, kWinogradTile); }
+
+Mosaic choose_mosaic(int64_t images, int64_t height, int64_t width, const Ints &shared, int64_t most) {
+    const int64_t around = kWinogradPoints - kWinogradTile;
+    const auto period = [&](int64_t extent, int64_t zeros) { return extent + around - std::clamp<int64_t>(zeros, 0, around); };
+    Mosaic best{1, 1, period(height, shared[0]), period(width, shared[1]), height, width};
+    double least = kMosaicPays * double(best.tiles_y() * best.tiles_x());
+    for (int64_t images_y = 1; images_y <= 4; images_y *= 2)
+        for (int64_t images_x = 1; images_x <= 4; images_x *= 2) {
+            Mosaic m = best;
+            m.images_y = images_y, m.images_x = images_x;
+            const double tiles = double(m.tiles_y() * m.tiles_x()) / double(m.images());
+            if (m.images() <= most && images % m.images() == 0 && tiles < least) least = tiles, best = m;
+        }
+    return best;
+}
+
+WinogradPlan plan_winograd(const Lowering &l, const Shape &shape, int64_t channels, const Ints &shared) {
     WinogradPlan plan;
-    const int64_t batch = shape[0], height = shape[1], width = shape[2], outputs = shape[3], lanes = l.lanes();
-    plan.tiles_y = ceil_div(height, kWinogradTile), plan.tiles_x = ceil_div(width, kWinogradTile);
+    const int64_t outputs = shape[3], lanes = l.lanes();
+    const bool near = weight_bytes(channels, outputs) <= kNearWeights;
+    // A task of near weights is a few rows of tiles, and the rows of a group belong to several images.
+    plan.mosaic = choose_mosaic(shape[0], shape[1], shape[2], shared, near ? 1 : shape[0]);
+    const int64_t batch = shape[0] / plan.mosaic.images();
+    plan.tiles_y = plan.mosaic.tiles_y(), plan.tiles_x = plan.mosaic.tiles_x();
     // Rows of a register tile: 6 to 9 tiles along x, else along y and over images, too.
     for (int64_t rows = 1; rows <= std::min<int64_t>(plan.tiles_x, 8); rows++)
         if (ceil_div(plan.tiles_x, rows) * rows * 10 <= plan.tiles_x * 11) plan.rows_x = int(rows);
@@ -92,15 +119,15 @@ WinogradPlan plan_winograd(const Lowering &l, const Shape &shape, int64_t channe
         if (split.rest == 0 || split.full != vectors * lanes) continue;
         best = vectors + 0.5, plan.panel = (vectors + 1) * lanes, plan.outputs = {{0, split.full, int(lanes)}, {split.full, split.rest_lanes, int(split.rest_lanes)}};
     }
-    // A task: rows of tiles of one image, or whole images.
+    // A task: rows of tiles of one group, or whole groups.
     const int64_t row_bytes = plan.tiles_x * tile_bytes(channels, outputs);
-    const int64_t most_rows = weight_bytes(channels, outputs) <= kNearWeights ? std::max<int64_t>(kNearTaskBytes / row_bytes, 1)
-                                                                              : std::max(kTaskBytes / row_bytes, ceil_div(kTaskTiles, plan.tiles_x));
-    plan.band = most_rows >= plan.tiles_y ? plan.tiles_y : std::max<int64_t>(plan.rows_y, divisor(plan.tiles_y / plan.rows_y, most_rows / plan.rows_y) * plan.rows_y);
-    plan.images = plan.band == plan.tiles_y ? std::max<int64_t>(plan.rows_n, divisor(batch / plan.rows_n, most_rows / plan.tiles_y / plan.rows_n) * plan.rows_n) : 1;
+    const int64_t most_rows = near ? std::max<int64_t>(kNearTaskBytes / row_bytes, 1) : std::max(kTaskBytes / row_bytes, ceil_div(kTaskTiles, plan.tiles_x));
+    const bool is_whole = most_rows >= plan.tiles_y || plan.mosaic.images() > 1;
+    plan.band = is_whole ? plan.tiles_y : std::max<int64_t>(plan.rows_y, divisor(plan.tiles_y / plan.rows_y, most_rows / plan.rows_y) * plan.rows_y);
+    plan.groups = plan.band == plan.tiles_y ? std::max<int64_t>(plan.rows_n, divisor(batch / plan.rows_n, most_rows / plan.tiles_y / plan.rows_n) * plan.rows_n) : 1;
     // Multiplications and additions of a tile in whole vectors, against those of 16 sums over 3x3 windows. A transformation of 36 numbers
     // takes about 160.
-    const double direct = 144.0 * double(height * width) / double(plan.tiles_y * plan.tiles_x * 16) * double(channels) * double(ceil_div(outputs, lanes));
+    const double direct = 144.0 * filled_share(plan.mosaic) * double(channels) * double(ceil_div(outputs, lanes));
     const double filtered = 36.0 * double(channels) * best + 200.0 * double(ceil_div(channels, lanes)) + 160.0 * best;
     plan.pays = channels >= l.lanes() && outputs >= l.lanes() && filtered < 0.8 * direct;
     return plan;
@@ -112,21 +139,21 @@ void schedule_winograd(Lowering &l, Consumer &consumer, WinogradFuncs &f) {
     Var n = consumer.axes[0], y = consumer.axes[1], x = consumer.axes[2], k = consumer.axes[3];
     Var band("band"), in_band("in_band"), block("block"), in_block("in_block"), task("task"), in_vector("in_vector");
     Stage stage = consumer.stage();
-    const int rows = int(f.plan.band * kWinogradTile);
+    const int rows = int(f.plan.band == f.plan.tiles_y ? f.shape[1] : f.plan.band * kWinogradTile), images = int(f.plan.groups * f.plan.mosaic.images());
     const int vector = int(std::min<int64_t>(lanes, outputs));
     LoopLevel of_task;
     if (consumer.within != nullptr) {
-        of_task = schedule_tasks(l, consumer, std::min<int64_t>(rows, consumer.shape[1]), f.plan.images, true);
+        of_task = schedule_tasks(l, consumer, rows, images, true);
         in_band = y, in_block = n;
     } else {
         stage.split(y, band, in_band, rows, consumer.shape[1] % rows == 0 ? TailStrategy::RoundUp : TailStrategy::GuardWithIf);
-        stage.split(n, block, in_block, int(f.plan.images), TailStrategy::RoundUp);
+        stage.split(n, block, in_block, images, TailStrategy::RoundUp);
     }
     const TailStrategy tail = outputs % vector == 0 ? TailStrategy::RoundUp : consumer.updates ? TailStrategy::GuardWithIf : TailStrategy::ShiftInwards;
     stage.split(k, k, in_vector, vector, tail);
     // The results of a tile are read where they lie side by side.
     Var in_tile("in_tile");
-    if (consumer.shape[2] % kWinogradTile == 0)
+    if (consumer.shape[2] % kWinogradTile == 0 && f.plan.mosaic.images_x == 1)
         stage.split(x, x, in_tile, kWinogradTile, TailStrategy::RoundUp).reorder(in_vector, in_tile, k, x, in_band, in_block).unroll(in_tile);
     else
         stage.reorder(in_vector, k, x, in_band, in_block);
@@ -137,7 +164,7 @@ void schedule_winograd(Lowering &l, Consumer &consumer, WinogradFuncs &f) {
     }
 
     const auto tiles_of = [&](Func func) {
-        func.bound_extent(Var("tx"), int(f.plan.tiles_x)).bound_extent(Var("ty"), int(f.plan.band)).bound_extent(Var("n"), int(f.plan.images));
+        func.bound_extent(Var("tx"), int(f.plan.tiles_x)).bound_extent(Var("ty"), int(f.plan.band)).bound_extent(Var("n"), int(f.plan.groups));
     };
     const int panels = int(ceil_div(outputs, width)), channel_vector = int(std::min<int64_t>(lanes, f.channels));
     Var c("c"), a("a"), i("i"), j("j"), tx("tx"), ty("ty"), tn("n"), u("u"), panel("panel"), s("s"), p("p"), q("q");
@@ -178,10 +205,12 @@ void schedule_winograd(Lowering &l, Consumer &consumer, WinogradFuncs &f) {
     schedule_transform(f.image, {i, q}, {p, q}, {panel, tx, ty, tn});
 }
 
-WinogradGradientPlan plan_winograd_gradient(const Lowering &l, const Shape &gradient, int64_t channels) {
+WinogradGradientPlan plan_winograd_gradient(const Lowering &l, const Shape &gradient, int64_t channels, const Ints &shared) {
     WinogradGradientPlan plan;
-    const int64_t batch = gradient[0], height = gradient[1], width = gradient[2], outputs = gradient[3], lanes = l.lanes();
-    plan.tiles_y = ceil_div(height, kWinogradTile), plan.tiles_x = ceil_div(width, kWinogradTile);
+    const int64_t outputs = gradient[3], lanes = l.lanes();
+    plan.mosaic = choose_mosaic(gradient[0], gradient[1], gradient[2], shared, gradient[0]);
+    const int64_t batch = gradient[0] / plan.mosaic.images();
+    plan.tiles_y = plan.mosaic.tiles_y(), plan.tiles_x = plan.mosaic.tiles_x();
     const int64_t tiles = plan.tiles_y * plan.tiles_x;
     const int64_t bytes = weight_bytes(channels, outputs);
     for (int64_t parts = 1; parts <= 8; parts++)
@@ -189,7 +218,7 @@ WinogradGradientPlan plan_winograd_gradient(const Lowering &l, const Shape &grad
     // Large weights on small maps: all tiles together are no more than twice the sums of the parts.
     plan.by_plane = batch * tiles * tile_bytes(channels, outputs) <= 2 * plan.parts * bytes;
     if (plan.by_plane) plan.parts = 1;
-    const int64_t samples = batch / plan.parts;
+    const int64_t groups = batch / plan.parts;
     plan.columns = ceil_div(outputs, lanes) * lanes;
     plan.tile = choose_tile(l, plan.columns, channels, int(lanes), kTileRows, true);
     const double output_vectors = double(ceil_div(outputs, lanes)), channel_vectors = double(ceil_div(channels, lanes));
@@ -197,22 +226,22 @@ WinogradGradientPlan plan_winograd_gradient(const Lowering &l, const Shape &grad
     // Cycles a tile: its products, reading and writing all sums for each block of tiles, writing and reading the transformed tiles, which lie in
     // nearer caches if a block is small, and copying the rows of pixels that two bands have in common.
     double least = 1e300;
-    auto consider = [&](int64_t band, int64_t images) {
-        const int64_t block = band * plan.tiles_x * images, block_bytes = block * tile_bytes(channels, outputs);
+    auto consider = [&](int64_t band, int64_t groups) {
+        const int64_t block = band * plan.tiles_x * groups, block_bytes = block * tile_bytes(channels, outputs);
         const double line = block_bytes <= 40 << 10 ? 3 : block_bytes <= 256 << 10 ? 8 : 12;
         const double cycles = products * (1 + 2.5 / double(block)) + kProducts * (channel_vectors + output_vectors) * line + 48 * channel_vectors * (1 + 0.5 / double(band));
-        if ((block <= kMostGradientTiles || band * images == 1) && cycles < least) least = cycles, plan.band = band, plan.images = images;
+        if ((block <= kMostGradientTiles || band * groups == 1) && cycles < least) least = cycles, plan.band = band, plan.groups = groups;
     };
     if (plan.by_plane) {
-        plan.band = plan.tiles_y, plan.images = batch;
+        plan.band = plan.tiles_y, plan.groups = batch;
     } else {
         for (int64_t band = 1; band < plan.tiles_y; band++)
             if (plan.tiles_y % band == 0) consider(band, 1);
-        for (int64_t images = 1; images <= samples; images++)
-            if (samples % images == 0) consider(plan.tiles_y, images);
+        for (int64_t of_block = 1; of_block <= groups; of_block++)
+            if (groups % of_block == 0) consider(plan.tiles_y, of_block);
     }
-    const int64_t largest = divisor(samples, std::max<int64_t>(1, kMostGradientTiles / tiles)) * tiles;
-    const double direct = 144.0 * double(height * width) / double(tiles * 16) * double(channels) * output_vectors;
+    const int64_t largest = divisor(groups, std::max<int64_t>(1, kMostGradientTiles / tiles)) * tiles;
+    const double direct = 144.0 * filled_share(plan.mosaic) * double(channels) * output_vectors;
     const double filtered = products * (1 + 8.0 / double(largest)) + 200.0 * channel_vectors + 160.0 * output_vectors;
     plan.pays = channels >= lanes && outputs >= lanes && largest >= kLeastGradientTiles && filtered < 0.8 * direct;
     return plan;
@@ -244,7 +273,7 @@ void schedule_winograd_gradient(Lowering &l, WinogradGradientFuncs &f) {
         if (f.plan.by_plane) t.whole.compute_root();
         else t.whole.compute_at(f.part, f.tiles[3]);
         t.whole.bound_extent(c, int(channels)).bound_extent(tx, int(f.plan.tiles_x)).bound_extent(ty, int(f.plan.band));
-        t.whole.bound_extent(n, int(f.plan.images)).bound(i, 0, kWinogradPoints).bound(j, 0, kWinogradPoints);
+        t.whole.bound_extent(n, int(f.plan.groups)).bound(i, 0, kWinogradPoints).bound(j, 0, kWinogradPoints);
         schedule_transform(t, {a, i}, {i, j}, {tx, ty, n}, f.plan.by_plane ? 1 : 0);
     };
     transform(f.padded, f.tile, f.channels);

@@ -58,6 +58,21 @@ void build_transform(WinogradTransform &transform, const std::string &name, cons
     }
 }
 
+/// `read`, a function of (n, y, x, c), at a place of a group: (group, y, x, c). Of each image it is asked for `height` by `width` elements, and past the last one's end.
+WinogradElement in_mosaic(const Mosaic &m, const WinogradElement &read, int64_t height, int64_t width) {
+    if (m.images() == 1) return read;
+    return [=](Expr group, Expr y, Expr x, Expr c) {
+        const auto image_of = [](Expr at, int64_t period, int64_t images) { return images == 1 ? index_expr(0) : Expr(min(at / index_expr(period), index_expr(images - 1))); };
+        const Expr of_y = image_of(y, m.period_y, m.images_y), of_x = image_of(x, m.period_x, m.images_x);
+        const auto inside = [](Expr at, Expr image, int64_t period, int64_t images, int64_t extent, int64_t tiles) {
+            const int64_t past = tiles * kWinogradTile + kWinogradPoints - kWinogradTile - (images - 1) * period;
+            return unsafe_promise_clamped(at - image * index_expr(period), 0, index_expr(std::max(extent, past) - 1));
+        };
+        return read(group * index_expr(m.images()) + of_y * index_expr(m.images_x) + of_x, inside(y, of_y, m.period_y, m.images_y, height, m.tiles_y()),
+                    inside(x, of_x, m.period_x, m.images_x, width, m.tiles_x()), c);
+    };
+}
+
 }  // namespace
 
 Expr build_winograd(Lowering &l, NodeId id, const WinogradSource &source, WinogradFuncs &f) {
@@ -74,6 +89,9 @@ Expr build_winograd(Lowering &l, NodeId id, const WinogradSource &source, Winogr
         f.padded(c, x, y, n) = source.pixel(n, y, x, c);
         pixel = [&](Expr in, Expr py, Expr px, Expr channel) { return Expr(f.padded(channel, px, py, in)); };
     }
+    const Mosaic &mosaic = f.plan.mosaic;
+    const int64_t around = kWinogradPoints - kWinogradTile;
+    pixel = in_mosaic(mosaic, pixel, mosaic.height + around, mosaic.width + around);
     build_transform(f.tile, l.name(id, "tile"), channel_groups(l, f.channels), {c, a, i, tx, ty, n}, {c, tx, ty, n, i, j},
         [&](size_t) { return product(kPixels, i, [&](Expr b) { return pixel(n, ty * kWinogradTile + b, tx * kWinogradTile + a, c); }); },
         [&](const Func &half, Expr channel) { return product(kPixels, j, [&](Expr b) { return Expr(half(channel, b, i, tx, ty, n)); }); });
@@ -99,18 +117,21 @@ Expr build_winograd(Lowering &l, NodeId id, const WinogradSource &source, Winogr
         [&](const Func &half, Expr at) { return product(kResults, p, [&](Expr b) { return Expr(half(at, panel, b, q, tx, ty, n)); }); });
 
     Var on = f.axes[0], oy = f.axes[1], ox = f.axes[2], ok = f.axes[3];
+    const Expr images = index_expr(mosaic.images()), in_row = index_expr(mosaic.images_x), group = on / images;
+    const Expr at_y = oy + on % images / in_row * index_expr(mosaic.period_y), at_x = ox + on % in_row * index_expr(mosaic.period_x);
     Expr w = index_expr(width), t = kWinogradTile;
-    if (f.plan.outputs.size() > 1) return f.image.whole(ok, 0, ox % t, oy % t, ox / t, oy / t, on);
-    return f.image.whole(ok % w, ok / w, ox % t, oy % t, ox / t, oy / t, on);
+    if (f.plan.outputs.size() > 1) return f.image.whole(ok, 0, at_x % t, at_y % t, at_x / t, at_y / t, group);
+    return f.image.whole(ok % w, ok / w, at_x % t, at_y % t, at_x / t, at_y / t, group);
 }
 
 Func build_winograd_gradient(Lowering &l, NodeId id, const WinogradGradientSource &source, WinogradGradientFuncs &f) {
     const Node &node = l.node(id);
-    const int64_t samples = l.shape(node.operands[0])[0] / f.plan.parts;
+    const Mosaic &mosaic = f.plan.mosaic;
+    const int64_t groups = l.shape(node.operands[0])[0] / mosaic.images() / f.plan.parts;
     f.channels = node.type.shape[2], f.outputs = node.type.shape[3];
     Var c("c"), k("k"), a("a"), i("i"), j("j"), tx("tx"), ty("ty"), n("n"), part("part"), s("s"), r("r"), x("x"), y("y");
     // Pixels or gradients as tiles, transformed along y and then along x.
-    auto transformed = [&](const Matrix &matrix, const std::function<Expr(Expr, Expr, Expr, Expr)> &read, bool is_plain, const std::vector<ChannelGroup> &groups, bool fills, const char *what,
+    auto transformed = [&](const Matrix &matrix, const WinogradElement &read, int64_t around, bool is_plain, const std::vector<ChannelGroup> &groups, bool fills, const char *what,
                            Func &padded, WinogradTransform &transform) {
         auto pixel = read;
         if (!is_plain || fills) {
@@ -126,18 +147,19 @@ Func build_winograd_gradient(Lowering &l, NodeId id, const WinogradGradientSourc
             }
             pixel = [&padded](Expr in, Expr py, Expr px, Expr channel) { return Expr(padded(channel, px, py, in)); };
         }
+        pixel = in_mosaic(mosaic, pixel, mosaic.height + around, mosaic.width + around);
         build_transform(transform, l.name(id, what), groups, {c, a, i, tx, ty, n}, {c, tx, ty, n, i, j},
             [&](size_t) { return product(matrix, i, [&](Expr b) { return pixel(n, ty * kWinogradTile + b, tx * kWinogradTile + a, c); }); },
             [&](const Func &half, Expr channel) { return product(matrix, j, [&](Expr b) { return Expr(half(channel, b, i, tx, ty, n)); }); });
     };
-    transformed(kPixels, source.pixel, source.pixel_is_plain, channel_groups(l, f.channels), false, "tile", f.padded, f.tile);
-    transformed(transposed(kResults), source.gradient, source.gradient_is_plain, {{0, f.plan.columns, l.lanes()}}, f.plan.columns > f.outputs, "gradient", f.padded_gradient, f.gradient);
+    transformed(kPixels, source.pixel, kWinogradPoints - kWinogradTile, source.pixel_is_plain, channel_groups(l, f.channels), false, "tile", f.padded, f.tile);
+    transformed(transposed(kResults), source.gradient, 0, source.gradient_is_plain, {{0, f.plan.columns, l.lanes()}}, f.plan.columns > f.outputs, "gradient", f.padded_gradient, f.gradient);
 
-    f.tiles = RDom({{0, int(f.plan.tiles_x)}, {0, int(f.plan.band)}, {0, int(f.plan.images)}, {0, int(f.plan.tiles_y / f.plan.band)}, {0, int(samples / f.plan.images)}}, l.name(id, "tile_of_sum"));
-    Expr image = part * index_expr(samples) + f.tiles[4] * index_expr(f.plan.images) + f.tiles[2], tile_y = f.tiles[3] * index_expr(f.plan.band) + f.tiles[1];
+    f.tiles = RDom({{0, int(f.plan.tiles_x)}, {0, int(f.plan.band)}, {0, int(f.plan.groups)}, {0, int(f.plan.tiles_y / f.plan.band)}, {0, int(groups / f.plan.groups)}}, l.name(id, "tile_of_sum"));
+    Expr group = part * index_expr(groups) + f.tiles[4] * index_expr(f.plan.groups) + f.tiles[2], tile_y = f.tiles[3] * index_expr(f.plan.band) + f.tiles[1];
     f.part = Func(l.name(id, "part"));
     f.part(k, c, i, j, part) = Internal::make_zero(storage_type(node.type.dtype));
-    f.part(k, c, i, j, part) += f.gradient.whole(k, f.tiles[0], tile_y, image, i, j) * f.tile.whole(c, f.tiles[0], tile_y, image, i, j);
+    f.part(k, c, i, j, part) += f.gradient.whole(k, f.tiles[0], tile_y, group, i, j) * f.tile.whole(c, f.tiles[0], tile_y, group, i, j);
     // The partial sums in their order.
     auto sum = [&](Expr b, Expr at) {
         Expr all = f.part(k, c, at, b, 0);

@@ -10,13 +10,27 @@ namespace kiln {
 /// Results of a tile in each direction, and pixels or products.
 inline constexpr int kWinogradTile = 4, kWinogradPoints = 6;
 
+using WinogradElement = std::function<Expr(Expr, Expr, Expr, Expr)>;
+
 /// What the convolution reads: the image with its border of zeros, which is read past its end, too; and the weights.
 struct WinogradSource {
-    std::function<Expr(Expr, Expr, Expr, Expr)> pixel;   ///< (n, y, x, c)
-    std::function<Expr(Expr, Expr, Expr, Expr)> weight;  ///< (r, s, c, k)
+    WinogradElement pixel;   ///< (n, y, x, c)
+    WinogradElement weight;  ///< (r, s, c, k)
     bool is_plain = false;   ///< pixels are loads and always inside
     int64_t channels = 0;
 };
+
+/// Small maps beside each other, so that fewer tiles reach past their ends: the images of a group lie in rows of `images_x`, each `period_y` results
+/// below and `period_x` right of its neighbour. They share the zeros of their borders; results between them belong to none.
+struct Mosaic {
+    int64_t images_y = 1, images_x = 1, period_y = 0, period_x = 0;
+    int64_t height = 0, width = 0;       ///< of an image's results
+    int64_t images() const { return images_y * images_x; }
+    int64_t tiles_y() const;
+    int64_t tiles_x() const;
+};
+/// `shared`: rows and columns of zeros that neighbours can share. The images of a group divide `images`, and are `most` at most.
+Mosaic choose_mosaic(int64_t images, int64_t height, int64_t width, const Ints &shared, int64_t most);
 
 /// Neighbouring channels in vectors of the same length. Of channels that leave a rest of at most half a vector the rest is a group of its own.
 struct ChannelGroup {
@@ -39,16 +53,18 @@ struct WinogradTransform {
 
 struct WinogradPlan {
     bool pays = false;
-    int64_t tiles_y = 0, tiles_x = 0;
+    Mosaic mosaic;
+    int64_t tiles_y = 0, tiles_x = 0;        ///< of a group
     int64_t band = 1;        ///< rows of tiles of one task
-    int64_t images = 1;      ///< images of one task
-    int rows_x = 1, rows_y = 1, rows_n = 1;  ///< tiles of a register tile
+    int64_t groups = 1;      ///< groups of images of one task
+    int rows_x = 1, rows_y = 1, rows_n = 1;  ///< tiles of a register tile, of neighbouring groups
     int64_t panel = 0;       ///< outputs of a panel of weights, in full vectors
     std::vector<ChannelGroup> outputs;       ///< a panel of full vectors; with a rest, it is the only one
 };
-/// `shape`: of the result, [N, P, Q, K].
-WinogradPlan plan_winograd(const Lowering &l, const Shape &shape, int64_t channels);
+/// `shape`: of the result, [N, P, Q, K]; `shared`: see choose_mosaic.
+WinogradPlan plan_winograd(const Lowering &l, const Shape &shape, int64_t channels, const Ints &shared);
 
+/// n is a group of images, but for padded images.
 struct WinogradFuncs {
     WinogradPlan plan;
     Func padded;             ///< (c, x, y, n), or undefined
@@ -68,24 +84,26 @@ void schedule_winograd(Lowering &l, Consumer &consumer, WinogradFuncs &f);
 
 /// The gradient of the weights: transformed back from the sums of products of transformed pixels and transformed gradients.
 struct WinogradGradientSource {
-    std::function<Expr(Expr, Expr, Expr, Expr)> pixel;     ///< (n, y, x, c)
-    std::function<Expr(Expr, Expr, Expr, Expr)> gradient;  ///< (n, y, x, k)
+    WinogradElement pixel;     ///< (n, y, x, c)
+    WinogradElement gradient;  ///< (n, y, x, k)
     bool pixel_is_plain = false, gradient_is_plain = false;
 };
 
 struct WinogradGradientPlan {
     bool pays = false;
-    int64_t tiles_y = 0, tiles_x = 0;
-    int64_t parts = 1;       ///< partial sums, each over batch / parts samples
-    int64_t images = 1;      ///< transformed at a time; divides batch / parts
+    Mosaic mosaic;
+    int64_t tiles_y = 0, tiles_x = 0;        ///< of a group
+    int64_t parts = 1;       ///< partial sums, each over as many groups
+    int64_t groups = 1;      ///< transformed at a time; divides those of a part
     int64_t band = 1;        ///< rows of tiles transformed at a time; divides tiles_y
     bool by_plane = false;   ///< all samples are transformed before, and a task sums up one of the 36 products
     int64_t columns = 0;     ///< of k in `gradient` and `part`: the outputs and zeros, in full vectors
     Tile tile;
 };
-/// `gradient`: of the convolution's result, [N, P, Q, K].
-WinogradGradientPlan plan_winograd_gradient(const Lowering &l, const Shape &gradient, int64_t channels);
+/// `gradient`: of the convolution's result, [N, P, Q, K]; `shared`: see choose_mosaic.
+WinogradGradientPlan plan_winograd_gradient(const Lowering &l, const Shape &gradient, int64_t channels, const Ints &shared);
 
+/// n is a group of images, but for padded images.
 struct WinogradGradientFuncs {
     WinogradGradientPlan plan;
     Func padded, padded_gradient;    ///< (c, x, y, n), or undefined
@@ -93,7 +111,7 @@ struct WinogradGradientFuncs {
     WinogradTransform tile;          ///< of pixels: half (c, a, i, tx, ty, n), whole (c, tx, ty, n, i, j)
     WinogradTransform gradient;      ///< the same of the gradient
     Func part;                       ///< (k, c, i, j, p)
-    Halide::RDom tiles;              ///< tx, ty, image of the block, band, block
+    Halide::RDom tiles;              ///< tx, ty, group of the block, band, block
     WinogradTransform weights;       ///< of sums: half (k, c, i, s), whole (k, c, s, r)
     int64_t channels = 0, outputs = 0;
 };

@@ -1,10 +1,12 @@
 // How far minimal filtering is from the convolution it stands for, beside the direct sums in the same precision.
+#include "compiler/kernels/winograd.h"
 #include "compiler/ops/builder.h"
 #include "compiler/ops/interpret.h"
 #include "test/unit/kernels/run_kernels.h"
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cmath>
 #include <random>
 
@@ -94,6 +96,37 @@ TEST(Winograd, WeightGradientsOfAllBlocks) {
         EXPECT_LT(errors.direct, 2e-5) << to_string(Type{DType::f32, image});
         EXPECT_LT(errors.filtered, 1e-4) << to_string(Type{DType::f32, image});
         EXPECT_NE(errors.direct, errors.filtered) << to_string(Type{DType::f32, image}) << " is not filtered";
+    }
+}
+
+/// Images of a group, above and beside each other, and its tiles.
+std::array<int64_t, 4> group_of(int64_t batch, int64_t height, int64_t width, int64_t shared) {
+    const Mosaic m = choose_mosaic(batch, height, width, {shared, shared}, batch);
+    return {m.images_y, m.images_x, m.tiles_y(), m.tiles_x()};
+}
+
+TEST(Winograd, SmallImagesLieBesideEachOther) {
+    using Group = std::array<int64_t, 4>;
+    EXPECT_EQ(group_of(64, 13, 13, 1), (Group{2, 2, 7, 7}));
+    EXPECT_EQ(group_of(64, 10, 10, 2), (Group{2, 2, 5, 5}));
+    EXPECT_EQ(group_of(64, 12, 5, 1), (Group{1, 2, 3, 3}));
+    EXPECT_EQ(group_of(64, 16, 16, 1), (Group{1, 1, 4, 4})) << "no tile reaches past the end";
+    EXPECT_EQ(group_of(64, 10, 10, 0), (Group{1, 1, 3, 3})) << "no border to share";
+    EXPECT_EQ(group_of(3, 13, 13, 1), (Group{1, 1, 4, 4})) << "no group divides the batch";
+}
+
+TEST(Winograd, ImagesBesideEachOtherStayApart) {
+    std::mt19937 random(7);
+    for (const int64_t padding : {0, 1, 2}) {
+        const Ints border{padding, padding, padding, padding};
+        for (const auto &[batch, height, width] : {std::array<int64_t, 3>{8, 13, 13}, {2, 10, 6}}) {
+            const Shape image{batch, height, width, 48}, weights{3, 3, 48, 48}, result{batch, height + 2 * padding - 2, width + 2 * padding - 2, 48};
+            for (const Case &c : {Case{Op::conv2d, image, weights, ConvAttrs{{1, 1}, border, {1, 1}}}, Case{Op::conv2d_input_gradient, result, weights, ConvGradAttrs{{1, 1}, border, {1, 1}, {height, width}}},
+                                  Case{Op::conv2d_weight_gradient, image, result, ConvGradAttrs{{1, 1}, border, {1, 1}, {3, 3}}}}) {
+                const Errors errors = errors_of(c, random);
+                EXPECT_LT(errors.filtered, 1e-4) << info(c.op).name << " of " << to_string(Type{DType::f32, image}) << ", padding " << padding;
+            }
+        }
     }
 }
 
