@@ -19,8 +19,9 @@ constexpr int64_t kTaskBytes = 1 << 20, kTaskTiles = 16;
 /// Most tiles of a block of a weight gradient, whose products are added up before they are added to the sums in memory; and the
 /// fewest that must be at hand.
 constexpr int64_t kMostGradientTiles = 64, kLeastGradientTiles = 16;
-/// Least share of the tiles for which images lie side by side.
-constexpr double kMosaicPays = 0.95;
+/// Images lie beside each other if that leaves no more than this share of the tiles, and at most so many of a group, which is transformed as a whole.
+constexpr double kMosaicPays = 0.9;
+constexpr int64_t kMostMosaicTiles = 64;
 /// Bytes of partial sums together.
 constexpr int64_t kPartBytes = 8 << 20;
 
@@ -79,7 +80,7 @@ std::vector<ChannelGroup> channel_groups(const Lowering &l, int64_t channels) {
 int64_t Mosaic::tiles_y() const { return ceil_div((images_y - 1) * period_y + height, kWinogradTile); }
 int64_t Mosaic::tiles_x() const { return ceil_div((images_x - 1) * period_x + width, kWinogradTile); }
 
-Mosaic choose_mosaic(int64_t images, int64_t height, int64_t width, const Ints &shared, int64_t most) {
+Mosaic choose_mosaic(int64_t images, int64_t height, int64_t width, const Ints &shared) {
     const int64_t around = kWinogradPoints - kWinogradTile;
     const auto period = [&](int64_t extent, int64_t zeros) { return extent + around - std::clamp<int64_t>(zeros, 0, around); };
     Mosaic best{1, 1, period(height, shared[0]), period(width, shared[1]), height, width};
@@ -88,8 +89,9 @@ Mosaic choose_mosaic(int64_t images, int64_t height, int64_t width, const Ints &
         for (int64_t images_x = 1; images_x <= 4; images_x *= 2) {
             Mosaic m = best;
             m.images_y = images_y, m.images_x = images_x;
-            const double tiles = double(m.tiles_y() * m.tiles_x()) / double(m.images());
-            if (m.images() <= most && images % m.images() == 0 && tiles < least) least = tiles, best = m;
+            const int64_t of_group = m.tiles_y() * m.tiles_x();
+            const double tiles = double(of_group) / double(m.images());
+            if (images % m.images() == 0 && of_group <= kMostMosaicTiles && tiles < least) least = tiles, best = m;
         }
     return best;
 }
@@ -99,7 +101,7 @@ WinogradPlan plan_winograd(const Lowering &l, const Shape &shape, int64_t channe
     const int64_t outputs = shape[3], lanes = l.lanes();
     const bool near = weight_bytes(channels, outputs) <= kNearWeights;
     // A task of near weights is a few rows of tiles, and the rows of a group belong to several images.
-    plan.mosaic = choose_mosaic(shape[0], shape[1], shape[2], shared, near ? 1 : shape[0]);
+    plan.mosaic = choose_mosaic(near ? 1 : shape[0], shape[1], shape[2], shared);
     const int64_t batch = shape[0] / plan.mosaic.images();
     plan.tiles_y = plan.mosaic.tiles_y(), plan.tiles_x = plan.mosaic.tiles_x();
     // Rows of a register tile: 6 to 9 tiles along x, else along y and over images, too.
@@ -208,7 +210,7 @@ void schedule_winograd(Lowering &l, Consumer &consumer, WinogradFuncs &f) {
 WinogradGradientPlan plan_winograd_gradient(const Lowering &l, const Shape &gradient, int64_t channels, const Ints &shared) {
     WinogradGradientPlan plan;
     const int64_t outputs = gradient[3], lanes = l.lanes();
-    plan.mosaic = choose_mosaic(gradient[0], gradient[1], gradient[2], shared, gradient[0]);
+    plan.mosaic = choose_mosaic(gradient[0], gradient[1], gradient[2], shared);
     const int64_t batch = gradient[0] / plan.mosaic.images();
     plan.tiles_y = plan.mosaic.tiles_y(), plan.tiles_x = plan.mosaic.tiles_x();
     const int64_t tiles = plan.tiles_y * plan.tiles_x;
@@ -221,8 +223,16 @@ WinogradGradientPlan plan_winograd_gradient(const Lowering &l, const Shape &grad
     const int64_t groups = batch / plan.parts;
     plan.columns = ceil_div(outputs, lanes) * lanes;
     plan.tile = choose_tile(l, plan.columns, channels, int(lanes), kTileRows, true);
+    // A rest of outputs as rows, whose vectors run along the channels, if those are fewer products than zeros in its place, and one register tile that the loop over
+    // the others ends with: what it reads is another expression.
+    const ChannelSplit split = split_rest(l, outputs);
+    const int64_t rows = ceil_div(channels, split.full);
+    if (channels >= split.full && (channels + split.rest * rows) * split.full < channels * plan.columns) {
+        const Tile tile = choose_tile(l, split.full, channels, int(lanes), kTileRows, true);
+        if (channels % tile.rows == 0 && split.rest * rows <= tile.rows) plan.columns = split.full, plan.rest_rows = split.rest * rows, plan.rows_a_rest = rows, plan.tile = tile;
+    }
     const double output_vectors = double(ceil_div(outputs, lanes)), channel_vectors = double(ceil_div(channels, lanes));
-    const double products = double(kProducts * channels) * output_vectors;
+    const double products = double(kProducts * (channels + plan.rest_rows) * plan.columns) / double(lanes);
     // Cycles a tile: its products, reading and writing all sums for each block of tiles, writing and reading the transformed tiles, which lie in
     // nearer caches if a block is small, and copying the rows of pixels that two bands have in common.
     double least = 1e300;
@@ -236,7 +246,7 @@ WinogradGradientPlan plan_winograd_gradient(const Lowering &l, const Shape &grad
         plan.band = plan.tiles_y, plan.groups = batch;
     } else {
         for (int64_t band = 1; band < plan.tiles_y; band++)
-            if (plan.tiles_y % band == 0) consider(band, 1);
+            if (plan.tiles_y % band == 0 && plan.mosaic.images() == 1) consider(band, 1);
         for (int64_t of_block = 1; of_block <= groups; of_block++)
             if (groups % of_block == 0) consider(plan.tiles_y, of_block);
     }
@@ -251,7 +261,7 @@ void schedule_winograd_gradient(Lowering &l, WinogradGradientFuncs &f) {
     const int lanes = l.lanes(), rows = f.plan.tile.rows;
     const int stored = f.plan.tile.vectors * lanes;
     Var c("c"), k("k"), a("a"), i("i"), j("j"), tx("tx"), ty("ty"), n("n"), part("part"), s("s"), r("r"), in_panel("in_panel"), panel("panel"), row("row"), block("block");
-    f.part.compute_root().bound(k, 0, int(f.plan.columns)).bound(c, 0, int(f.channels)).bound(i, 0, kWinogradPoints).bound(j, 0, kWinogradPoints).bound(part, 0, int(f.plan.parts));
+    f.part.compute_root().bound(k, 0, int(f.plan.columns)).bound(c, 0, int(f.channels + f.plan.rest_rows)).bound(i, 0, kWinogradPoints).bound(j, 0, kWinogradPoints).bound(part, 0, int(f.plan.parts));
     f.part.vectorize(k, lanes);
     if (f.plan.by_plane) f.part.parallel(j);
     else f.part.parallel(part);
@@ -277,7 +287,7 @@ void schedule_winograd_gradient(Lowering &l, WinogradGradientFuncs &f) {
         schedule_transform(t, {a, i}, {i, j}, {tx, ty, n}, f.plan.by_plane ? 1 : 0);
     };
     transform(f.padded, f.tile, f.channels);
-    transform(f.padded_gradient, f.gradient, f.plan.columns);
+    transform(f.padded_gradient, f.gradient, std::max(f.plan.columns, f.outputs));
     for (size_t i = 0; i < f.copied.size(); i++) {
         const int count = i == 0 ? lanes : int(f.outputs % lanes);
         if (count > 1) f.padded_gradient.update(int(i)).vectorize(f.copied[i].x, count);

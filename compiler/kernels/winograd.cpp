@@ -153,21 +153,38 @@ Func build_winograd_gradient(Lowering &l, NodeId id, const WinogradGradientSourc
             [&](const Func &half, Expr channel) { return product(matrix, j, [&](Expr b) { return Expr(half(channel, b, i, tx, ty, n)); }); });
     };
     transformed(kPixels, source.pixel, kWinogradPoints - kWinogradTile, source.pixel_is_plain, channel_groups(l, f.channels), false, "tile", f.padded, f.tile);
-    transformed(transposed(kResults), source.gradient, 0, source.gradient_is_plain, {{0, f.plan.columns, l.lanes()}}, f.plan.columns > f.outputs, "gradient", f.padded_gradient, f.gradient);
+    const bool has_rest = f.plan.rest_rows > 0;
+    const std::vector<ChannelGroup> outputs = has_rest ? channel_groups(l, f.outputs) : std::vector<ChannelGroup>{{0, f.plan.columns, l.lanes()}};
+    transformed(transposed(kResults), source.gradient, 0, source.gradient_is_plain, outputs, f.plan.columns > f.outputs, "gradient", f.padded_gradient, f.gradient);
 
     f.tiles = RDom({{0, int(f.plan.tiles_x)}, {0, int(f.plan.band)}, {0, int(f.plan.groups)}, {0, int(f.plan.tiles_y / f.plan.band)}, {0, int(groups / f.plan.groups)}}, l.name(id, "tile_of_sum"));
     Expr group = part * index_expr(groups) + f.tiles[4] * index_expr(f.plan.groups) + f.tiles[2], tile_y = f.tiles[3] * index_expr(f.plan.band) + f.tiles[1];
     f.part = Func(l.name(id, "part"));
     f.part(k, c, i, j, part) = Internal::make_zero(storage_type(node.type.dtype));
-    f.part(k, c, i, j, part) += f.gradient.whole(k, f.tiles[0], tile_y, group, i, j) * f.tile.whole(c, f.tiles[0], tile_y, group, i, j);
+    auto gradient = [&](Expr of) { return f.gradient.whole(of, f.tiles[0], tile_y, group, i, j); };
+    auto pixel = [&](Expr of) { return f.tile.whole(of, f.tiles[0], tile_y, group, i, j); };
+    // The first channel of a rest row.
+    auto first_channel = [&](Expr of_rest) { return min(of_rest * index_expr(f.plan.columns), index_expr(f.channels - f.plan.columns)); };
+    Expr term = gradient(k) * pixel(c);
+    if (has_rest) {
+        const Expr row = max(c - index_expr(f.channels), 0), output = min(index_expr(f.plan.columns) + row / index_expr(f.plan.rows_a_rest), index_expr(f.outputs - 1));
+        const Expr rest_term = pixel(first_channel(row % index_expr(f.plan.rows_a_rest)) + k) * gradient(output);
+        term = select(likely(c < index_expr(f.channels)), gradient(k) * pixel(min(c, index_expr(f.channels - 1))), rest_term);
+    }
+    f.part(k, c, i, j, part) += term;
     // The partial sums in their order.
-    auto sum = [&](Expr b, Expr at) {
-        Expr all = f.part(k, c, at, b, 0);
-        for (int64_t p = 1; p < f.plan.parts; p++) all = all + f.part(k, c, at, b, index_expr(p));
+    auto sum = [&](size_t g, Expr b, Expr at) {
+        Expr column = k, row = c;
+        if (g > 0) {
+            const Expr of_rest = c / index_expr(f.plan.columns);
+            column = unsafe_promise_clamped(c - first_channel(of_rest), 0, index_expr(f.plan.columns - 1)), row = index_expr(f.channels) + (k - index_expr(f.plan.columns)) * index_expr(f.plan.rows_a_rest) + of_rest;
+        }
+        Expr all = f.part(column, row, at, b, 0);
+        for (int64_t p = 1; p < f.plan.parts; p++) all = all + f.part(column, row, at, b, index_expr(p));
         return all;
     };
-    build_transform(f.weights, l.name(id), {{0, f.outputs, l.lanes()}}, {k, c, i, s}, {k, c, s, r},
-        [&](size_t) { return product(transposed(kWeights), s, [&](Expr b) { return sum(b, i); }); },
+    build_transform(f.weights, l.name(id), has_rest ? outputs : std::vector<ChannelGroup>{{0, f.outputs, l.lanes()}}, {k, c, i, s}, {k, c, s, r},
+        [&](size_t g) { return product(transposed(kWeights), s, [&](Expr b) { return sum(g, b, i); }); },
         [&](const Func &half, Expr at) { return product(transposed(kWeights), r, [&](Expr b) { return Expr(half(at, c, b, s)); }); });
     schedule_winograd_gradient(l, f);
     return f.weights.whole;

@@ -29,8 +29,8 @@ struct Mosaic {
     int64_t tiles_y() const;
     int64_t tiles_x() const;
 };
-/// `shared`: rows and columns of zeros that neighbours can share. The images of a group divide `images`, and are `most` at most.
-Mosaic choose_mosaic(int64_t images, int64_t height, int64_t width, const Ints &shared, int64_t most);
+/// `shared`: rows and columns of zeros that neighbours can share. The images of a group divide `images`.
+Mosaic choose_mosaic(int64_t images, int64_t height, int64_t width, const Ints &shared);
 
 /// Neighbouring channels in vectors of the same length. Of channels that leave a rest of at most half a vector the rest is a group of its own.
 struct ChannelGroup {
@@ -97,7 +97,9 @@ struct WinogradGradientPlan {
     int64_t groups = 1;      ///< transformed at a time; divides those of a part
     int64_t band = 1;        ///< rows of tiles transformed at a time; divides tiles_y
     bool by_plane = false;   ///< all samples are transformed before, and a task sums up one of the 36 products
-    int64_t columns = 0;     ///< of k in `gradient` and `part`: the outputs and zeros, in full vectors
+    int64_t columns = 0;     ///< of `part`: the outputs, and zeros, in full vectors; with rest rows, those that fill vectors
+    /// Rows of `part` behind those of the channels: the gradients of each output of a rest, by channel, `rows_a_rest` for each. The last of them ends with the channels.
+    int64_t rest_rows = 0, rows_a_rest = 1;
     Tile tile;
 };
 /// `gradient`: of the convolution's result, [N, P, Q, K]; `shared`: see choose_mosaic.
@@ -109,8 +111,8 @@ struct WinogradGradientFuncs {
     Func padded, padded_gradient;    ///< (c, x, y, n), or undefined
     std::vector<Halide::RDom> copied; ///< channels that the updates of padded_gradient store, if some are no full vector
     WinogradTransform tile;          ///< of pixels: half (c, a, i, tx, ty, n), whole (c, tx, ty, n, i, j)
-    WinogradTransform gradient;      ///< the same of the gradient
-    Func part;                       ///< (k, c, i, j, p)
+    WinogradTransform gradient;      ///< the same of the gradient, over its outputs, and zeros up to the columns
+    Func part;                       ///< (k, c, i, j, p), and behind the channels rest rows
     Halide::RDom tiles;              ///< tx, ty, group of the block, band, block
     WinogradTransform weights;       ///< of sums: half (k, c, i, s), whole (k, c, s, r)
     int64_t channels = 0, outputs = 0;

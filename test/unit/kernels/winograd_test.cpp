@@ -91,7 +91,7 @@ TEST(Winograd, ChannelsThatLeaveARest) {
 // Weight gradients add up blocks of tiles: rows of tiles of one image, images, or, where the weights are large beside them, all of them.
 TEST(Winograd, WeightGradientsOfAllBlocks) {
     std::mt19937 random(7);
-    for (const Shape &image : {Shape{16, 32, 32, 16}, Shape{16, 14, 14, 32}, Shape{16, 13, 13, 33}, Shape{8, 7, 7, 64}}) {
+    for (const Shape &image : {Shape{16, 32, 32, 16}, Shape{16, 14, 14, 32}, Shape{16, 13, 13, 33}, Shape{8, 7, 7, 64}, Shape{8, 7, 7, 65}}) {
         const Errors errors = errors_of({Op::conv2d_weight_gradient, image, image, kToWeights}, random);
         EXPECT_LT(errors.direct, 2e-5) << to_string(Type{DType::f32, image});
         EXPECT_LT(errors.filtered, 1e-4) << to_string(Type{DType::f32, image});
@@ -101,7 +101,7 @@ TEST(Winograd, WeightGradientsOfAllBlocks) {
 
 /// Images of a group, above and beside each other, and its tiles.
 std::array<int64_t, 4> group_of(int64_t batch, int64_t height, int64_t width, int64_t shared) {
-    const Mosaic m = choose_mosaic(batch, height, width, {shared, shared}, batch);
+    const Mosaic m = choose_mosaic(batch, height, width, {shared, shared});
     return {m.images_y, m.images_x, m.tiles_y(), m.tiles_x()};
 }
 
@@ -110,6 +110,8 @@ TEST(Winograd, SmallImagesLieBesideEachOther) {
     EXPECT_EQ(group_of(64, 13, 13, 1), (Group{2, 2, 7, 7}));
     EXPECT_EQ(group_of(64, 10, 10, 2), (Group{2, 2, 5, 5}));
     EXPECT_EQ(group_of(64, 12, 5, 1), (Group{1, 2, 3, 3}));
+    EXPECT_EQ(group_of(64, 6, 6, 1), (Group{4, 4, 7, 7}));
+    EXPECT_EQ(group_of(64, 14, 14, 1), (Group{1, 1, 4, 4})) << "groups that pay are too large";
     EXPECT_EQ(group_of(64, 16, 16, 1), (Group{1, 1, 4, 4})) << "no tile reaches past the end";
     EXPECT_EQ(group_of(64, 10, 10, 0), (Group{1, 1, 3, 3})) << "no border to share";
     EXPECT_EQ(group_of(3, 13, 13, 1), (Group{1, 1, 4, 4})) << "no group divides the batch";
