@@ -143,8 +143,6 @@ static void schedule_parts(Lowering &l, MatmulFuncs &f) {
         schedule_panel(l, f, false);
     } else {
         f.part.update().reorder({in_panel, in_tile, in_block, panel, tile, block, f.p});
-        f.packed.compute_at(f.part, block);
-        schedule_panels(l, f);
         prefetch_next_block(l, f);
     }
     f.part.update().vectorize(in_panel, lanes).unroll(in_panel).unroll(in_tile).parallel(f.p);
