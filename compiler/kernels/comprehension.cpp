@@ -223,7 +223,7 @@ Func build_scattered(Lowering &l, NodeId id, const Body &body) {
     Func sum(l.name(id));
     Expr zero = Internal::make_zero(storage_type(l.node(id).type.dtype));
     sum(reversed(axes)) = zero;
-    sum(reversed(to)) += where(point, zero);
+    sum(reversed(to)) += in_domain(r, where(point, zero));
     std::vector<bool> is_free;
     for (size_t d = 0; d < to.size(); d++) is_free.push_back(to[d].same_as(Expr(axes[d])) || (free[d] >= 0 && a.space[size_t(free[d])] == shape[d]));
     schedule_scattered(l, sum, axes, shape, is_free);
@@ -253,7 +253,7 @@ Func build_fold(Lowering &l, NodeId id, const Body &body) {
     switch (a.reduce) {
         case Reducer::sum:
             fold(vars) = Internal::make_zero(type);
-            fold(vars) += where(point, Internal::make_zero(type));
+            fold(vars) += in_domain(r, where(point, Internal::make_zero(type)));
             break;
         case Reducer::max:
             fold(vars) = start;
@@ -324,7 +324,7 @@ Expr build_sum(Lowering &l, NodeId id, Body &body, const SumPlan &plan, const Co
         const Expr zero = Internal::make_zero(term.term.type());
         f.sum = Func(l.name(id, plan.parts > 0 ? "part" : "sum"));
         f.sum(vars) = zero;
-        f.sum(vars) += where(term, zero);
+        f.sum(vars) += in_domain(f.reduced, where(term, zero));
         if (plan.parts > 0) {
             schedule_sum_in_parts(l, f);
             return f.sum;

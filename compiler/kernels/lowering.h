@@ -30,6 +30,10 @@ Halide::Type expression_type(DType dtype);
 Halide::Type storage_type(DType dtype);
 Expr to_storage(Expr value);
 Expr from_storage(Expr value, DType dtype);
+
+/// A term of an update over `domain`. Halide repeats an update for each position of a domain only if a variable of it occurs, so a term that is the same at all of
+/// them is made to mention one.
+Expr in_domain(const Halide::RDom &domain, const Expr &term);
 /// A literal of that type.
 Expr literal(DType dtype, double value);
 inline Expr index_expr(int64_t value) { return Expr(int32_t(value)); }

@@ -110,7 +110,7 @@ Expr lower_window_sum2d(Lowering &l, NodeId id, const Coordinates &at) {
         RDom r({{0, int(w.size[1])}, {0, int(w.size[0])}}, l.name(id, "r"));
         Func sum(l.name(id));
         sum(reversed(axes)) = Internal::make_zero(storage_type(l.node(id).type.dtype));
-        sum(reversed(axes)) += term(here, r.y, r.x);
+        sum(reversed(axes)) += in_domain(r, term(here, r.y, r.x));
         schedule_final_reduction(l, sum, axes, l.shape(id), 1);
         return sum;
     });

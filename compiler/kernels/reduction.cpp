@@ -81,8 +81,8 @@ Expr lower_reduction(Lowering &l, NodeId id, const Coordinates &at) {
         auto begin_at = [&](Func f, const auto &vars, const Coordinates &where) {
             define_sums(f, vars, [&](NodeId sum, int) { return start(node.op, read(sum, where)); });
         };
-        auto add_to = [&](Func f, const auto &vars, const Coordinates &where) {
-            define_sums(f, vars, [&](NodeId sum, int i) { return combine(node.op, element(f(vars), i), read(sum, where)); });
+        auto add_to = [&](Func f, const auto &vars, const RDom &domain, const Coordinates &where) {
+            define_sums(f, vars, [&](NodeId sum, int i) { return combine(node.op, element(f(vars), i), in_domain(domain, read(sum, where))); });
         };
 
         // Steps of the reduced axes, innermost first. The axis in chunks has extent chunks * steps + rest, the innermost lanes * steps + rest.
@@ -103,7 +103,7 @@ Expr lower_reduction(Lowering &l, NodeId id, const Coordinates &at) {
             for (int axis = rank - 1; axis >= 0; axis--)
                 if (reduced[size_t(axis)]) where[size_t(axis)] = r[k++];
             begin_at(final, kept_vars, base);
-            add_to(final, kept_vars, where);
+            add_to(final, kept_vars, r, where);
             schedule_final_reduction(l, final, kept, kept_shape, 1);
         } else {
             Var lane("lane"), chunk("chunk");
@@ -129,7 +129,7 @@ Expr lower_reduction(Lowering &l, NodeId id, const Coordinates &at) {
                 begin[size_t(axis)] = position(axis, 0);
             }
             begin_at(partial, partial_vars, begin);
-            add_to(partial, partial_vars, where);
+            add_to(partial, partial_vars, r, where);
             if (plan.tile > 1) {
                 // The sums of a few vectors are kept in registers over all steps.
                 Func stored(l.name(id, "stored"));
@@ -161,7 +161,7 @@ Expr lower_reduction(Lowering &l, NodeId id, const Coordinates &at) {
                 int i = 0;
                 for (int a = rank - 1; a >= 0; a--)
                     if (reduced[size_t(a)]) there[size_t(a)] = q[i++];
-                add_to(final, kept_vars, there);
+                add_to(final, kept_vars, q, there);
                 updates++;
             };
             const int64_t last_done = laned ? steps[size_t(last)] * plan.lanes * (first == last ? plan.chunks : 1) : from[size_t(last)];

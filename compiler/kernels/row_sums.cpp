@@ -60,7 +60,7 @@ void build_row_sums(Lowering &l, NodeId rows, Consumer &results) {
             terms.push_back(term);
         }
         define(partial(c, part, y, n), zeros);
-        for (size_t i = 0; i < together.size(); i++) terms[i] = element(partial(c, part, y, n), int(i)) + terms[i];
+        for (size_t i = 0; i < together.size(); i++) terms[i] = element(partial(c, part, y, n), int(i)) + in_domain(r, terms[i]);
         define(partial(c, part, y, n), terms);
         for (size_t i = 0; i < together.size(); i++) {
             Expr all = element(partial(c, 0, y, n), int(i));
