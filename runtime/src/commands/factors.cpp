@@ -50,13 +50,6 @@ Table table_of(ProgramState &state, const Storage &storage, int64_t rows) {
     return table;
 }
 
-std::string csv_text(const std::string &text) {
-    if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
-    std::string quoted = "\"";
-    for (char c : text) quoted += c == '"' ? std::string("\"\"") : std::string(1, c);
-    return quoted + "\"";
-}
-
 std::string csv_of(const Table &table, const Components &components, const std::vector<std::string> &names, int64_t neighbours) {
     const int64_t count = components.scores.columns;
     std::string csv = "row,name";
@@ -64,10 +57,10 @@ std::string csv_of(const Table &table, const Components &components, const std::
     for (int64_t k = 1; k <= neighbours; ++k) csv += format(",neighbour_%lld,similarity_%lld", (long long)k, (long long)k);
     csv += "\n";
     for (int64_t row = 0; row < table.rows; ++row) {
-        csv += format("%lld,%s", (long long)row, csv_text(names[size_t(row)]).c_str());
+        csv += format("%lld,%s", (long long)row, csv_field(names[size_t(row)]).c_str());
         for (int64_t k = 0; k < count; ++k) csv += format(",%.9g", components.scores.row(row)[k]);
         if (neighbours > 0)
-            for (const Neighbour &n : nearest_rows(table, row, neighbours)) csv += format(",%s,%.9g", csv_text(names[size_t(n.row)]).c_str(), n.similarity);
+            for (const Neighbour &n : nearest_rows(table, row, neighbours)) csv += format(",%s,%.9g", csv_field(names[size_t(n.row)]).c_str(), n.similarity);
         csv += "\n";
     }
     return csv;

@@ -10,16 +10,6 @@
 #include <cstdio>
 
 namespace kiln::runtime {
-namespace {
-
-std::string csv_field(const std::string &text) {
-    if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
-    std::string quoted = "\"";
-    for (char c : text) quoted += c == '"' ? std::string("\"\"") : std::string(1, c);
-    return quoted + "\"";
-}
-
-}  // namespace
 
 const Vocabulary *names_of(const ProgramState &state, const Output &output) {
     int64_t width = element_count(output.shape) / output.shape[0];

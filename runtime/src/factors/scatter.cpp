@@ -50,17 +50,6 @@ template <typename Width> std::vector<size_t> labelled(const Scatter &scatter, c
     return chosen;
 }
 
-std::string escaped(const std::string &text) {
-    std::string result;
-    for (char c : text) {
-        if (c == '&') result += "&amp;";
-        else if (c == '<') result += "&lt;";
-        else if (c == '>') result += "&gt;";
-        else if (static_cast<unsigned char>(c) >= ' ') result += c;  // XML has no other control characters
-    }
-    return result;
-}
-
 }  // namespace
 
 std::string scatter_svg(const Scatter &scatter) {
@@ -68,15 +57,15 @@ std::string scatter_svg(const Scatter &scatter) {
     std::string svg = format("<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %g %g\" font-family=\"sans-serif\" font-size=\"11\">\n"
                              "<rect width=\"100%%\" height=\"100%%\" fill=\"white\"/>\n",
                              kWidth, kHeight);
-    svg += format("<text x=\"%g\" y=\"20\" font-size=\"14\">%s</text>\n", kMargin, escaped(scatter.title).c_str());
-    svg += format("<text x=\"%g\" y=\"%g\">%s</text>\n", kMargin, kHeight - 12, escaped(scatter.x_name).c_str());
-    svg += format("<text transform=\"translate(16 %g) rotate(-90)\">%s</text>\n", kHeight - kMargin, escaped(scatter.y_name).c_str());
+    svg += format("<text x=\"%g\" y=\"20\" font-size=\"14\">%s</text>\n", kMargin, xml_text(scatter.title).c_str());
+    svg += format("<text x=\"%g\" y=\"%g\">%s</text>\n", kMargin, kHeight - 12, xml_text(scatter.x_name).c_str());
+    svg += format("<text transform=\"translate(16 %g) rotate(-90)\">%s</text>\n", kHeight - kMargin, xml_text(scatter.y_name).c_str());
     svg += "<g fill=\"steelblue\" fill-opacity=\"0.6\">\n";
     for (size_t i = 0; i < points.size(); ++i)
-        svg += format("<circle cx=\"%.2f\" cy=\"%.2f\" r=\"3\"><title>%s</title></circle>\n", points[i].x, points[i].y, escaped(scatter.names[i]).c_str());
+        svg += format("<circle cx=\"%.2f\" cy=\"%.2f\" r=\"3\"><title>%s</title></circle>\n", points[i].x, points[i].y, xml_text(scatter.names[i]).c_str());
     svg += "</g>\n";
     for (size_t i : labelled(scatter, points, 12, [](const std::string &name) { return 6.0 * double(name.size()); }))
-        svg += format("<text x=\"%.2f\" y=\"%.2f\">%s</text>\n", points[i].x + 5, points[i].y + 4, escaped(scatter.names[i]).c_str());
+        svg += format("<text x=\"%.2f\" y=\"%.2f\">%s</text>\n", points[i].x + 5, points[i].y + 4, xml_text(scatter.names[i]).c_str());
     return svg + "</svg>\n";
 }
 

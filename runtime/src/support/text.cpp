@@ -36,12 +36,13 @@ void fail(ExitCode code, const char *format, ...) {
 }
 
 std::string number_text(double value) {
+    if (std::isnan(value)) return "nan";  // whatever its sign
     char buffer[32];
     auto [end, error] = std::to_chars(buffer, buffer + sizeof buffer, value);
     return std::string(buffer, end);
 }
 
-std::string short_number(double value) { return format("%.4g", value); }
+std::string short_number(double value) { return std::isnan(value) ? "nan" : format("%.4g", value); }
 
 std::string json_number(double value) { return std::isfinite(value) ? number_text(value) : "null"; }
 
@@ -58,6 +59,24 @@ std::string json_string(std::string_view text) {
         }
     }
     return out + '"';
+}
+
+std::string csv_field(const std::string &text) {
+    if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
+    std::string quoted = "\"";
+    for (char c : text) quoted += c == '"' ? std::string("\"\"") : std::string(1, c);
+    return quoted + "\"";
+}
+
+std::string xml_text(const std::string &text) {
+    std::string result;
+    for (char c : text) {
+        if (c == '&') result += "&amp;";
+        else if (c == '<') result += "&lt;";
+        else if (c == '>') result += "&gt;";
+        else if (static_cast<unsigned char>(c) >= ' ') result += c;  // XML has no other control characters
+    }
+    return result;
 }
 
 std::string bytes_text(double bytes) {

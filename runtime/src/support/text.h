@@ -1,4 +1,4 @@
-// Text for messages, tables and JSON, without the weight of a formatting library.
+// Text for messages, tables, JSON, CSV and XML, without the weight of a formatting library.
 #pragma once
 
 #include <cstdarg>
@@ -20,6 +20,10 @@ std::string short_number(double value);
 /// A number as JSON: null if it is not finite.
 std::string json_number(double value);
 std::string json_string(std::string_view text);
+/// A field of a CSV line, in quotes if it needs them (RFC 4180).
+std::string csv_field(const std::string &text);
+/// The content of an XML element, such as a text of an SVG picture.
+std::string xml_text(const std::string &text);
 
 /// "12.3 MB", "1.2 kB": powers of 1000.
 std::string bytes_text(double bytes);
