@@ -7,7 +7,7 @@
     EXIT_CODE(usage, 2, "wrong command line")                                                        \
     EXIT_CODE(data, 3, "missing, malformed or unsuitable data or picture")                           \
     EXIT_CODE(checkpoint, 4, "missing, corrupted or foreign checkpoint, or the run folder is taken") \
-    EXIT_CODE(not_finite, 5, "the loss became NaN or infinite; nothing was updated in that step")    \
+    EXIT_CODE(not_finite, 5, "the loss or the learning rate is no finite number, or a weight is NaN") \
     EXIT_CODE(disk, 6, "a file or the output could not be written; earlier checkpoints are intact")  \
     EXIT_CODE(memory, 7, "out of memory")                                                            \
     EXIT_CODE(internal, 70, "a bug in Kiln")                                                         \

@@ -112,11 +112,6 @@ FileRecord write_text(const std::string &path, const std::string &text) {
     return {int64_t(text.size()), hash_text(xxh64(text.data(), text.size()))};
 }
 
-void rename_or_fail(const std::string &from, const std::string &to) {
-    if (::rename(from.c_str(), to.c_str()) != 0)
-        fail(ExitCode::disk, "cannot rename %s to %s: %s", from.c_str(), to.c_str(), std::strerror(errno));
-}
-
 std::string read_checked(const std::string &folder, const char *name, const Manifest &manifest) {
     std::string path = folder + "/" + name;
     auto record = manifest.files.find(name);
@@ -170,11 +165,11 @@ void save_checkpoint(const std::string &run, const std::string &name, ProgramSta
         write_text(fresh + "/" + kManifest, print(manifest));
         flush_folder(fresh);
         if (!exists(target)) {
-            rename_or_fail(fresh, target);
+            rename_file(fresh, target);
         } else if (::renameat2(AT_FDCWD, fresh.c_str(), AT_FDCWD, target.c_str(), RENAME_EXCHANGE) != 0) {
             remove_all(aside);
-            rename_or_fail(target, aside);
-            rename_or_fail(fresh, target);
+            rename_file(target, aside);
+            rename_file(fresh, target);
         }
         flush_folder(run);
     } catch (Failure &failure) {
@@ -192,7 +187,7 @@ void save_checkpoint(const std::string &run, const std::string &name, ProgramSta
 void recover(const std::string &run) {
     for (const char *name : {"last", "best"}) {
         std::string target = run + "/" + name, aside = aside_name(run, name);
-        if (!exists(target) && exists(aside)) rename_or_fail(aside, target);
+        if (!exists(target) && exists(aside)) rename_file(aside, target);
         remove_all(fresh_name(run, name));
         remove_all(aside);
     }

@@ -169,6 +169,7 @@ void CommandParser::add_train() {
         TrainOptions &options = given->options;
         options.epochs = given_epochs();
         if (options.resume && options.overwrite) fail(ExitCode::usage, "--resume and --overwrite exclude each other");
+        if (options.resume && !options.init.empty()) fail(ExitCode::usage, "--resume and --init exclude each other: a run goes on with its own weights");
         options.save_every = parse_save_every(given->save_every);
         options.hypers = given_hypers();
         return options;

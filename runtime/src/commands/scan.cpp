@@ -11,6 +11,7 @@
 #include "support/failure.h"
 #include "support/file.h"
 #include "support/hash.h"
+#include "support/replacement.h"
 #include "support/text.h"
 #include "train/evaluate.h"
 #include "train/signals.h"
@@ -197,8 +198,10 @@ private:
 
     void claim() {
         const std::string path = options_.run + "/scan.txt";
-        if (options_.overwrite) remove_all(options_.run);
-        make_folders(options_.run);
+        lock_ = lock_folder(options_.run);
+        if (!lock_.valid()) fail(ExitCode::checkpoint, "another scan is writing to %s", options_.run.c_str());
+        earlier_.emplace(options_.run, std::vector<std::string>{"scan.txt", "scan.model", "programs", "trials", "ranking.csv", "curves.svg", "best.model"});
+        if (options_.overwrite) earlier_->put_aside();
         if (exists(path)) {
             if (!options_.resume)
                 fail(ExitCode::checkpoint, "%s already holds a scan: go on with it by --resume, replace it by --overwrite, or name another --run", options_.run.c_str());
@@ -216,8 +219,11 @@ private:
             const auto seed = int64_t(options_.seed.value_or(0)) + i;
             const std::string run = folder(choice, seed), score = run + "/score";
             const bool known = exists(score);
-            if (!known)
-                if (ExitCode code = train_choice(choice, seed, run); code != ExitCode::ok) return code;
+            if (!known) {
+                const ExitCode code = train_choice(choice, seed, run);
+                if (has_checkpoint(run, "last")) earlier_->done();  // there is something to resume from
+                if (code != ExitCode::ok) return code;
+            }
             trial.scores.push_back(std::strtod(read_file(score, ExitCode::checkpoint).c_str(), nullptr));
             trial.curves.push_back(curve_of(run));
             ++done_;
@@ -293,7 +299,7 @@ private:
         for (size_t i = 0; i < ranked.size(); ++i) {
             const Trial &trial = *ranked[i];
             rows.push_back({std::to_string(i + 1), title(trial.choice), short_number(trial.mean()), seeds_ > 1 ? short_number(trial.spread()) : "-"});
-            csv += std::to_string(i + 1) + ",\"" + title(trial.choice) + "\"," + number_text(trial.mean()) + "," + number_text(trial.spread());
+            csv += std::to_string(i + 1) + "," + csv_field(title(trial.choice)) + "," + number_text(trial.mean()) + "," + number_text(trial.spread());
             for (double score : trial.scores) csv += "," + number_text(score);
             csv += "\n";
         }
@@ -366,7 +372,7 @@ private:
             const char *dash = t >= std::size(kColours) ? " stroke-dasharray=\"5 3\"" : "";
             svg += format("<polyline points=\"%s\" fill=\"none\" stroke=\"%s\" stroke-width=\"1.5\"%s/>\n", points.c_str(), colour, dash);
             svg += format("<line x1=\"720\" x2=\"740\" y1=\"%zu\" y2=\"%zu\" stroke=\"%s\" stroke-width=\"3\"%s/><text x=\"746\" y=\"%zu\">%s</text>\n", 30 + 18 * t, 30 + 18 * t, colour, dash, 34 + 18 * t,
-                          title(ranked[t]->choice).c_str());
+                          xml_text(title(ranked[t]->choice)).c_str());
         }
         return svg + "</svg>\n";
     }
@@ -377,6 +383,8 @@ private:
     const Scan &scan_;
     int64_t seeds_, planned_ = 0, done_ = 0, trained_ = 0;
     std::vector<Trial> trials_;
+    FileDescriptor lock_;
+    std::optional<Replacement> earlier_;  ///< the scan that --overwrite replaces
     Clock::time_point start_ = Clock::now();
 };
 

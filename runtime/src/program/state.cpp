@@ -11,6 +11,13 @@ namespace {
 
 constexpr size_t kHugePage = size_t(2) << 20;
 
+template <typename Real>
+bool has_nan(const Real *values, int64_t count) {
+    bool found = false;
+    for (int64_t i = 0; i < count; ++i) found |= values[i] != values[i];
+    return found;
+}
+
 }  // namespace
 
 Memory::Memory(size_t bytes) {
@@ -53,6 +60,18 @@ ProgramState::ProgramState(const KilnProgram &program, const Metadata &metadata)
 void ProgramState::clear_gradients() {
     for (size_t i = 0; i < arenas_.size(); ++i)
         if (metadata.arenas[i].name == "gradient") std::memset(arenas_[i], 0, size_t(metadata.arenas[i].bytes));
+}
+
+const Storage *ProgramState::nan_parameter() {
+    for (const Storage &each : metadata.storages) {
+        if (each.kind != StorageKind::param) continue;
+        const int64_t count = element_count(each.shape);
+        const uint8_t *data = storage(each);
+        if (each.dtype == DType::f64 ? has_nan(reinterpret_cast<const double *>(data), count)
+                                     : each.dtype == DType::f32 && has_nan(reinterpret_cast<const float *>(data), count))
+            return &each;
+    }
+    return nullptr;
 }
 
 void ProgramState::set(std::string_view name, double value) {

@@ -50,6 +50,8 @@ public:
     void set_columns(const std::vector<const void *> &columns);
     /// Before a phase: the gradients of parameters that it freezes are zeros, not what the phase before left.
     void clear_gradients();
+    /// The first parameter that has a NaN in it; null if none has.
+    const Storage *nan_parameter();
     /// One training step, on as many members of the team as it is fastest on: KILN_STEP_OK or why not.
     int32_t train_step(int32_t phase);
     /// Of the next step.

@@ -1,9 +1,11 @@
 #include "support/file.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <filesystem>
 
@@ -12,6 +14,23 @@ namespace {
 
 [[noreturn]] void fail_disk(const char *action, const std::string &path) {
     fail(ExitCode::disk, "cannot %s %s: %s", action, path.c_str(), std::strerror(errno));
+}
+
+// A symbolic link stays one, also one to a file that does not exist yet: what it leads to is replaced.
+std::string behind_links(const std::string &path) {
+    std::filesystem::path target = path;
+    while (std::filesystem::is_symlink(target)) target = target.parent_path() / std::filesystem::read_symlink(target);
+    return target.string();
+}
+
+// A file of a name that nothing has.
+FileDescriptor create_beside(const std::string &path, std::string &name) {
+    for (int number = 0;; ++number) {
+        name = path + "." + std::to_string(number) + ".new";
+        FileDescriptor file(::open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
+        if (file.valid()) return file;
+        if (errno != EEXIST) fail_disk("create", path);
+    }
 }
 
 }  // namespace
@@ -93,13 +112,33 @@ void flush_folder(const std::string &path) {
 }
 
 void replace_file(const std::string &path, std::string_view content) {
-    std::string fresh = path + ".new";
-    {
-        FileDescriptor file = create_file(fresh);
-        write_all(file, fresh, content.data(), content.size());
-        flush_to_disk(file, fresh);
+    struct stat status {}, output {};
+    const bool present = ::stat(path.c_str(), &status) == 0;
+    if (!present && errno != ENOENT) fail_disk("write", path);
+    // Through the descriptor the content comes behind what was printed, be it a file, a pipe or a socket.
+    if (present && ::fstat(STDOUT_FILENO, &output) == 0 && output.st_dev == status.st_dev && output.st_ino == status.st_ino) {
+        std::fflush(stdout);
+        FileDescriptor file(::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0));
+        return write_all(file, path, content.data(), content.size());
     }
-    if (::rename(fresh.c_str(), path.c_str()) != 0) fail_disk("replace", path);
+    // Devices and pipes stay what they are; a folder fails to open.
+    if (present && !S_ISREG(status.st_mode)) {
+        FileDescriptor file(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+        if (!file.valid()) fail_disk("write", path);
+        return write_all(file, path, content.data(), content.size());
+    }
+    const std::string target = behind_links(path);
+    std::string fresh;
+    FileDescriptor file = create_beside(target, fresh);
+    try {
+        if (present) ::fchmod(file.number(), status.st_mode & 07777);
+        write_all(file, path, content.data(), content.size());
+        flush_to_disk(file, path);
+        if (::rename(fresh.c_str(), target.c_str()) != 0) fail_disk("replace", path);
+    } catch (...) {
+        ::unlink(fresh.c_str());
+        throw;
+    }
 }
 
 bool exists(const std::string &path) {
@@ -107,11 +146,23 @@ bool exists(const std::string &path) {
     return ::stat(path.c_str(), &status) == 0;
 }
 
+void rename_file(const std::string &from, const std::string &to) {
+    if (::rename(from.c_str(), to.c_str()) != 0)
+        fail(ExitCode::disk, "cannot rename %s to %s: %s", from.c_str(), to.c_str(), std::strerror(errno));
+}
+
 void make_folders(const std::string &path) {
     std::error_code error;
     std::filesystem::create_directories(path, error);
     if (error) fail(ExitCode::disk, "cannot create the folder %s: %s", path.c_str(), error.message().c_str());
     if (!std::filesystem::is_directory(path, error)) fail(ExitCode::disk, "%s exists and is not a folder", path.c_str());
+}
+
+FileDescriptor lock_folder(const std::string &path) {
+    make_folders(path);
+    FileDescriptor folder(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!folder.valid()) fail_disk("open the folder", path);
+    return ::flock(folder.number(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK ? FileDescriptor() : std::move(folder);
 }
 
 void remove_all(const std::string &path) {

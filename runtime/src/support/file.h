@@ -39,11 +39,15 @@ void write_all(const FileDescriptor &file, const std::string &path, const void *
 void flush_to_disk(const FileDescriptor &file, const std::string &path);
 /// Makes the names in a folder durable.
 void flush_folder(const std::string &path);
-/// Replaces `path` by a file with this content, atomically.
+/// Replaces `path`, or what a symbolic link of that name leads to, by a file with this content, atomically. What is no regular file (a device, a pipe), and the
+/// standard output whatever it is, is written to instead.
 void replace_file(const std::string &path, std::string_view content);
 
 bool exists(const std::string &path);
+void rename_file(const std::string &from, const std::string &to);
 void make_folders(const std::string &path);
+/// Makes the folder if need be and locks it for as long as the descriptor lives; not valid if another process has locked it.
+FileDescriptor lock_folder(const std::string &path);
 /// Removes a folder and all in it, or a file; nothing if it does not exist.
 void remove_all(const std::string &path);
 

@@ -3,14 +3,16 @@
 #include "checkpoint/checkpoint.h"
 #include "support/text.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
-#include <cerrno>
-#include <cstring>
 #include <filesystem>
 
 namespace kiln::runtime {
 namespace {
+
+FileDescriptor locked(const std::string &run) {
+    FileDescriptor folder = lock_folder(run);
+    if (!folder.valid()) fail(ExitCode::checkpoint, "another training is writing to %s", run.c_str());
+    return folder;
+}
 
 bool holds_run(const std::string &run) { return has_checkpoint(run, "last") || has_checkpoint(run, "best"); }
 
@@ -106,23 +108,12 @@ Manifest resumed_run(ProgramState &state, const TrainOptions &options) {
 
 }  // namespace
 
-FileDescriptor claim_run_folder(const TrainOptions &options) {
-    const char *run = options.run.c_str();
-    make_folders(options.run);
-    FileDescriptor folder(::open(run, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (!folder.valid()) fail(ExitCode::disk, "cannot open the folder %s: %s", run, std::strerror(errno));
-    if (::flock(folder.number(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
-        fail(ExitCode::checkpoint, "another training is writing to %s", run);
-    if (options.overwrite && !options.resume) {
-        for (const char *name :
-             {"last", "best", ".last.new", ".last.old", ".best.new", ".best.old", "metrics.csv", "metrics.jsonl"})
-            remove_all(options.run + "/" + name);
-    } else if (!options.resume && holds_run(options.run)) {
-        fail(ExitCode::checkpoint,
-             "%s already holds a run: go on with it by --resume, replace it by --overwrite, or name another --run", run);
-    }
+RunFolder::RunFolder(const TrainOptions &options)
+    : lock(locked(options.run)), earlier(options.run, {"last", "best", "metrics.csv", "metrics.jsonl"}) {
     recover(options.run);
-    return folder;
+    if (!options.resume && !options.overwrite && holds_run(options.run))
+        fail(ExitCode::checkpoint,
+             "%s already holds a run: go on with it by --resume, replace it by --overwrite, or name another --run", options.run.c_str());
 }
 
 Manifest begin_run(ProgramState &state, const TrainOptions &options) {

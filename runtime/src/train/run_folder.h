@@ -3,13 +3,18 @@
 
 #include "checkpoint/manifest.h"
 #include "support/file.h"
+#include "support/replacement.h"
 #include "train/trainer.h"
 
 namespace kiln::runtime {
 
-/// Creates the folder if need be and locks it against a second training. Refuses a folder that holds a run, unless it is to be
-/// resumed or overwritten. The lock lasts as long as the descriptor.
-FileDescriptor claim_run_folder(const TrainOptions &options);
+/// The right to write to the run folder of a training, which is made if need be and locked against a second one. Refuses a folder that
+/// holds a run, unless that is to be resumed or overwritten.
+struct RunFolder {
+    explicit RunFolder(const TrainOptions &options);
+    FileDescriptor lock;
+    Replacement earlier;  ///< the run that --overwrite replaces
+};
 
 /// The manifest a run begins with: from options and metadata, or from `last/`, whose tensors are then loaded into state. What the
 /// command line says must agree with the checkpoint, except for epochs of phases not yet past.

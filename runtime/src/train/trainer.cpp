@@ -47,12 +47,15 @@ private:
     StepClock clock() const;
     BatchTransform augmentation(Augmenter &augmenter) const;
     void step(const Batch &batch);
+    std::string next_step() const;
+    std::string saved_before() const;
     void close_epoch();
     void end_phase();
     void count_batches();
     bool out_of_patience(const Phase &phase, int64_t epochs_before);
     void restore_best();
     void note_best(const std::vector<double> &values, int64_t epoch);
+    void begin_to_write();
     void save(const std::string &name);
     bool save_is_due() const;
     void show_progress();
@@ -69,7 +72,7 @@ private:
     ProgramState &state_;
     const Metadata &metadata_;
     const TrainOptions &options_;
-    FileDescriptor claim_;
+    RunFolder folder_;
     Manifest manifest_;
     std::map<std::string, Dataset> training_;  ///< by split
     std::map<std::string, Dataset> unlabelled_;  ///< by split: those that pseudo-labels are made for
@@ -88,7 +91,7 @@ Trainer::Trainer(ProgramState &state, const TrainOptions &options)
     : state_(state),
       metadata_(state.metadata),
       options_(options),
-      claim_(claim_run_folder(options)),
+      folder_(options),
       manifest_(begin_run(state, options)),
       progress_(style_for(options.out, options.quiet), options.out) {
     training_ = open_training_sets(manifest_.data, metadata_, state.vocabularies);
@@ -118,7 +121,7 @@ Trainer::Trainer(ProgramState &state, const TrainOptions &options)
         if (!measured && (each.patience > 0 || each.restore_best))
             fail(ExitCode::usage, "the phase %s goes by %s, which is not measured: there is no validation split",
                  each.name.c_str(), metadata_.best_metric.c_str());
-    log_.emplace(options.run, metadata_, validation_.has_value(), position().epoch);
+    if (!options.overwrite) begin_to_write();
     earlier_seconds_ = manifest_.seconds;
     run_first_step_ = position().step;
 }
@@ -161,7 +164,7 @@ ExitCode Trainer::run() {
             return ExitCode(128 + signal);
         }
     }
-    if (!has_checkpoint(options_.run, "last")) save("last");  // --epochs 0: the initial weights
+    if (!log_ || !has_checkpoint(options_.run, "last")) save("last");  // --epochs 0: the initial weights
     return ExitCode::ok;
 }
 
@@ -191,6 +194,7 @@ Trainer::Outcome Trainer::run_epoch() {
                  pseudo_reports(state_, phase())};
     const Phase &this_phase = phase();
     int64_t epochs_before = position().epoch - position().epoch_in_phase;
+    begin_to_write();
     close_epoch();
     log_->append(row);
     std::string text = format("epoch %lld/%lld  ", (long long)epoch, (long long)total_epochs()) +
@@ -273,19 +277,31 @@ void Trainer::step(const Batch &batch) {
     clock().write(metadata_, state_.scalars());
     state_.set_columns(batch.columns);
     state_.program.step_rule(state_.context(), int32_t(position().phase));
+    const double rate = state_.get("rate", 0);
+    if (!(rate >= 0 && std::isfinite(rate)))
+        fail(ExitCode::not_finite, "the learning rate is %s in %s: the weights were not touched%s", short_number(rate).c_str(),
+             next_step().c_str(), saved_before().c_str());
     if (int32_t result = state_.train_step(int32_t(position().phase)); result != KILN_STEP_OK) {
-        std::string where =
-            format("step %lld (phase %s, epoch %lld, batch %lld of %lld)", (long long)position().step + 1, phase().name.c_str(),
-                   (long long)position().epoch + 1, (long long)position().batch + 1, (long long)batches_);
-        if (result != KILN_STEP_NOT_FINITE) fail(ExitCode::internal, "%s failed with code %d", where.c_str(), result);
-        fail(ExitCode::not_finite, "the loss is %s in %s, rate %s: the weights were not touched%s",
-             number_text(state_.get("loss", std::nan(""))).c_str(), where.c_str(),
-             short_number(state_.get("rate", std::nan(""))).c_str(),
-             has_checkpoint(options_.run, "last") ? ("; the last checkpoint is in " + options_.run + "/last").c_str() : "");
+        if (result != KILN_STEP_NOT_FINITE) fail(ExitCode::internal, "%s failed with code %d", next_step().c_str(), result);
+        const Storage *spoilt = state_.nan_parameter();
+        fail(ExitCode::not_finite, "the loss is %s in %s, rate %s: %s%s", number_text(state_.get("loss", std::nan(""))).c_str(),
+             next_step().c_str(), short_number(rate).c_str(),
+             spoilt ? ("before it, " + spoilt->path + " had become NaN").c_str() : "the weights were not touched", saved_before().c_str());
     }
     position().step += 1;
     position().batch += 1;
     steps_since_save_ += 1;
+}
+
+std::string Trainer::next_step() const {
+    return format("step %lld (phase %s, epoch %lld, batch %lld of %lld)", (long long)position().step + 1, phase().name.c_str(),
+                  (long long)position().epoch + 1, (long long)position().batch + 1, (long long)batches_);
+}
+
+/// The end of a message: where the state before what went wrong is.
+std::string Trainer::saved_before() const {
+    if (!has_checkpoint(options_.run, "last")) return "";
+    return (log_ ? "; the last checkpoint is in " : "; the run that was to be replaced is still in ") + options_.run + "/last";
 }
 
 void Trainer::close_epoch() {
@@ -350,10 +366,24 @@ void Trainer::note_best(const std::vector<double> &values, int64_t epoch) {
     save("best");
 }
 
+/// From here on the folder holds this run. One that it replaces has stayed until there is something to save in its place, and is back if
+/// that fails.
+void Trainer::begin_to_write() {
+    if (log_) return;
+    if (options_.overwrite) folder_.earlier.put_aside();
+    log_.emplace(options_.run, metadata_, validation_.has_value(), position().epoch);
+}
+
 void Trainer::save(const std::string &name) {
+    // A gradient may be NaN although the loss is not; the loss of the next step would tell too late.
+    if (const Storage *spoilt = state_.nan_parameter())
+        fail(ExitCode::not_finite, "%s is NaN after step %lld, though the loss was finite: nothing of it is saved%s", spoilt->path.c_str(),
+             (long long)position().step, saved_before().c_str());
+    begin_to_write();
     manifest_.seconds = seconds();
     for (size_t i = 0; i < metadata_.samples.size(); ++i) manifest_.sums[metadata_.samples[i]] = state_.sums()[i];
     save_checkpoint(options_.run, name, state_, manifest_);
+    if (name == "last") folder_.earlier.done();
     last_save_ = Clock::now();
     steps_since_save_ = 0;
 }

@@ -203,6 +203,52 @@ TEST_F(RunFolder, is_not_overwritten_unasked) {
     EXPECT_EQ(train({"--overwrite", "--resume"}).code, 2);
 }
 
+TEST_F(RunFolder, a_run_that_is_to_be_replaced_stays_until_there_is_another) {
+    ASSERT_EQ(train({"--epochs", "1"}).code, 0);
+    std::string before = read_text(last("weights.safetensors")), metrics = read_text(folder / "run/metrics.csv");
+    std::vector<std::string> names = names_in(folder / "run");
+    for (const auto &[code, more] : std::vector<std::pair<int, std::vector<std::string>>>{
+             {3, {"--data", folder / "nowhere"}}, {4, {"--init", folder / "nowhere"}}, {2, {"--epochs", "1,2"}}, {5, {"--explode_at", "5"}}}) {
+        std::vector<std::string> all{"train", "--run", folder / "run", "--overwrite"};
+        if (more[0] != "--data") all.insert(all.end(), {"--data", folder.path()});
+        all.insert(all.end(), more.begin(), more.end());
+        EXPECT_EQ(run(all).code, code) << more[0];
+        EXPECT_EQ(read_text(last("weights.safetensors")), before) << more[0];
+        EXPECT_EQ(read_text(folder / "run/metrics.csv"), metrics) << more[0];
+        EXPECT_EQ(names_in(folder / "run"), names) << more[0];
+    }
+    EXPECT_EQ(train({"--overwrite", "--epochs", "0", "--init", last("weights.safetensors")}).code, 0) << "the weights are read before they are replaced";
+    EXPECT_EQ(read_text(last("weights.safetensors")), before);
+    EXPECT_EQ(names_in(folder / "run"), (std::vector<std::string>{"last", "metrics.csv", "metrics.jsonl"}));
+}
+
+TEST_F(RunFolder, a_kill_while_a_run_is_replaced_leaves_the_old_one) {
+    ASSERT_EQ(train({"--epochs", "1"}).code, 0);
+    std::string before = read_text(last("weights.safetensors"));
+    std::vector<std::string> names = names_in(folder / "run");
+    const std::string entries[] = {"last", "best", "metrics.csv", "metrics.jsonl"};
+    for (size_t moved = 0; moved <= std::size(entries); ++moved) {  // while it is moved aside
+        std::filesystem::create_directory(folder / "run/.replaced.moving");
+        for (size_t i = 0; i < moved; ++i) std::filesystem::rename(folder / ("run/" + entries[i]), folder / ("run/.replaced.moving/" + entries[i]));
+        EXPECT_EQ(train({"--resume", "--epochs", "1"}).code, 0);
+        EXPECT_EQ(names_in(folder / "run"), names) << moved;
+    }
+    std::filesystem::create_directory(folder / "run/.replaced");  // after that, with a part of the new one
+    for (const std::string &entry : entries) std::filesystem::rename(folder / ("run/" + entry), folder / ("run/.replaced/" + entry));
+    std::filesystem::create_directory(folder / "run/best");
+    EXPECT_EQ(train({"--resume", "--epochs", "1"}).code, 0);
+    EXPECT_EQ(names_in(folder / "run"), names);
+    EXPECT_EQ(read_text(last("weights.safetensors")), before);
+    EXPECT_EQ(run({"eval", "--run", folder / "run", "--checkpoint", "best"}).code, 0);
+}
+
+TEST_F(RunFolder, resume_does_not_take_initial_weights) {
+    ASSERT_EQ(train({"--epochs", "1"}).code, 0);
+    Outcome outcome = train({"--resume", "--init", folder / "nowhere"});
+    EXPECT_EQ(outcome.code, 2);
+    EXPECT_CONTAINS(outcome.error, "--resume and --init exclude each other");
+}
+
 TEST_F(RunFolder, resume_refuses_other_seeds_hypers_and_data) {
     ASSERT_EQ(train({"--epochs", "1", "--lr", "0.02"}).code, 0);
     Outcome outcome = train({"--resume", "--seed", "7"});
