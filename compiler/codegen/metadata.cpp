@@ -239,7 +239,8 @@ std::string program_metadata(const Module &module, const Plan &plan, const Progr
 
     Json &outputs = json["outputs"] = Json::array();
     if (const Program *predict = program_of_phase(plan, "predict", 0))
-        for (const auto &[name, id] : predict->outputs) outputs.push_back(json_of(plan, layout, name, id));
+        for (const Result &result : module.graphs.at("predict").results)  // the first one that was declared is what predict shows
+            if (result.kind == ResultKind::output) outputs.push_back(json_of(plan, layout, result.name, predict->outputs.at(result.name)));
     Json &requirements = json["requirements"] = Json::array();
     if (const Graph *conditions = rule_of_phase(plan, "rules.require", 0))
         for (const Result &result : conditions->results) {

@@ -228,15 +228,19 @@ Value Elaborator::invoke(const FunctionValue &function, std::vector<std::optiona
         if (value && value->poison()) return {};
 
     // `mean` over the samples of a metric: the rest of the metric is computed once per split, from the mean.
-    if (in_metric_ && function.name() == "mean" && in_stdlib(function.place) && values[0] && values[0]->is<TensorValue>()) {
-        const TensorValue tensor = *values[0]->get<TensorValue>();
-        if (tensor.context == context_ && type_of(tensor).rank() == 1) {
+    if (in_metric_ && function.name() == "mean" && in_stdlib(function.place) && values[0] && std::none_of(values.begin() + 1, values.end(), [](const auto &value) { return value.has_value(); }))
+        if (const TensorValue *tensor = values[0]->get<TensorValue>(); tensor && tensor->context == context_ && is_of_samples(*tensor)) {
             if (metric_mean_) return fail(DiagnosticCode::two_means_in_metric, range);
-            metric_mean_ = tensor.node;
+            // A mean of everything is the mean of that of each sample.
+            std::vector<Value> axes;
+            for (int64_t axis = 1; axis < type_of(*tensor).rank(); ++axis) axes.push_back(Value(axis, range));
+            if (!axes.empty()) values[1] = make_list(axes, range);
+            const Value of_sample = axes.empty() ? *values[0] : invoke(function, values, range);
+            if (of_sample.poison()) return {};
+            metric_mean_ = of_sample.get<TensorValue>()->node;
             NodeId mean = report_->builder.input(InputKind::scalar, "mean:", Type{DType::f64, {}});
             return Value(TensorValue{mean, report_.get()}, range);
         }
-    }
     auto scope = std::make_shared<Scope>();
     scope->parent = function.scope;
     frames_.push_back({range, range.file, function.name()});

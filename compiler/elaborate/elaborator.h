@@ -52,6 +52,9 @@ struct OpFrame;
 struct Nest;
 struct IndexedStatement;
 
+/// Whether a value depends on the data, of all values.
+std::vector<bool> depends_on_data(const Graph &graph);
+
 class Elaborator {
 public:
     Elaborator(SourceMap &sources, const ElaborateOptions &options, Diagnostics &diagnostics)
@@ -156,6 +159,8 @@ private:
     void add_loss(const Value &value, SourceRange range);
     void add_metric(const ast::MetricStmt &metric, SourceRange range);
     void add_output(const std::string &name, const Value &value, SourceRange range);
+    /// Depends on data, and its first dimension has the extent of a batch.
+    bool is_of_samples(const TensorValue &tensor);
     std::optional<NodeId> per_sample(const Value &value, SourceRange range, const char *what);
     void finish_train(GraphContext &context);
     void finish_inference(GraphContext &context);

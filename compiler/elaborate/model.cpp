@@ -197,6 +197,21 @@ Value Elaborator::model_input(const ast::Param &param, GraphContext &context) {
     return Value(TensorValue{node, &context}, param.name.range);
 }
 
+std::vector<bool> depends_on_data(const Graph &graph) {
+    std::vector<bool> depends(graph.nodes.size(), false);
+    for (size_t i = 0; i < graph.nodes.size(); ++i) {
+        const Node &node = graph.nodes[i];
+        depends[i] = node.op == Op::input && attrs<InputAttrs>(node).kind == InputKind::data;
+        for (NodeId operand : node.operands) depends[i] = depends[i] || depends[size_t(operand.index)];
+    }
+    return depends;
+}
+
+bool Elaborator::is_of_samples(const TensorValue &tensor) {
+    const Type &type = type_of(tensor);
+    return type.rank() > 0 && type.shape[0] == module_.batch && depends_on_data(tensor.context->graph)[size_t(tensor.node.index)];
+}
+
 std::optional<NodeId> Elaborator::per_sample(const Value &value, SourceRange range, const char *what) {
     if (value.poison()) return {};
     const TensorValue *tensor = value.get<TensorValue>();
@@ -214,7 +229,10 @@ std::optional<NodeId> Elaborator::per_sample(const Value &value, SourceRange ran
 }
 
 void Elaborator::add_loss(const Value &value, SourceRange range) {
-    if (per_sample(value, range, "`loss`")) losses_.push_back({value, range});
+    if (!per_sample(value, range, "`loss`")) return;
+    const TensorValue &tensor = *value.get<TensorValue>();
+    if (type_of(tensor).rank() == 0 && depends_on_data(tensor.context->graph)[size_t(tensor.node.index)]) report(DiagnosticCode::loss_of_batch, range, {std::to_string(module_.batch)});
+    losses_.push_back({value, range});
 }
 
 void Elaborator::add_metric(const ast::MetricStmt &metric, SourceRange range) {
@@ -253,6 +271,10 @@ void Elaborator::add_metric(const ast::MetricStmt &metric, SourceRange range) {
     }
     std::optional<NodeId> samples = per_sample(value, metric.value->range, "`metric`");
     if (!samples) return;
+    if (type_of(*tensor).rank() == 0 && depends_on_data(tensor->context->graph)[size_t(tensor->node.index)]) {
+        report(DiagnosticCode::metric_of_batch, metric.value->range, {std::to_string(module_.batch)});
+        return;
+    }
     NodeId mean = report_->builder.input(InputKind::scalar, "mean:" + name, Type{DType::f64, {}});
     report_->graph.results.push_back({ResultKind::scalar, name, mean});
     metrics_.push_back({name, *samples});

@@ -173,16 +173,18 @@ Value Elaborator::binary(ast::BinaryOp op, const Value &left, const Value &right
         const std::string &folder = left.get<PathValue>()->text, &file = *right.get<std::string>();
         return Value(PathValue{folder.empty() ? file : folder + "/" + file}, range);
     }
-    auto whole = [](const Value &v) { return v.is<int64_t>() || (v.get<TensorValue>() && is_integer(type_of(*v.get<TensorValue>()).dtype)); };
+    auto is_integer_tensor = [](const Value &v) { return v.get<TensorValue>() && !is_scalar(v) && is_integer(type_of(*v.get<TensorValue>()).dtype); };
+    const bool of_integers = is_integer_tensor(left) || is_integer_tensor(right);
     switch (op) {
     case B::add: return elementwise(Op::add, {left, right}, range);
     case B::subtract: return elementwise(Op::subtract, {left, right}, range);
     case B::multiply: return elementwise(Op::multiply, {left, right}, range);
     case B::divide:
-        if (whole(left) && whole(right) && !(is_scalar(left) || left.number()) && !(is_scalar(right) && left.number()))
-            return fail(DiagnosticCode::integer_division, range);
+        if (of_integers) return fail(DiagnosticCode::integer_division, range);
         return elementwise(Op::divide, {left, right}, range);
-    case B::floor_divide: return elementwise(Op::floor, {elementwise(Op::divide, {left, right}, range)}, range);
+    case B::floor_divide:
+        if (of_integers) return elementwise(Op::divide, {left, right}, range);
+        return elementwise(Op::floor, {elementwise(Op::divide, {left, right}, range)}, range);
     case B::modulo: return elementwise(Op::modulo, {left, right}, range);
     case B::power: return elementwise(Op::power, {left, right}, range);
     case B::equal: return elementwise(Op::equal, {left, right}, range);
@@ -242,7 +244,7 @@ void Elaborator::note_origins(GraphContext &context, NodeId result, const std::v
             if (context.graph[operand].type.shape.size() == rank)
                 for (size_t i = rank; i-- > 0;)
                     if (origins[i].begin == user_range(range).begin) take(i, operand, i);
-        if (node.op == Op::reshape && rank > 0) take(0, operands[0], 0);
+        if (node.op == Op::reshape && rank > 0 && context.graph[operands[0]].type.rank() > 0) take(0, operands[0], 0);
     }
     context.origins[result.index] = std::move(origins);
 }

@@ -35,17 +35,6 @@ std::vector<bool> worth_showing(const Graph &graph) {
     return chosen;
 }
 
-/// Whether a value depends on the data.
-std::vector<bool> depends_on_data(const Graph &graph) {
-    std::vector<bool> depends(graph.nodes.size(), false);
-    for (size_t i = 0; i < graph.nodes.size(); ++i) {
-        const Node &node = graph.nodes[i];
-        depends[i] = node.op == Op::input && attrs<InputAttrs>(node).kind == InputKind::data;
-        for (NodeId operand : node.operands) depends[i] = depends[i] || depends[size_t(operand.index)];
-    }
-    return depends;
-}
-
 }  // namespace
 
 void Elaborator::elaborate_trace() {
