@@ -69,6 +69,7 @@ Manifest read(Json json, const std::string &path) {
         m.best = BestSoFar{b.at("metric"), double_from(b.at("value")), b.at("epoch")};
     m.data = json.at("data");
     m.records = json.at("records");
+    m.data_checksum = json.value("data_checksum", "");
     m.seconds = double_from(json.at("seconds"));
     for (const auto &[file, record] : json.at("files").items()) m.files[file] = {record.at("bytes"), record.at("xxh64")};
     return m;
@@ -92,6 +93,7 @@ std::string print(const Manifest &m) {
                  {"best", nullptr},
                  {"data", m.data},
                  {"records", m.records},
+                 {"data_checksum", m.data_checksum},
                  {"seconds", json_from(m.seconds)}};
     json["position"] = {{"step", m.position.step},
                         {"phase", m.position.phase},

@@ -2,6 +2,7 @@
 
 #include "data/select.h"
 #include "support/failure.h"
+#include "support/hash.h"
 #include "support/text.h"
 
 #include <algorithm>
@@ -186,6 +187,24 @@ void check_overlap(const Dataset &training, const Dataset &other, const std::str
     if (different_count > 0)
         std::fprintf(stderr, "warning: %s named like records of split train, with another content%s\n", counted(different_count).c_str(),
                      list(different, different_count).c_str());
+}
+
+uint64_t sample_checksum(const Dataset &dataset, const std::vector<Column> &columns) {
+    std::vector<std::vector<uint8_t>> rows;
+    std::vector<uint8_t *> targets;
+    int64_t bytes = 1;
+    for (const Column &column : columns) {
+        targets.push_back(rows.emplace_back(size_t(column.bytes())).data());
+        bytes += column.bytes();
+    }
+    const int64_t wanted = std::max<int64_t>(64, dataset.cost == Cost::memory ? (16 << 20) / bytes : 0), count = std::min(wanted, dataset.records);
+    Xxh64 sum;
+    sum.update(&dataset.records, sizeof dataset.records);
+    for (int64_t i = 0; i < count; ++i) {
+        dataset.read(count > 1 ? i * (dataset.records - 1) / (count - 1) : 0, targets.data());
+        for (const std::vector<uint8_t> &row : rows) sum.update(row.data(), row.size());
+    }
+    return sum.digest();
 }
 
 void check_shape(const Column &column, const std::vector<int64_t> &found, const std::string &path) {

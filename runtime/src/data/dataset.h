@@ -111,6 +111,10 @@ void require_labels(const Dataset &dataset, const std::string &split);
 /// other content are a warning.
 void check_overlap(const Dataset &training, const Dataset &other, const std::string &other_split);
 
+/// A checksum by which training data are known again wherever they lie: over what is read of 64 records from the first to the last, of as many as have
+/// 16 MiB where they lie in memory, and over how many there are.
+uint64_t sample_checksum(const Dataset &dataset, const std::vector<Column> &columns);
+
 /// Throws unless values of shape `found` can fill the column: the shapes agree but for extents of 1, or the column is flat
 /// ([784] for 28x28).
 void check_shape(const Column &column, const std::vector<int64_t> &found, const std::string &path);

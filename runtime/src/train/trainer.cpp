@@ -4,6 +4,7 @@
 #include "data/batch_stream.h"
 #include "data/shuffle.h"
 #include "support/file.h"
+#include "support/hash.h"
 #include "support/text.h"
 #include "train/augmenter.h"
 #include "train/evaluate.h"
@@ -43,6 +44,7 @@ private:
     Outcome run_epoch();
     Outcome run_steps();
     void open_unlabelled();
+    void check_data();
     Outcome refresh_pseudo_labels();
     StepClock clock() const;
     BatchTransform augmentation(Augmenter &augmenter) const;
@@ -97,14 +99,7 @@ Trainer::Trainer(ProgramState &state, const TrainOptions &options)
     training_ = open_training_sets(manifest_.data, metadata_, state.vocabularies);
     open_unlabelled();
     steps_ = steps_per_epoch(training_, metadata_);
-    int64_t records = 0;
-    for (const auto &[name, set] : training_) records += set.records;
-    if (manifest_.records != 0 && manifest_.records != records)
-        fail(
-            ExitCode::data,
-            "the training data have %lld records (%s), but the checkpoint was made with %lld: a run resumes only on its own data",
-            (long long)records, training_.at("train").description.c_str(), (long long)manifest_.records);
-    manifest_.records = records;
+    check_data();
     count_batches();
     if (position().batch > batches_)
         fail(ExitCode::checkpoint, "%s/last stands at batch %lld of %lld", options.run.c_str(), (long long)position().batch,
@@ -137,6 +132,26 @@ void Trainer::open_unlabelled() {
             fail(ExitCode::data, "split %s has %lld records (%s), but the checkpoint has pseudo-labels of %zu: a run resumes only on its own data", name.c_str(),
                  (long long)set.records, set.description.c_str(), labels->classes.size());
     }
+}
+
+/// A run goes on with its own data alone, wherever they lie by now.
+void Trainer::check_data() {
+    int64_t records = 0;
+    for (const auto &[name, set] : training_) records += set.records;
+    Xxh64 sum;
+    for (const auto &[name, set] : splits_) {
+        const uint64_t part = sample_checksum(*set, metadata_.columns);
+        sum.update(&part, sizeof part);
+    }
+    const std::string checksum = hash_text(sum.digest());
+    const bool resumed = manifest_.records != 0, as_many = manifest_.records == records;
+    if (resumed && (!as_many || (!manifest_.data_checksum.empty() && manifest_.data_checksum != checksum))) {
+        const std::string differs = as_many ? "differ from those" : format("have %lld records, %lld in those", (long long)records, (long long)manifest_.records);
+        fail(ExitCode::data, "the training data in %s %s that the checkpoint was made with, in %s: a run resumes only on its own data", manifest_.data.c_str(), differs.c_str(),
+             read_manifest(options_.run, "last", metadata_).data.c_str());
+    }
+    manifest_.records = records;
+    manifest_.data_checksum = checksum;
 }
 
 ExitCode Trainer::run() {

@@ -261,7 +261,27 @@ TEST_F(RunFolder, resume_refuses_other_seeds_hypers_and_data) {
     write_data(folder.path(), 120);
     outcome = train({"--resume", "--epochs", "2"});
     EXPECT_EQ(outcome.code, 3);
-    EXPECT_CONTAINS(outcome.error, "have 120 records");
+    EXPECT_CONTAINS(outcome.error, "have 120 records, 100 in those");
+}
+
+TEST_F(RunFolder, resume_knows_its_data_again_wherever_they_lie) {
+    ASSERT_EQ(train({"--epochs", "1"}).code, 0);
+    auto train_on = [&](const std::string &data, const char *epochs) { return run({"train", "--data", data, "--run", folder / "run", "--resume", "--epochs", epochs}); };
+    const std::string moved = folder / "moved", other = folder / "other";
+    for (const std::string &copy : {moved, other}) {
+        std::filesystem::create_directory(copy);
+        for (const auto &entry : std::filesystem::directory_iterator(folder.path()))
+            if (entry.is_regular_file()) std::filesystem::copy(entry, copy);
+    }
+    EXPECT_EQ(train_on(moved, "2").code, 0);
+    for (const auto &entry : std::filesystem::directory_iterator(other)) {
+        std::string bytes = read_text(entry.path());
+        bytes.back() ^= 1;
+        write_text(entry.path(), bytes);
+    }
+    const Outcome outcome = train_on(other, "3");
+    EXPECT_EQ(outcome.code, 3);
+    EXPECT_CONTAINS(outcome.error, "the training data in " + other + " differ from those that the checkpoint was made with, in " + moved);
 }
 
 TEST_F(RunFolder, resume_trains_longer_and_knows_when_it_is_complete) {
