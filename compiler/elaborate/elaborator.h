@@ -237,6 +237,7 @@ private:
     void anneal(const ScheduleValue &schedule, const Value &rate, std::optional<Value> active);
     Value rate_factor();
     void only_if(const Value &active, const std::map<std::string, NodeId> &before, SourceRange range);
+    void check_rule(const FunctionValue &rule, SourceRange range);
     Value apply_schedule(const ScheduleValue &schedule, const Value &rate);
     std::optional<Value> duration(const ScheduleValue &schedule);
     // hooks.cpp

@@ -104,8 +104,9 @@ void Elaborator::run_epoch_end(const FunctionValue &definition, const Value &rat
             if (optimizer || !rate.is<TensorValue>()) continue;
             const Value &changed = inner->names["lr"].value;
             if (changed.poison() || (changed.is<TensorValue>() && changed.get<TensorValue>()->node == rate.get<TensorValue>()->node)) continue;
-            // Kept as a factor of the base rate, which a flag may change when the run is resumed.
-            Value factor = binary(ast::BinaryOp::multiply, rate_factor(), binary(ast::BinaryOp::divide, changed, rate, range), range);
+            // Kept as a factor of the base rate, which a flag may change when the run is resumed. A rate of 0 has none, and stays.
+            Value change = elementwise(Op::select, {binary(ast::BinaryOp::greater, rate, Value(0.0, range), range), binary(ast::BinaryOp::divide, changed, rate, range), Value(1.0, range)}, range);
+            Value factor = binary(ast::BinaryOp::multiply, rate_factor(), change, range);
             if (const TensorValue *tensor = factor.get<TensorValue>()) context_->write(InputKind::scalar, "lr_factor", tensor->node);
         }
     });

@@ -26,6 +26,13 @@ std::set<std::string> scalars_of(const Value &value) {
     return names;
 }
 
+/// Whether two numbers are the same one, known or computed.
+bool same_number(const Value &a, const Value &b) {
+    if (a.number() && b.number()) return a.as_double() == b.as_double();
+    const TensorValue *first = a.get<TensorValue>(), *second = b.get<TensorValue>();
+    return first && second && first->context == second->context && first->node == second->node;
+}
+
 }  // namespace
 
 void Elaborator::elaborate_rules(const std::vector<PhaseSettings> &phases) {
@@ -133,7 +140,10 @@ Value Elaborator::rate_of(const PhaseSettings &phase) {
             begin_anew(*schedule);
             base = binary(ast::BinaryOp::multiply, base, anew("lr_factor", 1, expr.range), expr.range);
         }
-        return apply_schedule(*schedule, base);
+        Value rate = apply_schedule(*schedule, base);
+        if (!has_memory(*schedule) && same_number(rate, base))
+            return fail(DiagnosticCode::requirement, expr.range, {"this schedule has no effect: it gives the optimizer's rate as it is"});
+        return rate;
     }
     if (value.number() || is_scalar(value)) {
         std::set<std::string> given = scalars_of(base), used = scalars_of(value);
@@ -166,13 +176,29 @@ void Elaborator::begin_anew(const ScheduleValue &schedule) {
     }
 }
 
+/// What a rule with memory requires of its arguments and of the length of its part.
+void Elaborator::check_rule(const FunctionValue &rule, SourceRange range) {
+    auto scope = std::make_shared<Scope>();
+    scope->parent = rule.scope;
+    frames_.push_back({range, range.file, rule.name()});
+    in_scope(scope, [&] {
+        if (!bind_definition(rule, range)) return;
+        for (const ast::StmtPtr &stmt : std::get<ast::DefinitionDecl>(rule.declaration->node).body)
+            if (!std::holds_alternative<ast::HookStmt>(stmt->node) && !std::holds_alternative<ast::StorageStmt>(stmt->node)) execute(*stmt);
+    });
+    frames_.pop_back();
+}
+
 Value Elaborator::apply_schedule(const ScheduleValue &schedule, const Value &rate) {
     if (rate.poison()) return {};
     SourceRange range = schedule.range;
     switch (schedule.kind) {
     case ScheduleValue::Kind::leaf: {
         const FunctionValue &leaf = schedule.leaf;
-        if (has_memory(leaf)) return rate;  // it acts through the base rate, at the ends of epochs
+        if (has_memory(leaf)) {  // it acts through the base rate, at the ends of epochs
+            check_rule(leaf, range);
+            return rate;
+        }
         std::vector<std::optional<Value>> values;
         for (const ast::Param &param : leaf.params()) {
             auto bound = leaf.bound->find(param.name.text);

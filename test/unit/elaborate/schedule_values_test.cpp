@@ -29,8 +29,8 @@ private:
 };
 
 TEST(ScheduleValues, Constant) {
-    Rates rates("constant_rate()");
-    EXPECT_EQ(rates[0], 0.5);
+    Rates rates("warmup(steps = 4) then constant_rate()");
+    EXPECT_EQ(rates[4], 0.5);
     EXPECT_EQ(rates[99], 0.5);
 }
 
@@ -125,6 +125,7 @@ TEST(ScheduleValues, ReduceOnPlateau) {
     EXPECT_EQ(rates_after("ReduceOnPlateau(factor = 0.5, patience = 1)", {5, 4, 4, 4, 3, 3, 3, 3, 3}, none),
               (std::vector<double>{1, 1, 1, 0.5, 0.5, 0.5, 0.25, 0.25, 0.125}));
     EXPECT_EQ(rates_after("ReduceOnPlateau(factor = 0.5, patience = 0, least = 0.4)", {5, 5, 5, 5}, none), (std::vector<double>{1, 0.5, 0.4, 0.4}));
+    EXPECT_EQ(rates_after("ReduceOnPlateau(factor = 0, patience = 0)", {5, 5, 5, 5}, none), (std::vector<double>{1, 0, 0, 0}));
 }
 
 TEST(ScheduleValues, ARuleWithMemoryActsInItsPartOnly) {
@@ -171,6 +172,8 @@ TEST(ScheduleValues, TheAnnealingsOfTheCourse) {
     EXPECT_NEAR(rates[2], 0.5, 1e-12);
     EXPECT_NEAR(rates[3], 0.25, 1e-12);
     EXPECT_NEAR(rates[4], 0.25, 1e-12);
+    // An epoch whose steps have no length says nothing of the next.
+    EXPECT_EQ(rates_after("AnnealOnStepGrowth()", none, {0, 0, 3, 0, 5}), (std::vector<double>{1, 1, 1, 1, 1}));
 }
 
 }  // namespace
