@@ -40,6 +40,7 @@ Process::Process(const std::vector<std::string> &arguments, const FakeOptions &o
     if (pid_ != 0) return;
     int out = ::open(out_path_.c_str(), O_WRONLY | O_CREAT, 0600),
         error = ::open((folder_ / "error").c_str(), O_WRONLY | O_CREAT, 0600);
+    for (int signal : {SIGINT, SIGTERM, SIGHUP}) std::signal(signal, SIG_DFL);  // tests may run where they are ignored
     ::dup2(out, 1);
     ::dup2(error, 2);
     KilnProgram program = fake_program(metadata);
