@@ -12,7 +12,6 @@ namespace {
 
 constexpr double kLargestInteger = 9007199254740992;  // 2^53: exact as a double
 
-
 // Flags of `train` that a hyper of the same name must not hide.
 constexpr const char *kTrainFlags[] = {"data",   "run",       "epochs", "seed",       "threads",
                                        "resume", "overwrite", "quiet",  "save-every", "help", "init"};
@@ -54,7 +53,25 @@ std::vector<int64_t> parse_epochs(const std::string &text) {
     return epochs;
 }
 
-CLI::Validator between(auto least, auto most) { return CLI::Range(least, most).description(""); }
+// CLI::Range lets NaN pass.
+template <typename Number>
+CLI::Validator between(Number least, Number most) {
+    return {[=](std::string &text) {
+                Number value{};
+                if (CLI::detail::lexical_cast(text, value) && value >= least && value <= most) return std::string();
+                return format("`%s` is not a number from %s to %s", text.c_str(), CLI::detail::to_string(least).c_str(), CLI::detail::to_string(most).c_str());
+            },
+            ""};
+}
+
+CLI::Validator at_least(int64_t least) {
+    return {[=](std::string &text) {
+                int64_t value = 0;
+                if (CLI::detail::lexical_cast(text, value) && value >= least) return std::string();
+                return format("`%s` is not a whole number of at least %lld", text.c_str(), (long long)least);
+            },
+            ""};
+}
 
 }  // namespace
 
@@ -101,7 +118,7 @@ CLI::Option *CommandParser::add_seed(CLI::App *command, uint64_t &seed, const ch
 }
 
 void CommandParser::add_record_flags(CLI::App *command, int64_t &index, bool &invert, bool *art) {
-    command->add_option("--index", index, "which record of an IDX file, counted from 0")->check(CLI::NonNegativeNumber)->type_name("N")->capture_default_str();
+    command->add_option("--index", index, "which record of an IDX file, counted from 0")->check(at_least(0))->type_name("N")->capture_default_str();
     if (art != nullptr) command->add_flag("--art", *art, "also show the picture as the model sees it, as text");
     command->add_flag("--invert", invert, "exchange black and white first");
 }
@@ -182,7 +199,7 @@ void CommandParser::add_train() {
     train->add_option("--init", options.init, "initial weights: a safetensors file, such as another run's last/weights.safetensors; what it lacks begins as usual")->type_name("FILE");
     train->add_flag("--resume", options.resume, "go on where the run folder's last checkpoint stands, exactly");
     train->add_flag("--overwrite", options.overwrite, "replace the run that the run folder holds");
-    train->add_flag("--quiet", options.quiet, "print nothing but errors");
+    train->add_flag("--quiet", options.quiet, "print nothing but errors and warnings");
     train->add_option("--save-every", given->save_every, "checkpoint also within an epoch: a time (30s, 5m) or a number of steps; 0: do not")->type_name("TIME|N")->capture_default_str();
     add_threads(train);
     add_hypers(train);
@@ -338,7 +355,7 @@ void CommandParser::add_rankings() {
     CLI::App *similar = add_command("similar", "rank the values of an input by the cosine of their factors with those of one of them", !metadata_.embeddings.empty(), [finish] { return finish(true); });
     for (CLI::App *each : {recommend, similar}) {
         add_inputs(each);
-        each->add_option("--top", options->top, "how many to print")->check(CLI::PositiveNumber)->type_name("N")->capture_default_str();
+        each->add_option("--top", options->top, "how many to print")->check(at_least(1))->type_name("N")->capture_default_str();
         add_run_flag(each, options->run);
         add_checkpoint_flag(each, options->checkpoint);
         add_threads(each);
@@ -359,9 +376,9 @@ void CommandParser::add_explain() {
     CLI::App *schedule = explain->add_subcommand("schedule", "the learning rate of each step; rules that watch the training keep their initial state");
     schedule->footer("");
     add_data_flag(schedule, options->data, ", for the steps an epoch has");
-    schedule->add_option("--steps-per-epoch", options->steps_per_epoch, "steps an epoch has, instead of --data")->check(CLI::PositiveNumber)->type_name("N");
+    schedule->add_option("--steps-per-epoch", options->steps_per_epoch, "steps an epoch has, instead of --data")->check(at_least(1))->type_name("N");
     add_epochs(schedule, "as for train", false);
-    schedule->add_option("--every", options->every, "print every Nth step [some 20 rows a phase]")->check(CLI::PositiveNumber)->type_name("N");
+    schedule->add_option("--every", options->every, "print every Nth step [some 20 rows a phase]")->check(at_least(1))->type_name("N");
     schedule->add_option("--csv", options->csv, "write every step to this file")->type_name("FILE");
     schedule->add_option("--picture", options->picture, "draw the plot to this PNG file")->type_name("FILE");
     add_hypers(schedule);

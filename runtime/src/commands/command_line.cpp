@@ -12,7 +12,6 @@
 namespace kiln::runtime {
 namespace {
 
-constexpr const char *kCommands[] = {"train", "eval", "predict", "data", "recommend", "similar", "factors", "scan", "report", "summary", "explain", "lr-find", "trace", "bench"};
 std::string footer(const Metadata &metadata, const std::string &name) {
     std::string text;
     if (!metadata.hypers.empty()) {
@@ -34,6 +33,14 @@ std::string footer(const Metadata &metadata, const std::string &name) {
 std::string base_name(const std::string &path) {
     size_t slash = path.rfind('/');
     return slash == std::string::npos ? path : path.substr(slash + 1);
+}
+
+// An empty value is a script's variable that is not set; it would count as not given.
+void refuse_empty_values(const CLI::App &command) {
+    for (const CLI::Option *option : command.get_options())
+        for (const std::string &value : option->results())
+            if (value.empty()) fail(ExitCode::usage, "%s: the value is empty", option->get_name().c_str());
+    for (const CLI::App *part : command.get_subcommands()) refuse_empty_values(*part);
 }
 
 // The model as it stands in the program: "Digits(image: f32[28, 28, 1], label: class[10])".
@@ -90,6 +97,17 @@ CLI::App *CommandParser::add_command(const char *name, const char *text, bool is
     return command;
 }
 
+bool CommandParser::knows(const std::string &command) const {
+    return std::any_of(commands_.begin(), commands_.end(), [&](const auto &each) { return each.first->get_name() == command; });
+}
+
+std::vector<std::string> CommandParser::listed() const {
+    std::vector<std::string> names;
+    for (const auto &[command, finish] : commands_)
+        if (!command->get_group().empty()) names.push_back(command->get_name());
+    return names;
+}
+
 CommandLine CommandParser::parse(std::vector<std::string> arguments) {
     const std::string command = arguments[0].rfind("-", 0) == 0 ? "" : " " + arguments[0];
     std::reverse(arguments.begin(), arguments.end());  // CLI11 takes a vector from its end
@@ -103,6 +121,7 @@ CommandLine CommandParser::parse(std::vector<std::string> arguments) {
     } catch (const CLI::ParseError &error) {
         fail(ExitCode::usage, "%s\n`%s%s --help` lists the flags", error.what(), name_.c_str(), command.c_str());
     }
+    refuse_empty_values(app_);
     const auto given = std::find_if(commands_.begin(), commands_.end(), [](const auto &each) { return each.first->parsed(); });
     return {given->second(), threads_};
 }
@@ -110,15 +129,15 @@ CommandLine CommandParser::parse(std::vector<std::string> arguments) {
 CommandLine parse_command_line(int argc, char **argv, const Metadata &metadata) {
     std::string name = argc > 0 ? base_name(argv[0]) : metadata.model;
     std::vector<std::string> arguments(argv + std::min(argc, 1), argv + argc);
-    bool names_command =
-        !arguments.empty() && std::find(std::begin(kCommands), std::end(kCommands), arguments[0]) != std::end(kCommands);
+    CommandParser parser(name, metadata);
+    bool names_command = !arguments.empty() && parser.knows(arguments[0]);
     bool asks_program = !arguments.empty() && (arguments[0] == "--help" || arguments[0] == "-h" || arguments[0] == "--version");
     if (!names_command && !asks_program) {
         if (!arguments.empty() && arguments[0].rfind("-", 0) != 0)
-            fail(ExitCode::usage, "there is no command `%s`; commands: %s", arguments[0].c_str(), join({std::begin(kCommands), std::end(kCommands)}, ", ").c_str());
+            fail(ExitCode::usage, "there is no command `%s`; commands: %s", arguments[0].c_str(), join(parser.listed(), ", ").c_str());
         arguments.insert(arguments.begin(), "train");
     }
-    return CommandParser(name, metadata).parse(std::move(arguments));
+    return parser.parse(std::move(arguments));
 }
 
 }  // namespace kiln::runtime

@@ -12,6 +12,9 @@ namespace kiln::runtime {
 class CommandParser {
 public:
     CommandParser(const std::string &name, const Metadata &metadata);
+    bool knows(const std::string &command) const;
+    /// The commands that this model has a use for.
+    std::vector<std::string> listed() const;
     /// The first argument is a command, or asks about the program.
     CommandLine parse(std::vector<std::string> arguments);
 

@@ -12,7 +12,8 @@
 namespace kiln::runtime {
 namespace {
 
-constexpr int64_t kMostPoints = 20000;  // of a plot
+constexpr int64_t kMostPoints = 20000;      // of a plot
+constexpr int64_t kMostSteps = 100'000'000;  // some seconds
 
 std::vector<int64_t> planned_epochs(const Metadata &metadata, const ExplainScheduleOptions &options) {
     std::vector<int64_t> epochs;
@@ -35,6 +36,10 @@ void explain_schedule_command(ProgramState &state, const ExplainScheduleOptions 
         if (options.data.empty()) fail(ExitCode::usage, "how many steps has an epoch? Give --data DIR or --steps-per-epoch N");
         steps_by_phase = steps_per_epoch(open_training_sets(options.data, metadata, state.vocabularies), metadata);
     }
+    double planned = 0;  // as a double: the product may be more than an integer holds
+    for (size_t p = 0; p < epochs.size(); ++p) planned += double(epochs[p]) * double(steps_by_phase[p]);
+    if (planned > double(kMostSteps))
+        fail(ExitCode::usage, "the schedule has %.0f steps; at most %s are computed here: give fewer epochs, or fewer steps to one", planned, grouped(kMostSteps).c_str());
     state.set_hypers(options.hypers);
 
     for (const std::string &text : state.unmet_plan(epochs, steps_by_phase))

@@ -45,6 +45,16 @@ TEST(CommandLineTest, wrong_usage_says_what_is_wrong) {
     for (const Case &c : std::vector<Case>{{{"trian"}, "there is no command `trian`"},
                                            {{"train", "--lrr", "1"}, "--lrr"},
                                            {{"train", "--lr", "fast"}, "--lr: `fast` is not a number"},
+                                           {{"train", "--lr", ""}, "--lr: the value is empty"},
+                                           {{"train", "--epochs", ""}, "--epochs: the value is empty"},
+                                           {{"predict", "a.png", "--csv", ""}, "--csv: the value is empty"},
+                                           {{"predict", "a.png", "--csv", "x", "--clip", "nan"}, "--clip: `nan` is not a number from 0 to 0.5"},
+                                           {{"predict", "a.png", "--index", "-1"}, "--index: `-1` is not a whole number of at least 0"},
+                                           {{"bench", "--seconds", "nan"}, "--seconds: `nan` is not a number from 0.01 to 3600"},
+                                           {{"explain", "schedule", "--csv", ""}, "--csv: the value is empty"},
+                                           {{"explain", "schedule", "--steps-per-epoch", "0"}, "--steps-per-epoch: `0` is not a whole number of at least 1"},
+                                           {{"explain", "schedule", "--steps-per-epoch", "1000000000000"}, "the schedule has 3000000000000 steps; at most 100,000,000 are computed"},
+                                           {{"explain", "schedule", "--steps-per-epoch", "9223372036854775807", "--epochs", "1000000000"}, "at most 100,000,000 are computed"},
                                            {{"train", "--lr", "inf"}, "--lr: `inf` is not a number"},
                                            {{"train", "--rounds", "2.5"}, "--rounds: `2.5` is not a whole number"},
                                            {{"train", "--nesterov", "maybe"}, "--nesterov: `maybe` is neither true nor false"},
@@ -66,6 +76,7 @@ TEST(CommandLineTest, wrong_usage_says_what_is_wrong) {
         EXPECT_EQ(outcome.code, 2) << join(c.arguments, " ");
         EXPECT_CONTAINS(outcome.error, c.message);
     }
+    for (const char *command : {"scan", "factors", "similar"}) EXPECT_EQ(run({"trian"}).error.find(command), std::string::npos) << command << " is of no use to this model";
     EXPECT_FALSE(std::filesystem::exists("fake.run")) << "a run that could not begin left its folder";
 }
 
