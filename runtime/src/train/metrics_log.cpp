@@ -8,17 +8,17 @@
 namespace kiln::runtime {
 namespace {
 
-// The complete lines of `text` whose epoch, read behind `prefix`, is at most `epochs`.
-std::string kept_lines(const std::string &text, std::string_view prefix, int64_t epochs) {
+// The complete lines of a file's `text` whose epoch, read behind `prefix`, is at most `epochs`. Anything but rows is not this program's to drop.
+std::string kept_lines(const std::string &path, const std::string &text, std::string_view prefix, int64_t epochs) {
     std::string kept;
     size_t begin = 0;
     for (size_t end; (end = text.find('\n', begin)) != std::string::npos; begin = end + 1) {
         std::string line = text.substr(begin, end - begin + 1);
-        if (!line.starts_with(prefix)) break;
         char *after = nullptr;
-        long long epoch = std::strtoll(line.c_str() + prefix.size(), &after, 10);
-        if (after == line.c_str() + prefix.size() || epoch > epochs) break;
-        kept += line;
+        const long long epoch = line.starts_with(prefix) ? std::strtoll(line.c_str() + prefix.size(), &after, 10) : 0;
+        if (after == nullptr || after == line.c_str() + prefix.size())
+            fail(ExitCode::checkpoint, "%s has a line that this program does not write: %.60s", path.c_str(), line.substr(0, line.size() - 1).c_str());
+        if (epoch <= epochs) kept += line;
     }
     return kept;
 }
@@ -56,14 +56,15 @@ MetricsLog::MetricsLog(const std::string &run, const Metadata &metadata, bool wi
       with_validation_(with_validation),
       csv_path_(run + "/metrics.csv"),
       jsonl_path_(run + "/metrics.jsonl") {
-    std::string header = csv_header(metadata, with_validation), csv = content_of(csv_path_), rows;
+    std::string header = csv_header(metadata, with_validation), csv = content_of(csv_path_), rows, json_rows;
     if (epochs > 0 && !csv.empty()) {
         if (!csv.starts_with(header))
             fail(ExitCode::checkpoint, "%s has other columns than this program writes", csv_path_.c_str());
-        rows = kept_lines(csv.substr(header.size()), "", epochs);
+        rows = kept_lines(csv_path_, csv.substr(header.size()), "", epochs);
     }
+    if (epochs > 0) json_rows = kept_lines(jsonl_path_, content_of(jsonl_path_), "{\"epoch\":", epochs);
     replace_file(csv_path_, header + rows);
-    replace_file(jsonl_path_, epochs > 0 ? kept_lines(content_of(jsonl_path_), "{\"epoch\":", epochs) : "");
+    replace_file(jsonl_path_, json_rows);
     flush_folder(run);
     csv_ = open_for_appending(csv_path_);
     jsonl_ = open_for_appending(jsonl_path_);

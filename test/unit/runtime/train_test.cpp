@@ -124,6 +124,20 @@ TEST_F(Train, rows_after_the_checkpoint_and_cut_lines_are_dropped_on_resume) {
     EXPECT_EQ(std::count(after.begin(), after.end(), '\n'), 3) << after;
 }
 
+TEST_F(Train, a_line_of_metrics_that_is_no_row_is_not_dropped) {
+    ASSERT_EQ(run(arguments("a", {"--epochs", "1"})).code, 0);
+    for (const char *name : {"a/metrics.jsonl", "a/metrics.csv"}) {
+        const std::string before = read_text(folder / name), noted = before + "# a note\n";
+        write_text(folder / name, noted);
+        const Outcome outcome = run(arguments("a", {"--resume", "--epochs", "2"}));
+        EXPECT_EQ(outcome.code, 4);
+        EXPECT_NE(outcome.error.find(folder / name + " has a line that this program does not write: # a note"), std::string::npos) << outcome.error;
+        EXPECT_EQ(read_text(folder / name), noted);
+        write_text(folder / name, before);
+    }
+    EXPECT_EQ(run(arguments("a", {"--resume", "--epochs", "2"})).code, 0);
+}
+
 TEST_F(Train, no_epochs_save_the_initial_weights) {
     ASSERT_EQ(run(arguments("a", {"--epochs", "0"})).code, 0);
     EXPECT_EQ(run({"eval", "--run", folder / "a"}).code, 0);
