@@ -70,9 +70,10 @@ int kiln_main(int argc, char **argv, const KilnProgram *program) {
     try {
         ExitCode code = run_command(start, argc, argv, *program);
         // Whatever was computed is worth nothing to a caller who cannot read it.
+        errno = 0;  // of a write that failed earlier the reason is gone
         bool written = std::fflush(stdout) == 0 && !std::ferror(stdout);
         if (!written && code == ExitCode::ok)
-            return report(name, ExitCode::disk, format("cannot write to the standard output: %s", std::strerror(errno)));
+            return report(name, ExitCode::disk, std::string("cannot write to the standard output") + (errno != 0 ? std::string(": ") + std::strerror(errno) : ""));
         return int(code);
     } catch (const Failure &failure) {
         return report(name, failure.code, failure.what());

@@ -346,6 +346,9 @@ TEST_F(RunFolder, output_that_cannot_be_written) {
     Outcome outcome = Process({"eval", "--run", folder / "run", "--json"}, {}, "/dev/full").wait();
     EXPECT_EQ(outcome.code, 6);
     EXPECT_CONTAINS(outcome.error, "cannot write to the standard output: No space left on device");
+    outcome = Process({"train", "--data", folder.path(), "--run", folder / "other", "--epochs", "1"}, {}, "/dev/full").wait();
+    EXPECT_EQ(outcome.code, 6);
+    EXPECT_TRUE(outcome.error.ends_with("cannot write to the standard output\n")) << outcome.error;
 }
 
 // A limit on the size of files: writing the checkpoint fails half-way.
