@@ -5,8 +5,10 @@
 
 #include <fcntl.h>
 #include <unistd.h>
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 
 #include <nlohmann/json.hpp>
 
@@ -16,6 +18,7 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr char kMagic[] = "kiln pictures 1";  // with its zero 16 bytes
+constexpr std::string_view kKind = "kiln pictures ";  // of any version
 constexpr int64_t kHeaderBytes = 64;
 
 struct Header {
@@ -67,6 +70,8 @@ std::unique_ptr<PictureCache> PictureCache::open(const std::string &path, const 
         Header header;
         int64_t size = size_of(cache->file_, path, ExitCode::data);
         read_at(cache->file_, path, &header, sizeof header, 0, ExitCode::data);
+        if (std::memcmp(header.magic, kMagic, size_t(std::min<int64_t>(size, kKind.size()))) != 0 || !std::filesystem::is_regular_file(path))
+            fail(ExitCode::data, "%s is to be a cache of pictures, but holds something else; remove it, or name another `cache`", path.c_str());
         reason = "is damaged";
         if (std::memcmp(header.magic, kMagic, sizeof kMagic) != 0 || header.table_offset < kHeaderBytes ||
             header.table_offset > size || header.table_bytes != size - header.table_offset)
@@ -92,8 +97,6 @@ std::unique_ptr<PictureCache> PictureCache::open(const std::string &path, const 
         }
         reason.clear();
         return cache;
-    } catch (const Failure &failure) {
-        reason = failure.what();
     } catch (const Json::exception &) {
         reason = "is damaged";
     }

@@ -15,7 +15,8 @@ namespace kiln::runtime {
 class PictureCache {
 public:
     /// The cache in `path` if it was made of these pictures with these settings and is whole; `errors` receives what is wrong
-    /// with each picture, "" for a good one. Else null, and `reason` says why, "" if there is no such file.
+    /// with each picture, "" for a good one. Else null, and `reason` says why, "" if there is no such file. Throws Failure (data) if the file cannot be
+    /// read or is no cache at all, which is nothing to be overwritten.
     static std::unique_ptr<PictureCache> open(const std::string &path, const std::string &settings,
                                               const std::vector<Picture> &pictures, int64_t record_bytes,
                                               std::vector<std::string> &errors, std::string &reason);

@@ -109,14 +109,14 @@ std::vector<std::string> decode(PictureSet &set, const std::vector<size_t> &want
     };
     parallel_for(wanted.size(), team_size(), decode_one, 2.0, [&] {
         std::fprintf(stderr, "%s: decoding %s pictures of %s\n", split.c_str(), grouped(int64_t(wanted.size())).c_str(),
-                     set.source.place.c_str());
+                     set.source.title.c_str());
     });
     return errors;
 }
 
 std::vector<std::string> fill_cache(PictureSet &set, const std::string &split) {
     std::string settings = settings_of(set.frame), reason;
-    const std::string &path = set.options.cache;
+    const std::string path = behind_links(set.options.cache);
     const auto &pictures = set.source.pictures;
     std::vector<std::string> errors;
     set.cache = PictureCache::open(path, settings, pictures, set.frame.bytes(), errors, reason);
@@ -156,7 +156,7 @@ void leave_out(const PictureSet &set, const std::vector<size_t> &wanted, const s
     if (bad == 0) return;
     const double share = set.options.bad_files;
     std::string list = join(shown, "\n  ") + (bad > shown.size() ? format("\n  and %zu more", bad - shown.size()) : "");
-    std::string count = format("%s: %zu of %zu pictures %s bad", set.source.place.c_str(), bad, total, bad == 1 ? "is" : "are");
+    std::string count = format("%s: %zu of %zu pictures %s bad", set.source.title.c_str(), bad, total, bad == 1 ? "is" : "are");
     if (bad == total || double(bad) > share * double(total))
         fail(ExitCode::data, "%s; bad_files = %s allows %lld:\n  %s", count.c_str(), number_text(share).c_str(),
              (long long)(share * double(total)), list.c_str());
@@ -171,13 +171,13 @@ TextColumn classes_of(const PictureSet &set, const std::string &input) {
 }
 
 void check_training_classes(const PictureSet &set, const std::vector<int64_t> &records, const Column &column) {
-    const char *place = set.source.place.c_str();
+    const char *title = set.source.title.c_str();
     std::set<std::string> classes;
     for (int64_t record : records) classes.insert(set.source.pictures[size_t(record)].class_name);
     if (classes.size() == 1)
-        fail(ExitCode::data, "%s: all pictures are of one class, %s: there is nothing to tell apart", place, classes.begin()->c_str());
+        fail(ExitCode::data, "%s: all pictures are of one class, %s: there is nothing to tell apart", title, classes.begin()->c_str());
     if (auto found = int64_t(classes.size()); found < column.classes)
-        std::fprintf(stderr, "warning: %s has pictures of %lld classes, but `%s` is class[%lld]\n", place, (long long)found,
+        std::fprintf(stderr, "warning: %s has pictures of %lld classes, but `%s` is class[%lld]\n", title, (long long)found,
                      column.name.c_str(), (long long)column.classes);
 }
 
@@ -235,14 +235,14 @@ Dataset open_pictures(const ReaderRequest &request, PictureSource source) {
     set->options = picture_options(request);
     set->frame = targets.frame;
     set->frame.fit = set->options.fit;
-    if (set->source.pictures.empty()) fail(ExitCode::data, "%s holds no pictures", set->source.place.c_str());
+    if (set->source.pictures.empty()) fail(ExitCode::data, "%s holds no pictures", set->source.title.c_str());
 
     Dataset dataset;
     dataset.fills.assign(request.columns.size(), false);
     dataset.fills[targets.picture] = true;
     if (targets.label) dataset.fills[*targets.label] = set->source.no_labels.empty() || !request.partial;
     dataset.records = int64_t(set->source.pictures.size());
-    dataset.description = set->source.place;
+    dataset.description = set->source.title;
     if (targets.label && set->source.no_labels.empty()) {
         const Column &label = request.columns[*targets.label];
         dataset.texts.push_back(classes_of(*set, label.name));

@@ -25,7 +25,8 @@ struct Picture {
 };
 
 struct PictureSource {
-    std::string place;      ///< before each name in messages: "data/train/"
+    std::string title;      ///< of the whole in messages: "data/train/", "train.tar"
+    std::string place;      ///< before each name in messages: "data/train/", "train.tar: "
     std::string no_labels;  ///< why the pictures have no classes, "" if they have
     std::vector<Picture> pictures;
     std::function<std::string(size_t)> read;  ///< the bytes of a picture; from any thread; throws Failure (data)

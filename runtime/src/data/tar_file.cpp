@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <algorithm>
 #include <memory>
+#include <unordered_map>
 
 namespace kiln::runtime {
 namespace {
@@ -21,6 +22,11 @@ const char *unpacker_for(const std::string &start) {
     if (start.starts_with("\x28\xb5\x2f\xfd")) return "zstd -d";
     if (start.starts_with("BZh")) return "bzip2 -d";
     return nullptr;
+}
+
+std::string plain_name(std::string name) {
+    if (name.starts_with("./")) name.erase(0, 2);
+    return name;
 }
 
 }  // namespace
@@ -48,6 +54,7 @@ TarFile::TarFile(const std::string &path) : path_(path), file_(open_for_reading(
     };
     if (archive_read_open_fd(reader.get(), file_.number(), 1 << 16) != ARCHIVE_OK) damaged();
     int64_t unpacked = 0;
+    std::unordered_map<std::string, size_t> places;  // of members, by name
     for (archive_entry *entry = nullptr;;) {
         int result = archive_read_next_header(reader.get(), &entry);
         if (result == ARCHIVE_EOF) break;
@@ -55,10 +62,23 @@ TarFile::TarFile(const std::string &path) : path_(path), file_(open_for_reading(
         packed_ = archive_filter_code(reader.get(), 0) != ARCHIVE_FILTER_NONE;
         const char *pathname = archive_entry_pathname(entry);
         if (!pathname) damaged();
-        if (archive_entry_filetype(entry) != AE_IFREG || archive_entry_hardlink(entry)) continue;
-        Member member{pathname, archive_entry_size(entry), "", 0};
-        if (member.name.starts_with("./")) member.name.erase(0, 2);
-        if (member.bytes < 0 || member.bytes > kMostMemberBytes)
+        if (archive_entry_filetype(entry) == AE_IFDIR) continue;
+        Member member{plain_name(pathname), archive_entry_size(entry), "", 0};
+        if (const char *link = archive_entry_hardlink(entry)) {  // GNU tar writes a file of several names once
+            if (auto found = places.find(plain_name(link)); found != places.end()) {
+                const std::string own = member.name;
+                member = members_[found->second];
+                member.name = own;
+            } else {
+                member.error = format("%s: %s is a link to %s, which is not in the archive before it", name, member.name.c_str(), link);
+            }
+            places[member.name] = members_.size();
+            members_.push_back(std::move(member));
+            continue;
+        }
+        if (archive_entry_filetype(entry) != AE_IFREG)
+            member.error = format("%s: %s is %s", name, member.name.c_str(), archive_entry_filetype(entry) == AE_IFLNK ? "a symbolic link" : "no file, but a device or the like");
+        else if (member.bytes < 0 || member.bytes > kMostMemberBytes)
             member.error = format("%s: %s has %lld bytes: too many", name, member.name.c_str(), (long long)member.bytes);
         else if (archive_entry_sparse_count(entry) > 0)
             member.error = format("%s: %s is a sparse file", name, member.name.c_str());
@@ -79,6 +99,7 @@ TarFile::TarFile(const std::string &path) : path_(path), file_(open_for_reading(
             member.offset = int64_t(contents_.size());
             contents_.push_back(std::move(content));
         }
+        places[member.name] = members_.size();
         members_.push_back(std::move(member));
     }
 }

@@ -1,4 +1,4 @@
-// TarFile: the regular files in a tar archive (ustar, pax, GNU), by libarchive. Of a plain archive the members are read from
+// TarFile: the files in a tar archive (ustar, pax, GNU), by libarchive; a hard link is the file that it is a name of. Of a plain archive the members are read from
 // where they stand, so that its size does not matter; the members of a gzipped one are unpacked into memory, as their compressed
 // bytes are no place to jump to.
 #pragma once

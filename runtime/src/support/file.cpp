@@ -16,13 +16,6 @@ namespace {
     fail(ExitCode::disk, "cannot %s %s: %s", action, path.c_str(), std::strerror(errno));
 }
 
-// A symbolic link stays one, also one to a file that does not exist yet: what it leads to is replaced.
-std::string behind_links(const std::string &path) {
-    std::filesystem::path target = path;
-    while (std::filesystem::is_symlink(target)) target = target.parent_path() / std::filesystem::read_symlink(target);
-    return target.string();
-}
-
 // A file of a name that nothing has.
 FileDescriptor create_beside(const std::string &path, std::string &name) {
     for (int number = 0;; ++number) {
@@ -139,6 +132,12 @@ void replace_file(const std::string &path, std::string_view content) {
         ::unlink(fresh.c_str());
         throw;
     }
+}
+
+std::string behind_links(const std::string &path) {
+    std::filesystem::path target = path;
+    while (std::filesystem::is_symlink(target)) target = target.parent_path() / std::filesystem::read_symlink(target);
+    return target.string();
 }
 
 bool exists(const std::string &path) {

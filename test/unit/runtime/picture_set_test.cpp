@@ -157,7 +157,7 @@ TEST_F(PictureFolder, a_stale_or_damaged_cache_is_made_again) {
     EXPECT_CONTAINS(said(cache), "was made with other settings");
 
     good = read_text(path);
-    for (size_t at = 0; at < good.size(); at += 97) {
+    for (size_t at = 14; at < good.size(); at += 97) {
         if (at >= 40 && at < 64) continue;  // unused bytes of the header
         std::string bad = good;
         bad[at] = char(bad[at] ^ 0x10);
@@ -170,8 +170,26 @@ TEST_F(PictureFolder, a_stale_or_damaged_cache_is_made_again) {
         EXPECT_EQ(read_text(path), good);
     }
     EXPECT_EQ(said(cache), "");
+    // A link to a cache stays one.
+    std::filesystem::rename(path, folder / "elsewhere");
+    std::filesystem::create_symlink("elsewhere", path);
+    write_text(folder / "elsewhere", "");
+    EXPECT_CONTAINS(said(cache), "is damaged; it is made again");
+    EXPECT_TRUE(std::filesystem::is_symlink(path));
+    std::filesystem::rename(folder / "elsewhere", path);
     // No half-written file stays.
     EXPECT_EQ(names_in(folder.path()), (std::vector<std::string>{"train", "train.cache"}));
+}
+
+TEST_F(PictureFolder, what_is_no_cache_is_not_overwritten) {
+    for (const char *content : {"1", "a diary", "kiln picture books, with their titles, their authors and what they are about"}) {
+        write_text(folder / "train.cache", content);
+        EXPECT_CONTAINS(error({{"cache", text_value("train.cache", Value::Kind::path)}}), "train.cache is to be a cache of pictures, but holds something else");
+        EXPECT_EQ(read_text(folder / "train.cache"), content);
+    }
+    std::filesystem::remove(folder / "train.cache");
+    std::filesystem::create_directory(folder / "train.cache");
+    EXPECT_EQ(error({{"cache", text_value("train.cache", Value::Kind::path)}}), (folder / "train.cache") + " is a folder, not a file");
 }
 
 TEST_F(PictureFolder, more_than_may_be_kept_is_said) {
@@ -339,11 +357,12 @@ TEST_F(PictureFolder, the_models_inputs_must_be_a_picture_and_a_label) {
     EXPECT_EQ(open({}, "train", {kColumns[0]}).records, 12);
 }
 
-// A ustar archive of (name, content) pairs; `sizes` overrides what a header says.
-std::string tar(const std::vector<std::pair<std::string, std::string>> &files, const std::map<size_t, uint64_t> &sizes = {}) {
+// A ustar archive of (name, content) pairs; `sizes` overrides what a header says, those in `links` are of that type, and their content is what they lead to.
+std::string tar(const std::vector<std::pair<std::string, std::string>> &files, const std::map<size_t, uint64_t> &sizes = {}, const std::map<size_t, char> &links = {}) {
     std::string out;
     for (size_t i = 0; i < files.size(); ++i) {
-        const auto &[name, content] = files[i];
+        const auto &[name, target] = files[i];
+        const std::string content = links.contains(i) ? "" : target;
         char header[512] = {};
         uint64_t size = sizes.count(i) ? sizes.at(i) : content.size();
         std::snprintf(header, 100, "%s", name.c_str());
@@ -351,7 +370,8 @@ std::string tar(const std::vector<std::pair<std::string, std::string>> &files, c
         std::snprintf(header + 124, 12, "%011llo", (unsigned long long)size);
         std::snprintf(header + 136, 12, "%011o", 0);
         std::memcpy(header + 148, "        ", 8);
-        header[156] = '0';
+        header[156] = links.contains(i) ? links.at(i) : '0';
+        if (links.contains(i)) std::snprintf(header + 157, 100, "%s", target.c_str());
         std::memcpy(header + 257, "ustar\00000", 8);
         unsigned sum = 0;
         for (char c : header) sum += uint8_t(c);
@@ -376,6 +396,20 @@ struct Tar : PictureFolder {
         return "no error";
     }
 };
+
+TEST_F(Tar, a_hard_link_is_its_file_and_other_links_are_bad) {
+    const std::vector<std::pair<std::string, std::string>> files{{"./c/1.jpg", shade(10, false)}, {"d/2.jpg", shade(20, false)}, {"./d/3.jpg", "./c/1.jpg"}};
+    write_text(folder / "a.tar", tar(files, {}, {{2, '1'}}));
+    write_gz(folder / "b.tar.gz", tar(files, {}, {{2, '1'}}));
+    for (const char *name : {"a.tar", "b.tar.gz"}) {
+        Dataset dataset = open_tar(text_value(name, Value::Kind::path));
+        ASSERT_EQ(dataset.records, 3);
+        EXPECT_EQ(record(dataset, 2).pixels, record(dataset, 0).pixels);
+    }
+    EXPECT_CONTAINS(tar_error(tar(files, {}, {{2, '2'}})), (folder / "a.tar") + ": 1 of 3 pictures is bad; bad_files = 0 allows 0:\n  " + (folder / "a.tar") + ": d/3.jpg is a symbolic link");
+    EXPECT_CONTAINS(tar_error(tar({files[2], files[0], files[1]}, {}, {{0, '1'}})), "a.tar: d/3.jpg is a link to ./c/1.jpg, which is not in the archive before it");
+    EXPECT_CONTAINS(tar_error(tar(files, {}, {{2, '3'}})), "a.tar: d/3.jpg is no file");
+}
 
 TEST_F(Tar, classes_from_folders_plain_and_gzipped) {
     std::string content = tar(
@@ -431,7 +465,7 @@ TEST_F(Tar, damaged_archives_are_named) {
                                           15)),
                     "unpack it: xz -d");
     EXPECT_CONTAINS(tar_error(std::string(3000, 'x')), "a.tar is no tar archive or damaged, after 0 files");
-    EXPECT_CONTAINS(tar_error(tar({})), "holds no pictures");
+    EXPECT_EQ(tar_error(tar({})), (folder / "a.tar") + " holds no pictures");
     EXPECT_CONTAINS(tar_error(tar({{"c/1.jpg", "no picture"}})), "c/1.jpg is no picture");
     // A header that promises 7 GiB takes no memory.
     EXPECT_CONTAINS(tar_error(tar({{"c/1.jpg", shade(1, false)}}, {{0, uint64_t(7) << 30}})), "a.tar");

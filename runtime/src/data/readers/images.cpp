@@ -116,7 +116,7 @@ Dataset open_images(const ReaderRequest &request) {
                  return picture.class_name.empty();
              })->name.c_str());
     PictureSource source;
-    source.place = listing.root;
+    source.title = source.place = listing.root;
     if (listing.loose > 0) source.no_labels = "its pictures are in no class folders";
     source.pictures = std::move(listing.pictures);
     auto names = std::make_shared<std::vector<std::string>>();

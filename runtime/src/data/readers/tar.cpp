@@ -125,6 +125,7 @@ Dataset open_tar(const ReaderRequest &request) {
     auto files = std::make_shared<std::vector<TarFile>>();
     auto members = std::make_shared<std::vector<Member>>();
     PictureSource source;
+    source.title = paths.size() == 1 ? paths[0] : paths.front() + " .. " + paths.back();
     source.place = paths.size() == 1 ? paths[0] + ": " : "";
     std::vector<std::string> ignored;
     size_t ignored_count = 0, loose = 0;
