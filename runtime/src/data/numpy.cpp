@@ -143,8 +143,8 @@ float from_half(uint16_t bits) {
     return bits & 0x8000 ? -value : value;
 }
 
-// Elements in this machine's byte order -> elements of type.dtype.
-void widen(const ElementType &type, const uint8_t *from, uint8_t *to, int64_t count) {
+// Elements of a record in this machine's byte order -> elements of type.dtype.
+void widen(const ElementType &type, const uint8_t *from, uint8_t *to, int64_t count, const std::string &path, int64_t record) {
     auto each = [&](auto narrow, auto wide, auto convert) {
         for (int64_t i = 0; i < count; ++i) {
             std::memcpy(&narrow, from + i * int64_t(sizeof narrow), sizeof narrow);
@@ -163,9 +163,9 @@ void widen(const ElementType &type, const uint8_t *from, uint8_t *to, int64_t co
     else if (code == "u4")
         each(uint32_t(), int64_t(), same);
     else if (code == "u8")
-        each(uint64_t(), int64_t(), [](uint64_t value) {
+        each(uint64_t(), int64_t(), [&](uint64_t value) {
             if (value > INT64_MAX)
-                fail(ExitCode::data, "a value of a NumPy array is %llu; at most 2^63 - 1 can be read", (unsigned long long)value);
+                fail(ExitCode::data, "%s: record %lld (counted from 0) has a value of %llu; at most 2^63 - 1 can be read", path.c_str(), (long long)record, (unsigned long long)value);
             return int64_t(value);
         });
     else if (code == "f2")
@@ -206,7 +206,7 @@ struct Array {
         thread_local std::vector<uint8_t> raw, wide;
         fetch(record, raw);
         wide.resize(size_t(per_record * size_of(header.type->dtype)));
-        widen(*header.type, raw.data(), wide.data(), per_record);
+        widen(*header.type, raw.data(), wide.data(), per_record, source->path(), record);
         convert_elements(header.type->dtype, wide.data(), dtype, to, per_record);
     }
 };

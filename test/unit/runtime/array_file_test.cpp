@@ -133,7 +133,12 @@ TEST_F(Arrays, every_element_type) {
     EXPECT_EQ(values(npy("<f4", "(1, 2)", little(0x3fc00000, 4) + little(0, 4))), (Values{1.5, 0}));
     EXPECT_EQ(values(npy(">f4", "(1, 2)", std::string("\x3f\xc0\0\0\0\0\0\0", 8))), (Values{1.5, 0}));
     EXPECT_EQ(values(npy("<f8", "(1, 2)", little(0xbfb999999999999a, 8) + little(0, 8))), (Values{-0.1, 0}));
-    EXPECT_THROW(values(npy("<u8", "(1, 2)", little(uint64_t(-1), 8) + little(7, 8))), Failure);
+    try {
+        values(npy("<u8", "(2, 2)", little(5, 8) + little(6, 8) + little(uint64_t(-1), 8) + little(7, 8)));
+        ADD_FAILURE() << "a value that does not fit was read";
+    } catch (const Failure &failure) {
+        EXPECT_EQ(failure.what(), (folder / "a.npy") + ": record 1 (counted from 0) has a value of 18446744073709551615; at most 2^63 - 1 can be read");
+    }
 }
 
 TEST_F(Arrays, shapes_orders_and_versions) {
@@ -180,6 +185,8 @@ TEST_F(Arrays, npz_stored_deflated_and_zip64) {
             write_text(folder / "a.npz", zip({{"other.npy", other, deflated, zip64}, {"inputs.npy", inputs, deflated, zip64}}));
             EXPECT_EQ(values(npz_split()), (Values{1, 2, 3, 4}));
         }
+    write_text(folder / "a.npz", zip({{"other.npy", other}, {"inputs", inputs}}));
+    EXPECT_EQ(values(npz_split()), (Values{1, 2, 3, 4})) << "entries need no .npy";
     write_text(folder / "a.npz", zip({{"other.npy", other}}));
     EXPECT_CONTAINS(error(npz_split()), "a.npz has no array `input` (nor `inputs`) for the model's input; it has: other");
 }

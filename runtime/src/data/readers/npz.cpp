@@ -8,6 +8,12 @@
 #include <algorithm>
 
 namespace kiln::runtime {
+namespace {
+
+// NumPy writes entries with .npy and reads them without it too.
+std::string array_name(const ZipEntry &entry) { return entry.name.ends_with(".npy") ? entry.name.substr(0, entry.name.size() - 4) : entry.name; }
+
+}  // namespace
 
 Dataset open_npz(const ReaderRequest &request) {
     const Value *file = request.argument("file");
@@ -18,11 +24,11 @@ Dataset open_npz(const ReaderRequest &request) {
     std::vector<ArrayFile> files;
     for (const Column &column : request.columns) {
         auto found = std::find_if(entries.begin(), entries.end(), [&](const ZipEntry &entry) {
-            return entry.name == column.name + ".npy" || entry.name == column.name + "s.npy";
+            return array_name(entry) == column.name || array_name(entry) == column.name + "s";
         });
         if (found == entries.end()) {
             std::vector<std::string> names;
-            for (const ZipEntry &entry : entries) names.push_back(entry.name.substr(0, entry.name.rfind(".npy")));
+            for (const ZipEntry &entry : entries) names.push_back(array_name(entry));
             fail(ExitCode::data, "%s has no array `%s` (nor `%ss`) for the model's input; it has: %s", path.c_str(),
                  column.name.c_str(), column.name.c_str(), names.empty() ? "none" : join(names, ", ").c_str());
         }
