@@ -153,6 +153,7 @@ private:
 
     // model.cpp
     bool find_model(const ast::Module &file);
+    void count_layers();
     void elaborate_model();
     void walk_model(GraphContext &context);
     Value model_input(const ast::Param &param, GraphContext &context);

@@ -227,6 +227,7 @@ bool Elaborator::reads_shares(const ast::BindStmt *mix) const {
 
 /// The label is the model's one `class[n]` that its outputs do not depend on; the first output gives its probabilities.
 void Elaborator::find_pseudo_label(SourceRange range) {
+    count_layers();
     GraphContext inference("evaluate");
     const bool walked = walk_quietly(inference);
     std::vector<Column> columns = module_.columns;

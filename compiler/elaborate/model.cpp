@@ -80,20 +80,24 @@ bool Elaborator::walk_quietly(GraphContext &inference) {
     return !muted.has_errors();
 }
 
+/// Counts the layers of each name and, where the model asks for parameters by their names, finds out what there are.
+void Elaborator::count_layers() {
+    {
+        GraphContext inference("evaluate");
+        walk_quietly(inference);
+    }
+    if (!parameters_asked_) return;
+    // Paths are final once the layers are counted.
+    GraphContext inference("evaluate");
+    walk_quietly(inference);
+    known_params_.clear();
+    for (const Storage &storage : module_.storages)
+        if (storage.kind == StorageKind::param) known_params_.push_back(storage);
+}
+
 void Elaborator::elaborate_model() {
     Diagnostics *real = diagnostics_;
-    {
-        // Counts the layers of each name; says nothing.
-        GraphContext inference("evaluate");
-        walk_quietly(inference);
-    }
-    if (parameters_asked_) {
-        // Paths are final once the layers are counted.
-        GraphContext inference("evaluate");
-        walk_quietly(inference);
-        for (const Storage &storage : module_.storages)
-            if (storage.kind == StorageKind::param) known_params_.push_back(storage);
-    }
+    count_layers();
     start_walk();
     GraphContext train("train");
     train.training = true;

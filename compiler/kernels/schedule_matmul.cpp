@@ -63,7 +63,8 @@ MatmulPlan plan_matmul(const Lowering &l, int64_t m, int64_t n, int64_t k, bool 
         plan.depth_block = std::min<int64_t>(k / plan.parts, kDepthBlock);
     }
     plan.by_line = plan.by_line && plan.parts == 1 && plan.row_block % l.lanes() == 0;
-    plan.packs_rows = plan.along_rows && (plan.parts > 1 || (rows > plan.row_block && k <= kPackedDepth));
+    // A product of two vectors has no rows to pack: each element is used once.
+    plan.packs_rows = plan.along_rows && k > 1 && (plan.parts > 1 || (rows > plan.row_block && k <= kPackedDepth));
     plan.packs_whole = plan.packs_rows && plan.parts == 1 && batch == 1 && !plan.columns_are_rows && rows >= 2 * kWholeRowBlock && columns * k * int64_t(sizeof(float)) <= kWholeBytes;
     if (plan.packs_whole) {
         plan.tile = {1, kMatmulRows};

@@ -72,17 +72,32 @@ int64_t plain_axis(const AffineIndex &index) {
     return found;
 }
 
+namespace {
+
+/// Bounds over a box, narrowed by up to `depth` guards together.
+Interval bounds_over(const AffineIndex &index, const Box &box, const std::vector<AffineIndex> &guards, int depth) {
+    Interval result = over_box(index, box);
+    if (depth == 0) return result;
+    // index = factor * guard + rest, and the guard is 0 or more. A factor that takes an axis away leaves the least to chance.
+    for (const AffineIndex &guard : guards)
+        for (size_t axis = 0; axis < box.size(); ++axis) {
+            const int64_t a = index.coefficients[axis], g = guard.coefficients[axis];
+            if (a == 0 || g == 0 || a % g != 0) continue;
+            const int64_t factor = a / g;
+            const Interval rest = bounds_over(combine(index, guard, saturated(-__int128(factor))), box, guards, depth - 1);
+            if (factor > 0) result.low = std::max(result.low, rest.low);
+            else result.high = std::min(result.high, rest.high);
+        }
+    return result;
+}
+
+}  // namespace
+
 Interval bounds(const AffineIndex &index, const std::vector<int64_t> &space, const std::vector<AffineIndex> &guards) {
     const Box box = narrowed(space, guards);
     for (const Interval &range : box)
         if (range.low > range.high) return {0, -1};
-    Interval result = over_box(index, box);
-    // index = +-guard + rest, and the guard is 0 or more.
-    for (const AffineIndex &guard : guards) {
-        result.low = std::max(result.low, over_box(combine(index, guard, -1), box).low);
-        result.high = std::min(result.high, over_box(combine(index, guard, 1), box).high);
-    }
-    return result;
+    return bounds_over(index, box, guards, 2);
 }
 
 }  // namespace kiln

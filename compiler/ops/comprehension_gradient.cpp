@@ -250,6 +250,15 @@ private:
     Shape split_, whole_, low_;
 };
 
+/// Whether the guards show that an access stays inside of a tensor of this shape.
+bool stays_inside(const std::vector<AffineIndex> &at, const Shape &shape, const ComprehensionAttrs &attrs) {
+    for (size_t d = 0; d < at.size(); ++d) {
+        const Interval range = bounds(at[d], attrs.space, attrs.guards);
+        if (at[d].gather < 0 && range.low <= range.high && !range.inside(shape[d])) return false;
+    }
+    return true;
+}
+
 }  // namespace
 
 NodeId append_scattered(Builder &b, ComprehensionAttrs scattered, std::vector<NodeId> operands) {
@@ -271,6 +280,9 @@ NodeId append_scattered(Builder &b, ComprehensionAttrs scattered, std::vector<No
     for (const AffineIndex &guard : scattered.guards) gathered.guards.push_back(substitute(guard, solution.axes, axes));
     for (BodyValue &value : gathered.body)
         for (AffineIndex &index : value.at) index = substitute(index, solution.axes, axes);
+    // What cannot be shown to stay inside is read where the terms are, which is inside by the op's own guards.
+    for (const BodyValue &value : gathered.body)
+        if (value.kind == BodyValue::Kind::read && !stays_inside(value.at, b.type(operands[size_t(value.operand)]).shape, gathered)) return b.append(Op::comprehension, operands, scattered);
     remove_unused(gathered, operands);
     NodeId result = b.append(Op::comprehension, operands, gathered);
     if (solution.whole != solution.split) result = b.reshape(result, solution.whole);
