@@ -1,9 +1,11 @@
 #include "checkpoint/safetensors.h"
 
+#include "data/dataset.h"
 #include "support/failure.h"
 #include "support/text.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <nlohmann/json.hpp>
 
@@ -21,6 +23,18 @@ DType dtype_from(const std::string &name, const std::string &path) {
     fail(ExitCode::checkpoint, "%s: dtype %s is not supported", path.c_str(), name.c_str());
 }
 
+float from_bfloat(uint16_t bits) { return std::bit_cast<float>(uint32_t(bits) << 16); }
+
+std::shared_ptr<const std::vector<float>> widened(const uint8_t *halves, size_t count, float (*widen)(uint16_t)) {
+    auto values = std::make_shared<std::vector<float>>(count);
+    for (size_t i = 0; i < count; ++i) {
+        uint16_t bits = 0;
+        std::memcpy(&bits, halves + 2 * i, sizeof bits);
+        (*values)[i] = widen(bits);
+    }
+    return values;
+}
+
 std::vector<TensorView> parse(const std::string &content, const std::string &path) {
     uint64_t length = 0;
     if (content.size() < 8) fail(ExitCode::checkpoint, "%s is truncated", path.c_str());
@@ -33,15 +47,21 @@ std::vector<TensorView> parse(const std::string &content, const std::string &pat
     std::vector<std::pair<int64_t, TensorView>> tensors;
     for (const auto &[name, entry] : header.items()) {
         if (name == "__metadata__") continue;
-        TensorView tensor{name, dtype_from(entry.at("dtype"), path), entry.at("shape"), nullptr};
+        const std::string dtype = entry.at("dtype");
+        const bool is_half = dtype == "F16" || dtype == "BF16";
+        TensorView tensor{name, is_half ? DType::f32 : dtype_from(dtype, path), entry.at("shape"), nullptr};
         auto offsets = entry.at("data_offsets").get<std::vector<int64_t>>();
         int64_t elements = 1;
         for (int64_t extent : tensor.shape)
             if (extent < 0 || __builtin_mul_overflow(elements, extent, &elements) || elements > size)
                 fail(ExitCode::checkpoint, "%s: %s has shape %s", path.c_str(), name.c_str(), shape_text(tensor.shape).c_str());
-        if (offsets.size() != 2 || offsets[0] < 0 || offsets[1] > size || offsets[1] - offsets[0] != tensor.bytes())
+        if (offsets.size() != 2 || offsets[0] < 0 || offsets[1] > size || offsets[1] - offsets[0] != tensor.bytes() / (is_half ? 2 : 1))
             fail(ExitCode::checkpoint, "%s: the bytes of %s do not fit the file", path.c_str(), name.c_str());
         tensor.data = data + offsets[0];
+        if (is_half) {
+            tensor.widened = widened(tensor.data, size_t(elements), dtype == "F16" ? from_half : from_bfloat);
+            tensor.data = reinterpret_cast<const uint8_t *>(tensor.widened->data());
+        }
         tensors.emplace_back(offsets[0], std::move(tensor));
     }
     std::sort(tensors.begin(), tensors.end(), [](const auto &a, const auto &b) { return a.first < b.first; });
@@ -49,7 +69,7 @@ std::vector<TensorView> parse(const std::string &content, const std::string &pat
     int64_t end = 0;
     for (auto &[offset, tensor] : tensors) {
         if (offset < end) fail(ExitCode::checkpoint, "%s: tensors overlap", path.c_str());
-        end = offset + tensor.bytes();
+        end = offset + tensor.bytes() / (tensor.widened ? 2 : 1);
         out.push_back(std::move(tensor));
     }
     return out;

@@ -6,6 +6,7 @@
 #include "program/metadata.h"
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -16,6 +17,7 @@ struct TensorView {
     DType dtype = DType::f32;
     std::vector<int64_t> shape;
     const uint8_t *data = nullptr;
+    std::shared_ptr<const std::vector<float>> widened{};  ///< what `data` points to if the file has halves, which are read as f32
     int64_t bytes() const { return element_count(shape) * size_of(dtype); }
 };
 

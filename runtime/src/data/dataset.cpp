@@ -6,6 +6,7 @@
 #include "support/text.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <cstring>
 #include <unordered_map>
@@ -212,6 +213,14 @@ void check_shape(const Column &column, const std::vector<int64_t> &found, const 
     if (column.shape.size() == 1 && element_count(found) == column.shape[0]) return;
     fail(ExitCode::data, "%s: a record has shape %s, but the model's input `%s` is %s", path.c_str(), shape_text(found).c_str(),
          column.name.c_str(), type_text(column.dtype, column.shape).c_str());
+}
+
+float from_half(uint16_t bits) {
+    int exponent = bits >> 10 & 31, fraction = bits & 1023;
+    float value = exponent == 31  ? (fraction ? NAN : INFINITY)
+                  : exponent == 0 ? std::ldexp(float(fraction), -24)
+                                  : std::ldexp(float(1024 + fraction), exponent - 25);
+    return bits & 0x8000 ? -value : value;
 }
 
 void convert_elements(DType from, const uint8_t *source, DType to, uint8_t *target, int64_t count) {

@@ -119,6 +119,9 @@ uint64_t sample_checksum(const Dataset &dataset, const std::vector<Column> &colu
 /// ([784] for 28x28).
 void check_shape(const Column &column, const std::vector<int64_t> &found, const std::string &path);
 
+/// The value of an IEEE half.
+float from_half(uint16_t bits);
+
 /// Row-major conversion of `count` elements; integers and floats convert by value.
 void convert_elements(DType from, const uint8_t *source, DType to, uint8_t *target, int64_t count);
 

@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <cmath>
 #include <cstring>
 #include <optional>
 #include <string_view>
@@ -133,14 +132,6 @@ Header read_header(ByteSource &source) {
         fail(ExitCode::data, "%s holds elements of type `%s`; booleans, integers and floats can be read", path, descr->c_str());
     if (header.shape.empty()) fail(ExitCode::data, "%s holds a single value, not an array of records", path);
     return header;
-}
-
-float from_half(uint16_t bits) {
-    int exponent = bits >> 10 & 31, fraction = bits & 1023;
-    float value = exponent == 31  ? (fraction ? NAN : INFINITY)
-                  : exponent == 0 ? std::ldexp(float(fraction), -24)
-                                  : std::ldexp(float(1024 + fraction), exponent - 25);
-    return bits & 0x8000 ? -value : value;
 }
 
 // Elements of a record in this machine's byte order -> elements of type.dtype.

@@ -64,6 +64,21 @@ TEST(Safetensors, round_trip) {
         EXPECT_THROW(parse_safetensors(content.substr(0, keep), "x"), Failure) << keep;
 }
 
+TEST(Safetensors, halves_are_read_as_f32) {
+    const std::string json = R"({"b":{"dtype":"BF16","shape":[2],"data_offsets":[6,10]},"a":{"dtype":"F16","shape":[3],"data_offsets":[0,6]}})";
+    const uint64_t length = json.size();
+    const uint16_t halves[] = {0x3c00, 0xc000, 0x7bff, 0x3f80, 0xc2f7};
+    std::string content(8, '\0');
+    std::memcpy(content.data(), &length, 8);
+    content += json + std::string(reinterpret_cast<const char *>(halves), sizeof halves);
+    const auto read = parse_safetensors(content, "x");
+    ASSERT_EQ(read.size(), 2u);
+    const float first[] = {1, -2, 65504}, second[] = {1, -123.5};
+    EXPECT_EQ(read[0].dtype, DType::f32);
+    EXPECT_EQ(std::memcmp(read[0].data, first, sizeof first), 0);
+    EXPECT_EQ(std::memcmp(read[1].data, second, sizeof second), 0);
+}
+
 TEST(Safetensors, hostile_headers_are_refused) {
     auto file = [](std::string json) {
         uint64_t length = json.size();
