@@ -4,6 +4,7 @@
 #include "data/dataset.h"
 #include "support/file.h"
 #include "support/hash.h"
+#include "support/replacement.h"
 #include "support/text.h"
 
 #include <fcntl.h>
@@ -25,6 +26,14 @@ constexpr const char *kManifest = "manifest.json";
 
 std::string fresh_name(const std::string &run, const std::string &name) { return run + "/." + name + ".new"; }
 std::string aside_name(const std::string &run, const std::string &name) { return run + "/." + name + ".old"; }
+
+// Where a checkpoint lies, also after a kill while it was saved or replaced: reading needs no recovery.
+std::string folder_of(const std::string &run, const std::string &name) {
+    std::vector<std::string> places{run + "/" + name, aside_name(run, name)};
+    for (std::string &place : Replacement::places(run, name)) places.push_back(std::move(place));
+    const auto found = std::find_if(places.begin(), places.end(), exists);
+    return found == places.end() ? places[0] : *found;
+}
 
 FileRecord write_tensors(const std::string &path, const std::vector<TensorView> &tensors, const std::string &model) {
     FileDescriptor file = create_file(path);
@@ -198,8 +207,7 @@ bool has_checkpoint(const std::string &run, const std::string &name) {
 }
 
 Manifest read_manifest(const std::string &run, const std::string &name, const Metadata &metadata) {
-    std::string folder = run + "/" + name;
-    if (!exists(folder) && exists(aside_name(run, name))) folder = aside_name(run, name);
+    const std::string folder = folder_of(run, name);
     if (!exists(folder))
         fail(ExitCode::checkpoint, "there is no checkpoint %s; `train --run %s` makes one", folder.c_str(), run.c_str());
     std::string path = folder + "/" + kManifest;
@@ -212,7 +220,7 @@ Manifest read_manifest(const std::string &run, const std::string &name, const Me
 
 Manifest load_checkpoint(const std::string &run, const std::string &name, ProgramState &state, bool training) {
     Manifest manifest = read_manifest(run, name, state.metadata);
-    std::string folder = exists(run + "/" + name) ? run + "/" + name : aside_name(run, name);
+    const std::string folder = folder_of(run, name);
     Vocabularies vocabularies;
     if (manifest.files.contains(kVocabularies)) vocabularies = parse_vocabularies(read_checked(folder, kVocabularies, manifest), folder + "/" + kVocabularies);
     check_vocabularies(vocabularies, state.metadata, folder);

@@ -6,9 +6,14 @@
 #include <cstdio>
 
 namespace kiln::runtime {
+namespace {
+
+constexpr const char *kMoving = "/.replaced.moving", *kAside = "/.replaced", *kOver = "/.replaced.over";
+
+}  // namespace
 
 Replacement::Replacement(const std::string &folder, std::vector<std::string> entries)
-    : folder_(folder), moving_(folder + "/.replaced.moving"), aside_(folder + "/.replaced"), over_(folder + "/.replaced.over"), entries_(std::move(entries)) {
+    : folder_(folder), moving_(folder + kMoving), aside_(folder + kAside), over_(folder + kOver), entries_(std::move(entries)) {
     put_back();
     remove_all(over_);
 }
@@ -32,6 +37,10 @@ void Replacement::done() {
     if (!exists(aside_)) return;
     rename_file(aside_, over_);
     remove_all(over_);
+}
+
+std::vector<std::string> Replacement::places(const std::string &folder, const std::string &entry) {
+    return {folder + kMoving + "/" + entry, folder + kAside + "/" + entry};
 }
 
 void Replacement::put_back() const {

@@ -17,6 +17,8 @@ public:
     ~Replacement();
     void put_aside();
     void done();
+    /// Where an entry would wait; for who only reads after a kill.
+    static std::vector<std::string> places(const std::string &folder, const std::string &entry);
 
 private:
     void put_back() const;

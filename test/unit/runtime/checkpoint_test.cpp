@@ -245,12 +245,14 @@ TEST_F(RunFolder, a_kill_while_a_run_is_replaced_leaves_the_old_one) {
     for (size_t moved = 0; moved <= std::size(entries); ++moved) {  // while it is moved aside
         std::filesystem::create_directory(folder / "run/.replaced.moving");
         for (size_t i = 0; i < moved; ++i) std::filesystem::rename(folder / ("run/" + entries[i]), folder / ("run/.replaced.moving/" + entries[i]));
+        EXPECT_EQ(eval().code, 0) << "reading needs no recovery";
         EXPECT_EQ(train({"--resume", "--epochs", "1"}).code, 0);
         EXPECT_EQ(names_in(folder / "run"), names) << moved;
     }
     std::filesystem::create_directory(folder / "run/.replaced");  // after that, with a part of the new one
     for (const std::string &entry : entries) std::filesystem::rename(folder / ("run/" + entry), folder / ("run/.replaced/" + entry));
     std::filesystem::create_directory(folder / "run/best");
+    EXPECT_EQ(eval().code, 0) << "reading needs no recovery";
     EXPECT_EQ(train({"--resume", "--epochs", "1"}).code, 0);
     EXPECT_EQ(names_in(folder / "run"), names);
     EXPECT_EQ(read_text(last("weights.safetensors")), before);
