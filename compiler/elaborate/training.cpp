@@ -170,10 +170,12 @@ std::vector<std::string> Elaborator::frozen_paths(const ast::Expr &list) {
             report(DiagnosticCode::wrong_type, list.range, {"`freeze`", "a list of parameter paths", describe(pattern)});
             continue;
         }
-        size_t before = chosen.size();
+        const size_t before = chosen.size();
+        bool matches = false;
         for (const std::string &path : paths)
-            if (path_matches(*text, path)) chosen.insert(path);
-        if (chosen.size() == before) suggest(report(DiagnosticCode::no_such_parameter, pattern.origin, {*text}), *text, paths);
+            if (path_matches(*text, path)) matches = true, chosen.insert(path);
+        if (!matches) suggest(report(DiagnosticCode::no_such_parameter, pattern.origin, {*text}), *text, paths);
+        else if (chosen.size() == before) report(DiagnosticCode::frozen_already, pattern.origin, {*text});
     }
     if (!paths.empty() && chosen.size() == paths.size()) report(DiagnosticCode::everything_frozen, list.range);
     frozen.assign(chosen.begin(), chosen.end());
