@@ -23,6 +23,7 @@ int build(const BuildOptions &options) {
     Session session(compile);
     Compilation c = session.run(Stage::plan);
     if (session.finish()) return kExitProgram;
+    session.keep_sources(options.output);
     lap("front end, gradients, passes, plan");
 
     // One after the other, without a thread for the program: kernels are compiled in forked children, and a child forked while

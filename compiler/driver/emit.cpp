@@ -91,6 +91,7 @@ int emit(const EmitOptions &options) {
     Session session(options.compile);
     Compilation c = session.run(last_stage(stage));
     if (session.finish()) return kExitProgram;
+    session.keep_sources(options.output);
 
     std::string text;
     if (stage == "ast") text = dump(c.tree);

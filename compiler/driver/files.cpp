@@ -1,7 +1,6 @@
 #include "compiler/driver/files.h"
 
 #include "compiler/driver/failure.h"
-#include "compiler/support/diagnostic_codes.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -30,31 +29,6 @@ bool write_all(int descriptor, std::string_view bytes) {
 }
 
 }  // namespace
-
-std::optional<std::string> read_file(const std::string &path, Diagnostics &diagnostics) {
-    auto failed = [&]() -> std::optional<std::string> {
-        diagnostics.report(DiagnosticCode::cannot_read_file, SourceRange{}, {path, std::strerror(errno)});
-        return std::nullopt;
-    };
-    int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    if (descriptor < 0) return failed();
-    std::string text;
-    char block[1 << 16];
-    for (;;) {
-        ssize_t count = ::read(descriptor, block, sizeof block);
-        if (count < 0 && errno == EINTR) continue;
-        if (count < 0) {
-            int problem = errno;
-            ::close(descriptor);
-            errno = problem;
-            return failed();
-        }
-        if (count == 0) break;
-        text.append(block, size_t(count));
-    }
-    ::close(descriptor);
-    return text;
-}
 
 void write_file(const std::string &path, std::string_view bytes, bool executable) {
     struct stat status {};

@@ -1,19 +1,13 @@
-// Files of the driver: every failed read or write becomes a message with the file's name and the system's reason.
+// Files that the driver writes: every failure becomes a message with the file's name and the system's reason.
 #pragma once
-
-#include "compiler/support/diagnostics.h"
 
 #include <cstdint>
 #include <filesystem>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace kiln {
-
-/// The whole text of a file; reports cannot_read_file.
-std::optional<std::string> read_file(const std::string &path, Diagnostics &diagnostics);
 
 /// Replaces a file in one step, by renaming a finished temporary beside it; what is no regular file (/dev/stdout, a pipe) is
 /// written directly. `executable` sets the x bits; else an existing file keeps its mode. Throws EnvironmentError.

@@ -2,6 +2,7 @@
 
 #include "compiler/driver/failure.h"
 #include "compiler/driver/files.h"
+#include "compiler/support/read_file.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -95,9 +96,8 @@ std::vector<std::string> write_objects(const std::vector<ObjectFile> &objects, c
 }
 
 std::string read_back(const std::string &path) {
-    Diagnostics diagnostics;
-    auto bytes = read_file(path, diagnostics);
-    if (!bytes) throw EnvironmentError(diagnostics.all()[0].message);
+    auto bytes = read_file(path, SIZE_MAX);
+    if (!bytes) throw EnvironmentError(fmt::format("cannot read `{}`: {}", path, std::strerror(errno)));
     return *bytes;
 }
 

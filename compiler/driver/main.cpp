@@ -4,6 +4,7 @@
 #include "compiler/driver/failure.h"
 #include "compiler/driver/files.h"
 #include "compiler/driver/reproducer.h"
+#include "compiler/support/diagnostics.h"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>

@@ -8,6 +8,7 @@
 #include "compiler/ops/interpret.h"
 #include "compiler/passes/pipeline.h"
 #include "compiler/support/check.h"
+#include "compiler/support/read_file.h"
 
 #include <fmt/format.h>
 
@@ -88,10 +89,9 @@ int opt(const OptOptions &options) {
 
     Diagnostics diagnostics;
     SourceMap sources;
-    auto text = read_file(options.input, diagnostics);
-    if (!text) { print_diagnostics(diagnostics, options.colour); return kExitProgram; }
-    const SourceFile &file = sources.add(options.input, std::move(*text));
-    Module module = parse_module(file, diagnostics);
+    const SourceFile *file = read_source(options.input, sources, diagnostics);
+    if (!file) { print_diagnostics(diagnostics, options.colour); return kExitProgram; }
+    Module module = parse_module(*file, diagnostics);
     if (!diagnostics.has_errors()) verify_all(module, diagnostics);
     for (const std::string &pass : options.passes) {
         if (diagnostics.has_errors()) break;
@@ -102,7 +102,7 @@ int opt(const OptOptions &options) {
     }
 
     if (options.verify_diagnostics) {
-        std::string problems = compare_with_expectations(file, diagnostics);
+        std::string problems = compare_with_expectations(*file, diagnostics);
         fmt::print(stderr, "{}", problems);
         return problems.empty() ? kExitOk : kExitProgram;
     }

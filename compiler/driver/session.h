@@ -15,6 +15,8 @@ public:
     Compilation run(Stage last);
     /// Prints the diagnostics to stderr; true if there are errors.
     bool finish() const;
+    /// Throws UsageError if writing a file of this name would replace one that was read, an imported one, too.
+    void keep_sources(const std::string &output) const;
 
     KernelOptions kernel_options() const;
     const Diagnostics &diagnostics() const { return diagnostics_; }

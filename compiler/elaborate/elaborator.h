@@ -284,7 +284,7 @@ private:
     Module module_;
 
     std::vector<std::unique_ptr<ast::Module>> trees_;       ///< of the stdlib and of imported files
-    std::set<std::string> imported_;
+    std::map<std::string, const SourceFile *> imported_;     ///< by the name that an `import` leads to; null: not readable
     std::set<std::string> used_defines_;
     std::shared_ptr<Scope> prelude_, file_scope_, scope_;
     std::set<const SourceFile *> stdlib_files_;

@@ -2,13 +2,13 @@
 #include "compiler/elaborate/elaborator.h"
 
 #include "compiler/support/check.h"
+#include "compiler/support/read_file.h"
 #include "compiler/syntax/parse.h"
 
 #include <fmt/format.h>
 
-#include <cstdlib>
-#include <fstream>
-#include <iterator>
+#include <charconv>
+#include <cmath>
 
 namespace kiln {
 
@@ -160,16 +160,10 @@ std::optional<Value> Elaborator::parse_define(const std::string &text, const Val
         if (text == "false") return Value(false);
         return {};
     }
-    char *end = nullptr;
-    if (like.is<int64_t>()) {
-        int64_t number = std::strtoll(text.c_str(), &end, 10);
-        if (end != text.c_str() && *end == 0) return Value(number);
-        return {};
-    }
-    if (like.is<double>()) {
-        double number = std::strtod(text.c_str(), &end);
-        if (end != text.c_str() && *end == 0) return Value(number);
-    }
+    const char *end = text.data() + text.size();
+    auto whole = [&](std::from_chars_result read) { return read.ec == std::errc() && read.ptr == end; };
+    if (int64_t number; like.is<int64_t>() && whole(std::from_chars(text.data(), end, number))) return Value(number);
+    if (double number; like.is<double>() && whole(std::from_chars(text.data(), end, number)) && std::isfinite(number)) return Value(number);
     return {};
 }
 
@@ -181,15 +175,14 @@ std::string Elaborator::imported_name(const std::string &path, const SourceFile 
 
 void Elaborator::import_file(const ast::Decl &decl, const std::string &path, const SourceFile *from, const std::shared_ptr<Scope> &scope) {
     const std::string name = imported_name(path, from);
-    if (!imported_.insert(name).second) return;  // twice, or in a circle: its names are there already
-    std::ifstream in(name, std::ios::binary);
-    std::string text{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
-    if (!in) {
-        report(DiagnosticCode::cannot_read_file, decl.range, {name, "no such file, or not readable"});
-        return;
-    }
-    const SourceFile &source = sources_.add(name, std::move(text));
-    trees_.push_back(std::make_unique<ast::Module>(parse(source, *diagnostics_)));
+    auto [entry, is_new] = imported_.try_emplace(name);
+    if (!is_new) return;
+    // Twice by different names, or in a circle: its declarations are there already.
+    const std::optional<FileIdentity> identity = identity_of(name);
+    const SourceFile *known = identity ? sources_.find(*identity) : nullptr;
+    entry->second = known ? known : read_source(name, sources_, *diagnostics_, decl.range);
+    if (known || !entry->second) return;
+    trees_.push_back(std::make_unique<ast::Module>(parse(*entry->second, *diagnostics_)));
     declare_file(*trees_.back(), scope);
 }
 

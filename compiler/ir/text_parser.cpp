@@ -15,7 +15,11 @@ class Parser : text::ValueParser {
 public:
     Parser(const SourceFile &file, Diagnostics &diagnostics) : ValueParser(file, diagnostics) {}
 
-    Module parse() {
+    Module parse(size_t bytes) {
+        if (bytes > kMaxFileBytes) {
+            in_.error_here(DiagnosticCode::ir_too_large, {"the file", fmt::format("it has more than {} MB", kMaxFileBytes >> 20)});
+            return {};
+        }
         while (!in_.at_end() && !in_.gave_up()) {
             if (in_.accept_word("module")) {
                 if (has_header_) in_.error_here(DiagnosticCode::ir_duplicate, {"the module", "module"});
@@ -337,6 +341,6 @@ private:
 
 }  // namespace
 
-Module parse_module(const SourceFile &file, Diagnostics &diagnostics) { return Parser(file, diagnostics).parse(); }
+Module parse_module(const SourceFile &file, Diagnostics &diagnostics) { return Parser(file, diagnostics).parse(file.text.size()); }
 
 }  // namespace kiln

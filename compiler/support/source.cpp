@@ -19,10 +19,11 @@ uint32_t continuation_bytes_before(const SourceFile &file, uint32_t offset) {
 
 }  // namespace
 
-const SourceFile &SourceMap::add(std::string name, std::string text) {
+const SourceFile &SourceMap::add(std::string name, std::string text, std::optional<FileIdentity> identity) {
     SourceFile &file = files_.emplace_back();
     file.name = std::move(name);
     file.text = std::move(text);
+    file.identity = identity;
     file.line_starts.push_back(0);
     uint32_t continuation_bytes = 0;
     for (size_t i = 0; i <= file.text.size(); ++i) {
@@ -32,6 +33,11 @@ const SourceFile &SourceMap::add(std::string name, std::string text) {
         if (file.text[i] == '\n') file.line_starts.push_back(static_cast<uint32_t>(i + 1));
     }
     return file;
+}
+
+const SourceFile *SourceMap::find(const FileIdentity &identity) const {
+    auto found = std::find_if(files_.begin(), files_.end(), [&](const SourceFile &file) { return file.identity == identity; });
+    return found == files_.end() ? nullptr : &*found;
 }
 
 LineColumn line_column(const SourceFile &file, uint32_t offset) {

@@ -6,11 +6,21 @@
 
 #include <cstdint>
 #include <deque>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace kiln {
+
+/// A longer text is no program: parsers refuse it, and it is read no further. Positions stay well inside 32 bits.
+inline constexpr size_t kMaxFileBytes = 64 << 20;
+
+/// What a file is on this machine, whichever of its names it is reached by.
+struct FileIdentity {
+    uint64_t device = 0, inode = 0;
+    bool operator==(const FileIdentity &) const = default;
+};
 
 /// One source text. `line_starts[i]` is the byte offset of line i (0-based).
 struct SourceFile {
@@ -18,6 +28,7 @@ struct SourceFile {
     std::string text;
     std::vector<uint32_t> line_starts;
     std::vector<uint32_t> continuation_bytes;  ///< [i]: UTF-8 continuation bytes before byte 1024 i, for columns of long lines
+    std::optional<FileIdentity> identity{};    ///< nothing: the text is in no file
 };
 
 /// 1-based line and column (columns count Unicode code points).
@@ -44,7 +55,9 @@ struct Loc {
 class SourceMap {
 public:
     /// Adds a text; the returned reference stays valid.
-    const SourceFile &add(std::string name, std::string text);
+    const SourceFile &add(std::string name, std::string text, std::optional<FileIdentity> identity = {});
+    /// The file that was read, whatever it was called then; null if it was not.
+    const SourceFile *find(const FileIdentity &identity) const;
 
 private:
     std::deque<SourceFile> files_;

@@ -16,8 +16,6 @@ struct Token {
 
 /// More tokens than this are refused: the parse tree of a million tokens already takes most of a gigabyte.
 inline constexpr size_t kMaxTokens = 1'000'000;
-/// A longer text is no program; it keeps every position well inside 32 bits.
-inline constexpr size_t kMaxFileBytes = 64 << 20;
 
 /// Text that was reported and repaired; errors that later phases find there are consequences and not reported.
 struct Damage {
