@@ -86,6 +86,12 @@ const Value *listed_columns(const ReaderCall &call) {
     return nullptr;
 }
 
+/// Whether nothing names the columns of a file: no header and no list.
+bool is_nameless(const ReaderCall &call) {
+    auto no_header = [](const auto &argument) { return argument.first == "header" && argument.second.template is<bool>() && !*argument.second.template get<bool>(); };
+    return std::any_of(call.arguments->begin(), call.arguments->end(), no_header) && !listed_columns(call);
+}
+
 /// The input whose values, or one of whose elements, a column of this name holds; null if there is none.
 const Column *input_of(const std::vector<Column> &inputs, const std::string &name) {
     for (const Column &input : inputs) {
@@ -116,6 +122,7 @@ void Elaborator::match_inputs(const ReaderCall &call, const std::string &split, 
             if (used != inputs.end()) given.insert(*used);
             else suggest(report(DiagnosticCode::file_without_input, range, {split, file, module_.name}), file, inputs);
         }
+        if (is_nameless(*leaf)) report(DiagnosticCode::csv_without_names, range, {split});
         const Value *columns = listed_columns(*leaf);
         all_known &= columns || leaf->file_per_input;
         if (!columns) continue;
