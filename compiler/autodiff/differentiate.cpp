@@ -92,10 +92,15 @@ std::vector<NodeId> append_gradients(Graph &graph, NodeId loss, const std::vecto
     return results;
 }
 
+bool stores_gradients(const Graph &graph) {
+    return std::any_of(graph.results.begin(), graph.results.end(), [](const Result &r) { return r.kind == ResultKind::store && r.name.starts_with("gradient:"); });
+}
+
 Graph differentiate(const Graph &graph, const std::vector<std::string> &param_paths) {
     Graph result = graph;
     const auto loss = std::find_if(graph.results.begin(), graph.results.end(), [](const Result &r) { return r.kind == ResultKind::loss; });
     KILN_CHECK(loss != graph.results.end(), "graph {} has no loss", graph.name);
+    KILN_CHECK(!stores_gradients(graph), "graph {} stores gradients already", graph.name);
 
     std::vector<NodeId> inputs;
     for (int32_t i = 0; i < graph.size(); ++i) {

@@ -14,8 +14,11 @@ namespace kiln {
 /// returned gradient needs are appended, with the location and scope of the node they derive from.
 std::vector<NodeId> append_gradients(Graph &graph, NodeId loss, const std::vector<NodeId> &wrt);
 
+/// Whether differentiate() made a graph.
+bool stores_gradients(const Graph &graph);
+
 /// The graph with, for each parameter it reads, a result `store "gradient:<path>"`: the gradient of its `loss`.
-/// A path that no storage input names gets no result.
+/// A path that no storage input names gets no result. Not for a graph that stores gradients already.
 Graph differentiate(const Graph &graph, const std::vector<std::string> &param_paths);
 
 }  // namespace kiln

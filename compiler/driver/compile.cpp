@@ -39,11 +39,18 @@ Module with_passes(const Module &module, int level) {
     return result;
 }
 
+/// Which stage a module is of. Only the last pass makes groups.
+Stage stage_of(const Module &module) {
+    auto any = [&](auto &&property) { return std::any_of(module.graphs.begin(), module.graphs.end(), [&](const auto &entry) { return property(entry.second); }); };
+    auto has_groups = [](const Graph &graph) { return std::any_of(graph.nodes.begin(), graph.nodes.end(), [](const Node &node) { return node.group >= 0; }); };
+    return any(has_groups) ? Stage::optimized : any(stores_gradients) ? Stage::grad : Stage::graph;
+}
+
 }  // namespace
 
 Compilation compile(const SourceFile &file, SourceMap &sources, const ElaborateOptions &options, int level, Stage last, Diagnostics &diagnostics) {
     Compilation c;
-    if (file.name.ends_with(".graph")) {
+    if (is_graph_file(file.name)) {
         c.graph = parse_module(file, diagnostics);
         for (const auto &[name, graph] : c.graph.graphs) verify(graph, diagnostics);
     } else {
@@ -52,9 +59,10 @@ Compilation compile(const SourceFile &file, SourceMap &sources, const ElaborateO
         c.graph = elaborate(c.tree, sources, options, diagnostics);
     }
     if (last == Stage::graph || diagnostics.has_errors()) return c;
-    c.grad = with_gradients(c.graph, level);
+    const Stage begin = stage_of(c.graph);
+    c.grad = begin >= Stage::grad ? c.graph : with_gradients(c.graph, level);
     if (last == Stage::grad) return c;
-    c.optimized = with_passes(with_row_updates(c.grad), level);
+    c.optimized = begin >= Stage::optimized ? c.grad : with_passes(with_row_updates(c.grad), level);
     if (last == Stage::optimized) return c;
     c.plan = make_plan(c.optimized);
     return c;

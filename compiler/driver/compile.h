@@ -17,8 +17,11 @@ struct Compilation {
 
 enum class Stage { ast, graph, grad, optimized, plan };
 
-/// Runs the pipeline up to `last`. A file whose name ends in ".graph" is a Module in text form, as elaborate() would give it: the
-/// pipeline then begins there.
+/// A Module in text form, by its name.
+inline bool is_graph_file(const std::string &name) { return name.ends_with(".graph"); }
+
+/// Runs the pipeline up to `last`. It begins with a Module in text form where that was printed: one whose graphs store gradients
+/// gets no others, and one whose nodes have groups is planned as it is, whatever the level.
 Compilation compile(const SourceFile &file, SourceMap &sources, const ElaborateOptions &options, int level, Stage last,
                     Diagnostics &diagnostics);
 

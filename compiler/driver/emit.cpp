@@ -88,6 +88,7 @@ const std::vector<std::string> &emit_stages() {
 int emit(const EmitOptions &options) {
     const std::string &stage = options.stage;
     if (stage == "obj" && options.output.empty()) throw UsageError("`kiln emit obj` needs -o FILE");
+    if (stage == "ast" && is_graph_file(options.compile.input)) throw UsageError("a .graph has no syntax tree: `kiln emit ast` takes a .model file");
     Session session(options.compile);
     Compilation c = session.run(last_stage(stage));
     if (session.finish()) return kExitProgram;

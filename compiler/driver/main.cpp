@@ -33,7 +33,7 @@ struct CompileFlags {
         options.cache_folder = default_cache_folder();
         options.jobs = processor_count();
         options.colour = stderr_wants_colour();
-        command->add_option("file", options.input, "a .model file, or .graph: a module as `kiln emit graph` prints it")->required()->type_name("FILE");
+        command->add_option("file", options.input, "a .model file, or .graph: a module as `kiln emit graph`, `grad` or `optimized` prints it, which goes on from there")->required()->type_name("FILE");
         command->add_option("-D", defines, "value of a `const` of the file")->type_name("NAME=VALUE")->allow_extra_args(false);
         command->add_option("-O", level, "optimization: 0 (each operation a kernel of its own) to 3")->type_name("LEVEL")->check(CLI::IsMember({"0", "1", "2", "3"}));
         command->add_option("--target", options.target, "processor: native, x86-64-v2, x86-64-v3, x86-64-v4")

@@ -8,6 +8,7 @@
 #include "compiler/ops/interpret.h"
 #include "compiler/passes/pipeline.h"
 #include "compiler/support/check.h"
+#include "compiler/support/diagnostic_codes.h"
 #include "compiler/support/read_file.h"
 
 #include <fmt/format.h>
@@ -94,6 +95,9 @@ int opt(const OptOptions &options) {
     Module module = parse_module(*file, diagnostics);
     if (!diagnostics.has_errors()) verify_all(module, diagnostics);
     for (const std::string &pass : options.passes) {
+        if (pass == "differentiate")
+            for (const auto &[name, graph] : module.graphs)
+                if (stores_gradients(graph)) diagnostics.report(DiagnosticCode::ir_has_gradients, Loc{}, {name});
         if (diagnostics.has_errors()) break;
         module = run_pass(module, pass);
         Diagnostics problems;
