@@ -61,7 +61,7 @@ void complete_keys(const ReaderRequest &request, Dataset &data) {
     for (size_t c = 0; c < request.columns.size(); ++c) {
         const Column &column = request.columns[c];
         bool is_text = std::any_of(data.texts.begin(), data.texts.end(), [&](const TextColumn &text) { return text.name == column.name; });
-        if (!data.no_labels.empty() || column.classes == 0 || column.elements() != 1 || is_text || !(data.fills.empty() || data.fills[c])) continue;
+        if (!data.no_labels.empty() || column.classes == 0 || column.elements() != 1 || is_text || !data.gives(c)) continue;
         add(column.name, [&](int64_t i) {
             data.read(i, targets.data());
             return std::to_string(*reinterpret_cast<const int32_t *>(targets[c]));

@@ -62,6 +62,7 @@ struct Dataset {
     std::vector<TextColumn> keys{};
     std::vector<std::string> offers{};  ///< columns that can be keys, for messages
     std::vector<bool> fills{};          ///< by column: the inputs that `read` writes or `texts` has; empty: all
+    bool gives(size_t column) const { return fills.empty() || fills[column]; }
 };
 
 /// A record's name, or "record 7 of FILES" (counted from 0).

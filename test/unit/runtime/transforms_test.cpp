@@ -258,6 +258,20 @@ TEST_F(Transforms, ClassesMustBeKnownToBeBalanced) {
     EXPECT_CONTAINS(error(call("balanced", {{"source", csv("t.csv")}})), "balanced needs the column of the classes, `by`");
 }
 
+TEST_F(Transforms, LabelsThatAreLeftOutNeedNotBeThere) {
+    write_text(folder / "ids.csv", "id\n7\n9\n");
+    const Dataset data = open(call("without_labels", {{"source", csv("ids.csv")}}));
+    ASSERT_EQ(data.records, 2);
+    int32_t id = -1, label = -1;
+    uint8_t *rows[] = {reinterpret_cast<uint8_t *>(&id), reinterpret_cast<uint8_t *>(&label)};
+    data.read(1, rows);
+    EXPECT_EQ(id, 9);
+    EXPECT_EQ(label, 0);
+    EXPECT_NE(data.no_labels, "");
+    write_text(folder / "colours.csv", "colour\nred\n");
+    EXPECT_CONTAINS(error(call("without_labels", {{"source", csv("colours.csv")}})), "colours.csv does not give the input `id`");
+}
+
 TEST_F(Transforms, WorkForEveryReader) {
     write_data(folder.path(), 40, 10);
     columns = {{"image", DType::f32, {4, 4, 1}, 0}, {"label", DType::i32, {}, 3}};

@@ -13,8 +13,6 @@ namespace {
 
 constexpr size_t kShown = 5;
 
-bool fills(const Dataset &data, size_t column) { return data.fills.empty() || data.fills[column]; }
-
 /// The table's record of each record of the source. All that have none are found before the message is made.
 std::vector<int64_t> match(const ReaderRequest &request, const Dataset &source, const JoinTable &table, const TextColumn &key) {
     std::vector<int64_t> of_value, of_record;
@@ -56,7 +54,7 @@ Dataset open_join(const ReaderRequest &request) {
     const bool without_labels = !source.no_labels.empty();
     for (size_t c = 0; c < request.columns.size(); ++c) {
         if (!request.wants(c)) continue;
-        const bool in_source = fills(source, c), in_table = fills(table->data(), c);
+        const bool in_source = source.gives(c), in_table = table->data().gives(c);
         const char *name = request.columns[c].name.c_str(), *first = source.description.c_str(), *second = table->data().description.c_str();
         if (in_source && in_table) fail(ExitCode::data, "split %s: both %s and %s give the input `%s`", request.split.name.c_str(), first, second, name);
         // Pictures that are in no folders of their classes have none, unless the table has.
