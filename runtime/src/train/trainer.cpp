@@ -83,6 +83,7 @@ private:
     std::optional<Dataset> validation_;
     int64_t batches_ = 0;  ///< a full epoch's of the phase
     std::optional<MetricsLog> log_;
+    std::optional<StopSignals> signals_;
     Progress progress_;
     Clock::time_point start_ = Clock::now(), epoch_start_ = start_, last_save_ = start_;
     int64_t epoch_first_batch_ = 0, steps_since_save_ = 0, run_first_step_ = 0;
@@ -116,6 +117,7 @@ Trainer::Trainer(ProgramState &state, const TrainOptions &options)
         if (!measured && (each.patience > 0 || each.restore_best))
             fail(ExitCode::usage, "the phase %s goes by %s, which is not measured: there is no validation split",
                  each.name.c_str(), metadata_.best_metric.c_str());
+    signals_.emplace();  // before the first file, which tells that a run has begun; not while data are opened, which ends at once
     if (!options.overwrite) begin_to_write();
     earlier_seconds_ = manifest_.seconds;
     run_first_step_ = position().step;
@@ -163,7 +165,6 @@ ExitCode Trainer::run() {
     if (position().step > 0)
         progress_.line(format("resuming at step %lld (epoch %lld, batch %lld of %lld)", (long long)position().step + 1,
                               (long long)position().epoch + 1, (long long)position().batch, (long long)batches_));
-    StopSignals signals;
     start_ = last_save_ = Clock::now();
     while (position().phase < int64_t(metadata_.phases.size())) {
         if (position().epoch_in_phase >= manifest_.epochs[size_t(position().phase)]) {
