@@ -224,6 +224,10 @@ Value Elaborator::invoke(const FunctionValue &function, std::vector<std::optiona
         diagnostic.labels.push_back({function.place, "defined here"});
         return {};
     }
+    if (++calls_made_ > kMostCalls) {
+        if (calls_made_ == kMostCalls + 1) report(DiagnosticCode::calls_too_many, range, {std::to_string(kMostCalls), function.name()});
+        return {};
+    }
     for (const std::optional<Value> &value : values)
         if (value && value->poison()) return {};
 

@@ -16,6 +16,8 @@ namespace kiln {
 /// Deepest chain of calls of definitions, and of evaluations within one another: recursion is not allowed, and this stops it.
 inline constexpr int kMaxCalls = 256;
 inline constexpr int kMaxEvaluations = 1500;
+/// Most calls of one walk through the model, and most elements of a list: definitions that call one another twice each would be through with them in years.
+inline constexpr int64_t kMostCalls = 200000, kMostElements = 1000000;
 
 /// An evaluated argument.
 struct CallArgument {
@@ -327,6 +329,7 @@ private:
     std::set<std::string> shared_state_names_;                ///< states of several optimizers: of one, they have the optimizer's name before theirs
     std::set<std::string> requirements_;                      ///< those in rules.require, message and condition
     int phase_ = -1;                                          ///< whose rate is elaborated
+    int64_t calls_made_ = 0;                                  ///< in this walk
     bool parameters_asked_ = false;                           ///< the model calls parameters()
     std::vector<Storage> known_params_;                       ///< what it gives: all of the model's, if it was asked
     std::string updating_;                                    ///< the path of the parameter that an optimizer updates alone; else empty

@@ -131,6 +131,7 @@ void Elaborator::walk_model(GraphContext &context) {
     module_.metrics.clear();
     module_.columns.clear();
     visits_.clear();
+    calls_made_ = 0;
     report_ = std::make_unique<GraphContext>("rules.report");
     report_->scalar_only = true;
     path_ = stream_path_ = model_->name.text;

@@ -166,6 +166,7 @@ Value Elaborator::binary(ast::BinaryOp op, const Value &left, const Value &right
     if (!tensors && (op == B::equal || op == B::not_equal)) return Value(equal(left, right) == (op == B::equal), range);
     if (op == B::add && left.is<ListValue>() && right.is<ListValue>()) {
         std::vector<Value> items = *left.get<ListValue>()->items;
+        if (int64_t(items.size() + right.get<ListValue>()->items->size()) > kMostElements) return fail(DiagnosticCode::list_too_long, range, {std::to_string(kMostElements)});
         for (const Value &item : *right.get<ListValue>()->items) items.push_back(item);
         return make_list(std::move(items), range);
     }
