@@ -34,7 +34,7 @@ int ProgramLayout::arena(std::string_view name) const { return find_or_fail(aren
 
 ProgramLayout layout_of(const Module &module, const Plan &plan) {
     ProgramLayout layout;
-    layout.scalars = {"seed", "step", "epoch", "progress", "steps_per_epoch", "phase_step", "phase_steps", "phase", "rate", "loss"};
+    layout.scalars = builtin_scalars();
     for (const Hyper &hyper : module.hypers) layout.scalars.push_back(hyper.name);
     for (const Global &global : module.globals)
         if (find(layout.scalars, global.name) < 0) layout.scalars.push_back(global.name);

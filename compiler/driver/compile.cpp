@@ -3,6 +3,7 @@
 #include "compiler/autodiff/differentiate.h"
 #include "compiler/ir/text.h"
 #include "compiler/ops/interpret.h"
+#include "compiler/passes/passes.h"
 #include "compiler/passes/pipeline.h"
 #include "compiler/passes/row_updates.h"
 #include "compiler/syntax/parse.h"
@@ -34,8 +35,15 @@ Module with_gradients(const Module &module, int level) {
 }
 
 Module with_passes(const Module &module, int level) {
-    Module result = module;
+    Module result = with_row_updates(module);
     for (auto &[name, graph] : result.graphs) graph = optimize(graph, level);
+    return result;
+}
+
+/// Only the groups of an optimized module are made again: in an edited file they may be any.
+Module with_groups(const Module &module) {
+    Module result = module;
+    for (auto &[name, graph] : result.graphs) graph = fuse(graph);
     return result;
 }
 
@@ -52,7 +60,7 @@ Compilation compile(const SourceFile &file, SourceMap &sources, const ElaborateO
     Compilation c;
     if (is_graph_file(file.name)) {
         c.graph = parse_module(file, diagnostics);
-        for (const auto &[name, graph] : c.graph.graphs) verify(graph, diagnostics);
+        if (!diagnostics.has_errors()) verify(c.graph, diagnostics);
     } else {
         c.tree = parse(file, diagnostics);
         if (last == Stage::ast || diagnostics.has_errors()) return c;
@@ -62,7 +70,7 @@ Compilation compile(const SourceFile &file, SourceMap &sources, const ElaborateO
     const Stage begin = stage_of(c.graph);
     c.grad = begin >= Stage::grad ? c.graph : with_gradients(c.graph, level);
     if (last == Stage::grad) return c;
-    c.optimized = begin >= Stage::optimized ? c.grad : with_passes(with_row_updates(c.grad), level);
+    c.optimized = begin >= Stage::optimized ? with_groups(c.grad) : with_passes(c.grad, level);
     if (last == Stage::optimized) return c;
     c.plan = make_plan(c.optimized);
     return c;

@@ -21,7 +21,7 @@ enum class Stage { ast, graph, grad, optimized, plan };
 inline bool is_graph_file(const std::string &name) { return name.ends_with(".graph"); }
 
 /// Runs the pipeline up to `last`. It begins with a Module in text form where that was printed: one whose graphs store gradients
-/// gets no others, and one whose nodes have groups is planned as it is, whatever the level.
+/// gets no others, and one whose nodes have groups is not optimized again, whatever the level.
 Compilation compile(const SourceFile &file, SourceMap &sources, const ElaborateOptions &options, int level, Stage last,
                     Diagnostics &diagnostics);
 

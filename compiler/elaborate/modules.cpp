@@ -147,8 +147,8 @@ void Elaborator::declare_value(const ast::Decl &decl, const ast::ValueDecl &decl
     } else {
         report(DiagnosticCode::wrong_type, declaration.value->range, {fmt::format("`hyper {}`", decl.name.text), "a number or true or false", describe(value)});
     }
-    static const std::set<std::string> reserved = {"seed", "step", "epoch", "progress", "steps_per_epoch", "phase_step", "phase_steps", "phase", "rate", "loss", "training"};
-    if (reserved.count(hyper.name)) report(DiagnosticCode::reserved_name, decl.name.range, {hyper.name});
+    const std::vector<std::string> &reserved = builtin_scalars();
+    if (hyper.name == "training" || std::find(reserved.begin(), reserved.end(), hyper.name) != reserved.end()) report(DiagnosticCode::reserved_name, decl.name.range, {hyper.name});
     module_.hypers.push_back(std::move(hyper));
 }
 

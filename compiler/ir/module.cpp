@@ -1,6 +1,7 @@
 #include "compiler/ir/module.h"
 
 #include <algorithm>
+#include <charconv>
 
 namespace kiln {
 
@@ -21,12 +22,30 @@ std::string Module::graph_of_phase(std::string_view name, size_t phase) const {
 }
 
 int64_t Module::arena_elements(std::string_view arena) const {
-    // Gradients are laid out as their parameters.
-    std::string_view layout = arena == "gradient" ? "param" : arena;
+    // Gradients, and which rows were looked up, are laid out as the parameters.
+    std::string_view layout = arena == "gradient" || arena == "touched" ? "param" : arena;
     int64_t end = 0;
     for (const Storage &storage : storages)
         if (storage.arena == layout) end = std::max(end, storage.offset + storage.type.elements());
     return (end + 15) / 16 * 16;
+}
+
+std::optional<ArenaRange> Module::arena_range(std::string_view name) const {
+    const size_t bracket = name.find('[');
+    if (bracket == std::string_view::npos) return std::nullopt;
+    ArenaRange range{std::string(name.substr(0, bracket))};
+    const char *end = name.data() + name.size();
+    const auto first = std::from_chars(name.data() + bracket + 1, end, range.begin);
+    if (first.ec != std::errc() || first.ptr == end || *first.ptr != ':') return std::nullopt;
+    const auto last = std::from_chars(first.ptr + 1, end, range.end);
+    if (last.ec != std::errc() || last.ptr + 1 != end || *last.ptr != ']') return std::nullopt;
+    const bool inside = range.begin >= 0 && range.begin < range.end && range.end <= arena_elements(range.arena);
+    return inside ? std::optional(range) : std::nullopt;
+}
+
+const std::vector<std::string> &builtin_scalars() {
+    static const std::vector<std::string> names = {"seed", "step", "epoch", "progress", "steps_per_epoch", "phase_step", "phase_steps", "phase", "rate", "loss"};
+    return names;
 }
 
 }  // namespace kiln

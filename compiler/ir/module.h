@@ -104,6 +104,12 @@ struct MixPart {
     std::string above_hyper;   ///< the hyper that says so instead; "" if none does
 };
 
+/// Part of an arena, in elements: "param[0:2048]".
+struct ArenaRange {
+    std::string arena;
+    int64_t begin = 0, end = 0;
+};
+
 /// One phase of training. Its own rate rule etc. are selected in rules.step by the scalar `phase`.
 struct Phase {
     std::string name;
@@ -168,10 +174,14 @@ struct Module {
     std::string graph_of_phase(std::string_view name, size_t phase) const;
     /// Elements of an arena, padding included; a multiple of 16.
     int64_t arena_elements(std::string_view arena) const;
+    /// What "param[0:2048]" names; nothing if there is no such arena or it has fewer elements.
+    std::optional<ArenaRange> arena_range(std::string_view name) const;
 };
 
 /// "train.1": a graph for one phase.
 std::string own_graph_of_phase(std::string_view name, size_t phase);
+/// The scalars that every program has.
+const std::vector<std::string> &builtin_scalars();
 /// Whether a graph is `name` or that of one phase.
 bool is_graph_of(std::string_view graph, std::string_view name);
 

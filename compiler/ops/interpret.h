@@ -1,7 +1,7 @@
 // The reference interpreter: slow, readable, the oracle for compiled kernels.
 #pragma once
 
-#include "compiler/ir/graph.h"
+#include "compiler/ir/module.h"
 #include "compiler/ops/tensor.h"
 #include "compiler/support/diagnostics.h"
 
@@ -15,5 +15,7 @@ std::vector<Tensor> interpret(const Graph &graph, const std::function<Tensor(con
 
 /// Full verifier: verify_structure plus each op's shape rule.
 bool verify(const Graph &graph, Diagnostics &diagnostics);
+/// Each graph, and if they are right the whole.
+bool verify(const Module &module, Diagnostics &diagnostics);
 
 }  // namespace kiln

@@ -30,4 +30,10 @@ bool verify(const Graph &graph, Diagnostics &diagnostics) {
     return diagnostics.error_count() == errors;
 }
 
+bool verify(const Module &module, Diagnostics &diagnostics) {
+    const int errors = diagnostics.error_count();
+    for (const auto &[name, graph] : module.graphs) verify(graph, diagnostics);
+    return diagnostics.error_count() == errors && verify_declarations(module, diagnostics);
+}
+
 }  // namespace kiln

@@ -7,7 +7,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <map>
 #include <optional>
 #include <set>
@@ -37,12 +36,8 @@ std::optional<Place> place_of(const Module &module, const std::string &name) {
         if (storage->kind == StorageKind::buffer) return std::nullopt;
         return Place{storage->arena, storage->offset, storage->offset + storage->type.elements()};
     }
-    const size_t bracket = name.find('['), colon = name.find(':', bracket == std::string::npos ? 0 : bracket);
-    if (bracket == std::string::npos || colon == std::string::npos) return std::nullopt;
-    Place place{name.substr(0, bracket)};
-    std::from_chars(name.data() + bracket + 1, name.data() + colon, place.begin);
-    std::from_chars(name.data() + colon + 1, name.data() + name.size() - 1, place.end);
-    return place;
+    const std::optional<ArenaRange> range = module.arena_range(name);
+    return range ? std::optional(Place{range->arena, range->begin, range->end}) : std::nullopt;
 }
 
 bool is_storage_input(const Node &node) {

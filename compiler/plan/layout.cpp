@@ -3,7 +3,6 @@
 #include "compiler/support/check.h"
 
 #include <algorithm>
-#include <charconv>
 #include <numeric>
 
 namespace kiln {
@@ -24,20 +23,10 @@ ByteRange storage_range(const Module &module, const std::string &name, const Typ
         int64_t begin = storage->offset * arena_element_bytes(module, arena);
         return {arena, begin, begin + type.bytes()};
     }
-    const size_t bracket = name.find('[');
-    std::string arena = name.substr(0, bracket);
-    const int64_t elements = module.arena_elements(arena), size = arena_element_bytes(module, arena);
-    KILN_CHECK(elements > 0 && size == size_of(type.dtype), "there is no storage or arena of {} called `{}`", name_of(type.dtype), name);
-    int64_t first = 0, last = elements;
-    if (bracket != std::string::npos) {
-        const char *end = name.data() + name.size();
-        auto begin_status = std::from_chars(name.data() + bracket + 1, end, first);
-        KILN_CHECK(begin_status.ec == std::errc() && begin_status.ptr < end && *begin_status.ptr == ':', "bad arena range `{}`", name);
-        auto end_status = std::from_chars(begin_status.ptr + 1, end, last);
-        KILN_CHECK(end_status.ec == std::errc() && end_status.ptr + 1 == end && *end_status.ptr == ']', "bad arena range `{}`", name);
-    }
-    KILN_CHECK(first >= 0 && last <= elements && last - first == type.elements(), "`{}` is not {} of {} elements", name, to_string(type), elements);
-    return {arena, first * size, last * size};
+    const std::optional<ArenaRange> range = module.arena_range(name);
+    const int64_t size = range ? arena_element_bytes(module, range->arena) : 0;
+    KILN_CHECK(range && size == size_of(type.dtype) && range->end - range->begin == type.elements(), "there is no storage or range of an arena `{}` of {}", name, to_string(type));
+    return {range->arena, range->begin * size, range->end * size};
 }
 
 int64_t assign_offsets(std::vector<Allocation> &allocations) {
