@@ -191,6 +191,7 @@ Value Elaborator::model_input(const ast::Param &param, GraphContext &context) {
     if (soft) type = Type{DType::f32, {column.classes}};
     Type batched{type->dtype, {module_.batch}};
     batched.shape.insert(batched.shape.end(), type->shape.begin(), type->shape.end());
+    if (batched.elements() > kMaxTensorElements) return fail(DiagnosticCode::tensor_too_large, param.type->range, {fmt::format("a batch of `{}`, {},", param.name.text, to_string(batched))});
     context.builder.set_loc(to_loc(param.name.range));
     context.builder.set_scope("");
     NodeId node = context.input(InputKind::data, param.name.text, batched);
