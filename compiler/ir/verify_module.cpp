@@ -14,7 +14,6 @@ namespace kiln {
 
 namespace {
 
-constexpr int64_t kMaxElements = (int64_t(1) << 31) - 1;
 constexpr int64_t kMaxBatch = 1 << 20;
 constexpr const char *kGraphs[] = {"init", "augment", "train", "update", "evaluate", "predict", "trace", "rules.step", "rules.epoch", "rules.require", "rules.report"};
 
@@ -44,13 +43,13 @@ private:
     void verify_numbers() {
         between("batch", module_.batch, 1, kMaxBatch);
         for (const Column &column : module_.columns) {
-            between(fmt::format("`classes` of the column `{}`", column.name), column.classes, 0, kMaxElements, column.loc);
+            between(fmt::format("`classes` of the column `{}`", column.name), column.classes, 0, kMaxTensorElements, column.loc);
             if (column.classes > 0 && column.type.dtype != DType::i32)
                 differs(fmt::format("the column `{}`", column.name), to_string(column.type), fmt::format("`classes {}`", column.classes), to_string(Type{DType::i32, column.type.shape}), column.loc);
         }
         for (const Phase &phase : module_.phases) {
-            between(fmt::format("`epochs` of the phase `{}`", phase.name), phase.epochs, 1, kMaxElements);
-            between(fmt::format("`patience` of the phase `{}`", phase.name), phase.patience, 0, kMaxElements);
+            between(fmt::format("`epochs` of the phase `{}`", phase.name), phase.epochs, 1, kMaxTensorElements);
+            between(fmt::format("`patience` of the phase `{}`", phase.name), phase.patience, 0, kMaxTensorElements);
             int64_t rows = 0;
             for (const MixPart &part : phase.mix) {
                 between(fmt::format("the part of `{}` in the mix of the phase `{}`", part.split, phase.name), part.rows, 1, module_.batch);
@@ -60,8 +59,8 @@ private:
                 differs(fmt::format("the mix of the phase `{}`", phase.name), fmt::format("{} records", rows), fmt::format("`batch {}`", module_.batch), std::to_string(module_.batch));
         }
         if (!module_.scan) return;
-        between("`seeds` of the scan", module_.scan->seeds, 1, kMaxElements);
-        between("`epochs` of the scan", module_.scan->epochs, 0, kMaxElements);
+        between("`seeds` of the scan", module_.scan->seeds, 1, kMaxTensorElements);
+        between("`epochs` of the scan", module_.scan->epochs, 0, kMaxTensorElements);
     }
 
     void verify_names() {
@@ -112,7 +111,7 @@ private:
             if (!fits) differs(fmt::format("the arena of {}", what), storage.arena, "its kind", storage.kind == StorageKind::state ? "state.NAME" : text::name_of_enumerator(storage.kind), storage.loc);
             if (storage.type.dtype != module_.float_type)
                 differs(what, to_string(storage.type), fmt::format("`float {}`", name_of(module_.float_type)), to_string(Type{module_.float_type, storage.type.shape}), storage.loc);
-            const int64_t most = kMaxElements - storage.type.elements();
+            const int64_t most = kMaxTensorElements - storage.type.elements();
             if (storage.offset < 0 || storage.offset > most || storage.offset % 16 != 0)
                 out_of_range(fmt::format("the offset of {}", what), std::to_string(storage.offset), fmt::format("a multiple of 16 between 0 and {}", most), storage.loc);
             else storages.push_back(&storage);
