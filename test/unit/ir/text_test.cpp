@@ -89,6 +89,18 @@ TEST(Text, FieldsOfTheModuleAreRead) {
     EXPECT_EQ(module.find_storage("x"), nullptr);
 }
 
+TEST(Text, RangesOfArenasAreWithinThem) {
+    Module module = parse_good(kModule);
+    const std::optional<ArenaRange> range = module.arena_range("gradient[16:7840]");
+    ASSERT_TRUE(range);
+    EXPECT_EQ(range->arena, "gradient");
+    EXPECT_EQ(range->begin, 16);
+    EXPECT_EQ(range->end, 7840);
+    for (const char *name : {"param", "param[", "param[0", "param[0:", "param[0:16", "param[0:16]]", "param[:16]", "param[16:16]", "param[-16:16]", "param[0:7841]",
+                             "param[0:99999999999999999999]", "none[0:16]"})
+        EXPECT_FALSE(module.arena_range(name)) << name;
+}
+
 TEST(Text, LocationsAndScopesCanBeLeftOut) {
     std::string text = print(parse_good(kModule), {.locations = false, .scopes = false});
     EXPECT_EQ(text.find('@'), std::string::npos);
