@@ -1,6 +1,6 @@
 """Measures the executables beside the same models in PyTorch and JAX, in one run and in turn. See README.md in this folder.
 
-usage: bench/run.py --build DIR [--python PATH].. [--models NAME,..] [--threads 1,2] [--rounds N] [--loss-steps N] [--no-kernels] [--json FILE] [--report FILE]
+usage: python3 bench/run.py --build DIR [--python PATH].. [--models NAME,..] [--threads 1,2] [--rounds N] [--loss-steps N] [--no-kernels] [--json FILE] [--report FILE]
 
 Exit code 1: a peer's losses are not ours, so the work is not the same, or there was nothing to measure beside.
 """
