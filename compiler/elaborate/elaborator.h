@@ -56,6 +56,7 @@ struct IndexedStatement;
 
 /// Whether a value depends on the data, of all values.
 std::vector<bool> depends_on_data(const Graph &graph);
+bool depends_on_data(const TensorValue &tensor);
 
 class Elaborator {
 public:

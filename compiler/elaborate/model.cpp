@@ -52,7 +52,7 @@ bool Elaborator::find_model(const ast::Module &file) {
     if (batch == train.settings.end()) {
         report(DiagnosticCode::missing_setting, train_->name.range, {"batch"});
     } else if (std::optional<int64_t> size = evaluate_int(*batch->second->value, "`batch`")) {
-        if (*size < 1 || *size > 1 << 20) report(DiagnosticCode::setting_out_of_range, batch->second->value->range, {"batch", std::to_string(*size), "between 1 and 1048576"});
+        if (*size < 1 || *size > kMaxBatch) report(DiagnosticCode::setting_out_of_range, batch->second->value->range, {"batch", std::to_string(*size), fmt::format("between 1 and {}", kMaxBatch)});
         else module_.batch = *size;
     }
     return true;
@@ -213,9 +213,11 @@ std::vector<bool> depends_on_data(const Graph &graph) {
     return depends;
 }
 
+bool depends_on_data(const TensorValue &tensor) { return depends_on_data(tensor.context->graph)[size_t(tensor.node.index)]; }
+
 bool Elaborator::is_of_samples(const TensorValue &tensor) {
     const Type &type = type_of(tensor);
-    return type.rank() > 0 && type.shape[0] == module_.batch && depends_on_data(tensor.context->graph)[size_t(tensor.node.index)];
+    return type.rank() > 0 && type.shape[0] == module_.batch && depends_on_data(tensor);
 }
 
 std::optional<NodeId> Elaborator::per_sample(const Value &value, SourceRange range, const char *what) {
@@ -237,7 +239,7 @@ std::optional<NodeId> Elaborator::per_sample(const Value &value, SourceRange ran
 void Elaborator::add_loss(const Value &value, SourceRange range) {
     if (!per_sample(value, range, "`loss`")) return;
     const TensorValue &tensor = *value.get<TensorValue>();
-    if (type_of(tensor).rank() == 0 && depends_on_data(tensor.context->graph)[size_t(tensor.node.index)]) report(DiagnosticCode::loss_of_batch, range, {std::to_string(module_.batch)});
+    if (type_of(tensor).rank() == 0 && depends_on_data(tensor)) report(DiagnosticCode::loss_of_batch, range, {std::to_string(module_.batch)});
     losses_.push_back({value, range});
 }
 
@@ -277,7 +279,7 @@ void Elaborator::add_metric(const ast::MetricStmt &metric, SourceRange range) {
     }
     std::optional<NodeId> samples = per_sample(value, metric.value->range, "`metric`");
     if (!samples) return;
-    if (type_of(*tensor).rank() == 0 && depends_on_data(tensor->context->graph)[size_t(tensor->node.index)]) {
+    if (type_of(*tensor).rank() == 0 && depends_on_data(*tensor)) {
         report(DiagnosticCode::metric_of_batch, metric.value->range, {std::to_string(module_.batch)});
         return;
     }

@@ -28,9 +28,8 @@ std::set<std::string> scalars_of(const Value &value) {
 
 /// Whether two numbers are the same one, known or computed.
 bool same_number(const Value &a, const Value &b) {
-    if (a.number() && b.number()) return a.as_double() == b.as_double();
     const TensorValue *first = a.get<TensorValue>(), *second = b.get<TensorValue>();
-    return first && second && first->context == second->context && first->node == second->node;
+    return equal(a, b) || (first && second && first->context == second->context && first->node == second->node);
 }
 
 }  // namespace

@@ -21,6 +21,8 @@ using Shape = std::vector<int64_t>;    ///< extents, outermost first; empty: a s
 
 /// The most elements a tensor or an arena may have: kernels index with 32 bits.
 inline constexpr int64_t kMaxTensorElements = (int64_t(1) << 31) - 1;
+/// Most records of a batch.
+inline constexpr int64_t kMaxBatch = 1 << 20;
 
 int64_t element_count(const Shape &shape);  ///< the largest int64_t if it has no room; shape rules refuse such types
 std::string to_string(const Shape &shape);  ///< "[64, 10]"

@@ -14,7 +14,6 @@ namespace kiln {
 
 namespace {
 
-constexpr int64_t kMaxBatch = 1 << 20;
 constexpr const char *kGraphs[] = {"init", "augment", "train", "update", "evaluate", "predict", "trace", "rules.step", "rules.epoch", "rules.require", "rules.report"};
 
 class ModuleVerifier {

@@ -37,10 +37,10 @@ Expr read_pixel(Lowering &l, NodeId id, const Border &border, Expr n, Expr y, Ex
     return padded(c, x, y, n);
 }
 
-/// Rows and columns of zeros on both sides of the operand in an image of `extents`.
-Ints zeros_on_both_sides(const Lowering &l, const Border &b, const Ints &extents) {
+/// Rows and columns of zeros on both sides of the operand in what a 3x3 window reads for these results.
+Ints zeros_on_both_sides(const Lowering &l, const Border &b, const Shape &results) {
     const Shape &image = l.shape(b.operand);
-    return {std::min(b.top, extents[0] - b.top - image[1]), std::min(b.left, extents[1] - b.left - image[2])};
+    return {std::min(b.top, results[1] + 2 - b.top - image[1]), std::min(b.left, results[2] + 2 - b.left - image[2])};
 }
 
 /// False for rows that are zero throughout: border, or between the rows of the operand. They are skipped.
@@ -83,8 +83,7 @@ Func build_convolution(Lowering &l, NodeId id, Border border, int64_t channels, 
                        const std::function<Expr(Expr, Expr, Expr, Expr)> &weight) {
     const Node &node = l.node(id);
     if (!l.direct_convolutions() && taps == Ints{3, 3} && stride == Ints{1, 1} && dilation == Ints{1, 1} && border.step_y == 1 && border.step_x == 1 && node.type.dtype == DType::f32) {
-        const Shape &shape = node.type.shape;
-        const WinogradPlan plan = plan_winograd(l, shape, channels, zeros_on_both_sides(l, border, {shape[1] + 2, shape[2] + 2}));
+        const WinogradPlan plan = plan_winograd(l, node.type.shape, channels, zeros_on_both_sides(l, border, node.type.shape));
         if (plan.pays) return build_filtered(l, id, border, channels, weight, plan);
     }
     ConvolutionFuncs f;
@@ -180,7 +179,7 @@ WinogradGradientPlan plan_filtered_gradient(const Lowering &l, NodeId id) {
     const Node &node = l.node(id);
     const ConvGradAttrs &a = attrs<ConvGradAttrs>(node);
     const Shape &gradient = l.shape(node.operands[1]);
-    return plan_winograd_gradient(l, gradient, node.type.shape[2], zeros_on_both_sides(l, {node.operands[0], a.padding[0], a.padding[2]}, {gradient[1] + 2, gradient[2] + 2}));
+    return plan_winograd_gradient(l, gradient, node.type.shape[2], zeros_on_both_sides(l, {node.operands[0], a.padding[0], a.padding[2]}, gradient));
 }
 
 bool filters_weight_gradient(const Lowering &l, NodeId id) {

@@ -30,13 +30,13 @@ Halide::Type storage_type(DType dtype) {
 }
 
 Expr to_storage(Expr value) { return value.type().is_bool() ? cast<uint8_t>(value) : value; }
+Expr from_storage(Expr value, DType dtype) { return dtype == DType::boolean ? value != cast<uint8_t>(0) : value; }
+
 Expr in_domain(const Halide::RDom &domain, const Expr &term) {
     for (int i = 0; i < domain.dimensions(); i++)
         if (Internal::expr_uses_var(term, domain[i].name())) return term;
     return select(domain[0] >= 0, term, Internal::make_zero(term.type()));
 }
-
-Expr from_storage(Expr value, DType dtype) { return dtype == DType::boolean ? value != cast<uint8_t>(0) : value; }
 
 Expr literal(DType dtype, double value) {
     switch (dtype) {

@@ -129,7 +129,7 @@ static void prefetch_next_block(Lowering &l, const MatmulFuncs &f) {
 }
 
 /// The sums of the parts of K: of each, a block of depth after the other, all tiles of the result with it. A vector operand that lies in the right
-/// order is read once, row by row, as a block of it is packed, and the rows of a tile stay in the first cache for all panels.
+/// order is read in place, and the rows of a tile stay in the first cache for all panels.
 static void schedule_parts(Lowering &l, MatmulFuncs &f) {
     const int lanes = l.lanes(), width = f.plan.tile.vectors * lanes, rows = f.plan.tile.rows;
     Var panel("panel"), in_panel("in_panel"), tile("tile"), in_tile("in_tile");
