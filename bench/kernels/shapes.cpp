@@ -136,6 +136,7 @@ private:
 std::vector<ShapeKernel> shape_kernels() {
     Table table;
     table.convolution({.side = 28, .channels = 1, .filters = 32, .padding = 0});
+    table.convolution({.side = 28, .channels = 1, .filters = 8, .window = 5, .padding = 0});
     table.convolution({.side = 32, .channels = 3, .filters = 64});
     table.convolution({.side = 224, .channels = 3, .filters = 32, .padding = 0, .batch = 16});
     table.convolution({.side = 32, .channels = 16, .filters = 16});

@@ -17,6 +17,9 @@ constexpr double kUnevenStore = 1.04;
 
 /// Pixels that a tile of a weight gradient sums over between a load and a store.
 constexpr int64_t kPassPixels = 512;
+/// Two products a cycle, each of which takes four: with fewer sums the multipliers wait.
+constexpr int64_t kFewSums = 8;
+
 /// Pictures of a pass, whose channels are taken one after the other: beyond this, more of them cost more than fewer passes save.
 constexpr int64_t kPassBytes = 2 << 20;
 
@@ -64,9 +67,10 @@ ChannelSplit split_channels(const Lowering &l, int64_t channels, int64_t rows) {
 }
 
 void schedule_convolution(Lowering &l, Consumer &consumer, ConvolutionFuncs &f) {
-    const int lanes = l.lanes();
     Var n = consumer.axes[0], y = consumer.axes[1], x = consumer.axes[2], k = consumer.axes[3];
     const int64_t channels = consumer.shape[3], width = consumer.shape[2];
+    // No vector is twice as long as the channels: a processor adds up two short ones in the time of a full one.
+    const int lanes = int(std::min<int64_t>(l.lanes(), std::max<int64_t>(4, int64_t(std::bit_ceil(uint64_t(channels))))));
     const Tile tile = choose_tile(l, f.split.full, (width + f.phases - 1) / f.phases, lanes);
     // A rest of channels belongs to the one panel there is.
     const int vector_width = f.split.rest > 0 ? int(round_up(channels, lanes)) : tile.vectors * lanes, stored = int(std::min<int64_t>(vector_width, channels));
@@ -136,7 +140,7 @@ void schedule_convolution(Lowering &l, Consumer &consumer, ConvolutionFuncs &f) 
         schedule_update(f.product.update(3), f.rest_taps, rest);
     }
     if (f.padded.defined() && consumer.within != nullptr) {
-        f.padded.compute_at(of_task).vectorize(f.padded.args()[0], int(std::min<int64_t>(lanes, f.channels)), TailStrategy::RoundUp);
+        f.padded.compute_at(of_task).vectorize(f.padded.args()[0], int(std::min<int64_t>(l.lanes(), f.channels)), TailStrategy::RoundUp);
     } else if (f.padded.defined()) {
         // A row is copied once and kept for all rows of results that read it. Of a picture with zeros between its rows Halide would copy them anew
         // for each; it is copied as a whole, if it is small.
@@ -144,7 +148,7 @@ void schedule_convolution(Lowering &l, Consumer &consumer, ConvolutionFuncs &f) 
         const bool by_picture = row.same_as(y);
         if (by_picture) f.padded.store_at(consumer.func, n);
         f.padded.compute_at(consumer.func, by_picture && f.phases > 1 && picture_bytes <= kPaddedBytes ? n : row);
-        f.padded.vectorize(f.padded.args()[0], int(std::min<int64_t>(lanes, f.channels)), TailStrategy::RoundUp);
+        f.padded.vectorize(f.padded.args()[0], int(std::min<int64_t>(l.lanes(), f.channels)), TailStrategy::RoundUp);
     }
 }
 
@@ -218,11 +222,13 @@ void schedule_weight_gradient(Lowering &l, WeightGradientFuncs &f) {
         Stage stage = f.part.update(int(i));
         stage.split(c, rows, row, tile.rows, TailStrategy::GuardWithIf).split(n, pass, sample, int(samples), TailStrategy::GuardWithIf);
         // A row of a gradient that is computed is multiplied by all weights before the next one.
-        auto reorder = [&](const VarOrRVar &inner, const VarOrRVar &outer, bool all_columns) {
-            std::vector<VarOrRVar> order{inner, row, x};
-            if (all_columns) order.insert(order.begin() + 2, s);
+        auto reorder = [&](const VarOrRVar &inner, const VarOrRVar &outer, bool all_columns, bool all_rows) {
+            std::vector<VarOrRVar> order{inner, row};
+            if (all_columns) order.push_back(s);
+            if (all_rows) order.push_back(r);
+            order.push_back(x);
             if (!update.gradient.defined()) order.insert(order.end(), {y, sample});
-            order.push_back(r);
+            if (!all_rows) order.push_back(r);
             if (!all_columns) order.push_back(s);
             order.insert(order.end(), {rows, outer});
             if (update.gradient.defined()) order.insert(order.end(), {y, sample});
@@ -233,16 +239,18 @@ void schedule_weight_gradient(Lowering &l, WeightGradientFuncs &f) {
             RVar to = update.pixels[0], tile_of("tile_of"), in_tile("in_tile");
             const int width = i == 0 ? stored : int(update.columns), vector = std::min(lanes, width);
             stage.split(to, tile_of, in_tile, width, TailStrategy::GuardWithIf);
-            reorder(in_tile, tile_of, false);
+            reorder(in_tile, tile_of, false, false);
             if (vector > 1) stage.vectorize(in_tile, vector, TailStrategy::GuardWithIf);
             if (width > vector) stage.unroll(in_tile);
         } else {
             stage.split(k, panel, in_panel, stored, TailStrategy::GuardWithIf);
-            // With few channels a tile has too few sums to hide the latency of one: those of all columns of the window side by side.
+            // With few channels a tile has too few sums to hide the latency of one: those of all columns of the window side by side, and of all rows.
             const int64_t sums = f.shape[1] * channels * tile.vectors;
-            const bool all_columns = tile.rows == channels && sums + tile.vectors + 1 <= vector_registers(l.target());
-            reorder(in_panel, panel, all_columns);
+            auto fit = [&](int64_t count) { return tile.rows == channels && count + tile.vectors + 1 <= vector_registers(l.target()); };
+            const bool all_columns = fit(sums), all_rows = sums < kFewSums && fit(sums * f.shape[0]);
+            reorder(in_panel, panel, all_columns, all_rows);
             if (all_columns) stage.unroll(s);
+            if (all_rows) stage.unroll(r);
             if (all_columns && stored == outputs && update.gradient.defined()) prefetch_next_row(l, f, i, samples);
             stage.vectorize(in_panel, std::min(lanes, stored), TailStrategy::GuardWithIf);
             if (stored > lanes) stage.unroll(in_panel);
