@@ -48,6 +48,7 @@ TEST(Library, Activations) {
     expect_map("elu(x)", [](double x) { return x > 0 ? x : std::expm1(x); });
     expect_map("sigmoid(x)", [](double x) { return 1 / (1 + std::exp(-x)); });
     expect_map("tanh(x)", [](double x) { return std::tanh(x); });
+    expect_map("silu(x)", [](double x) { return x / (1 + std::exp(-x)); });
     expect_map("gelu(x)", [](double x) { return x * (1 + std::erf(x / std::sqrt(2.0))) / 2; });
     expect_map("softplus(x)", [](double x) { return std::log1p(std::exp(x)); });
     double sum = 0;
