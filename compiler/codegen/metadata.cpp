@@ -225,6 +225,7 @@ std::string program_metadata(const Module &module, const Plan &plan, const Progr
     }
     if (!module.pseudo_label.empty()) json["pseudo_label"] = module.pseudo_label;
     json["samples"] = layout.samples;
+    json["means"] = layout.means;
     Json &sample_values = json["sample_values"] = Json::array();
     if (const Program *evaluate = program_of_phase(plan, "evaluate", 0))
         for (const auto &[name, id] : evaluate->samples)

@@ -102,7 +102,7 @@ void ModuleBuilder::store_scalar(llvm::Value *ctx, int index, llvm::Value *value
 
 void ModuleBuilder::add_to_sum(llvm::Value *ctx, int index, llvm::Value *value) {
     auto *sums = ir.CreateLoad(ir.getDoubleTy()->getPointerTo(), ir.CreateStructGEP(context_type, ctx, 3), "sums");
-    auto *place = ir.CreateGEP(ir.getDoubleTy(), sums, integer(index), layout.samples[size_t(index)]);
+    auto *place = ir.CreateGEP(ir.getDoubleTy(), sums, integer(index), layout.means[size_t(index)]);
     ir.CreateStore(ir.CreateFAdd(ir.CreateLoad(ir.getDoubleTy(), place), value), place);
 }
 

@@ -29,6 +29,7 @@ void collect_scalar_inputs(const Graph &graph, std::set<std::string> &names) {
 
 int ProgramLayout::scalar(std::string_view name) const { return find_or_fail(scalars, name, "scalar"); }
 int ProgramLayout::sample(std::string_view name) const { return find(samples, name); }
+int ProgramLayout::mean(std::string_view name) const { return find(means, name); }
 int ProgramLayout::column(std::string_view name) const { return find_or_fail(columns, name, "column"); }
 int ProgramLayout::arena(std::string_view name) const { return find_or_fail(arenas, name, "arena"); }
 
@@ -55,6 +56,10 @@ ProgramLayout layout_of(const Module &module, const Plan &plan) {
 
     layout.samples.push_back("loss");
     for (const Metric &metric : module.metrics) layout.samples.push_back(metric.name);
+    layout.means = layout.samples;
+    if (const Graph *report = rule_of_phase(plan, "rules.report", 0))
+        for (const std::string &mean : means_read_by(*report))
+            if (layout.mean(mean) < 0) layout.means.push_back(mean);
     for (const Column &column : module.columns) layout.columns.push_back(column.name);
     for (const Arena &arena : plan.arenas) layout.arenas.push_back(arena.name);
     return layout;

@@ -10,8 +10,6 @@ namespace kiln {
 
 namespace {
 
-constexpr std::string_view kMean = "mean:";
-
 class Steps {
 public:
     Steps(ModuleBuilder &module, int64_t batch, int phases) : m_(module), ir_(module.ir), batch_(batch), phases_(std::max(phases, 1)) {}
@@ -166,7 +164,7 @@ private:
             ir_.SetInsertPoint(after);
             total = sum;
         }
-        m_.add_to_sum(function->getArg(0), m_.layout.sample(name), total);
+        m_.add_to_sum(function->getArg(0), m_.layout.mean(name), total);
     }
 
     /// The body of a program without a loss to check, from its calls to its scalar results.
@@ -259,9 +257,9 @@ private:
         emit_calls(context, program, scalars, size_t(program.commit), program.calls.size());
         store_scalar_results(context, program, scalars);
         for (const auto &[name, id] : program.samples)
-            if (m_.layout.sample(name) >= 0) sum_samples(function, name, id, m_.integer(batch_));
+            if (m_.layout.mean(name) >= 0) sum_samples(function, name, id, m_.integer(batch_));
         if (loss && !program.samples.contains("loss"))
-            m_.add_to_sum(context, m_.layout.sample("loss"), ir_.CreateFMul(loss, llvm::ConstantFP::get(ir_.getDoubleTy(), double(batch_))));
+            m_.add_to_sum(context, m_.layout.mean("loss"), ir_.CreateFMul(loss, llvm::ConstantFP::get(ir_.getDoubleTy(), double(batch_))));
         ir_.CreateRet(ir_.getInt32(0));
         m_.end(function);
         return function;
@@ -307,7 +305,7 @@ private:
         const Program *program = program_of_phase(m_.plan, "evaluate", 0);
         emit_whole(function, *program);
         for (const auto &[name, id] : program->samples)
-            if (m_.layout.sample(name) >= 0) sum_samples(function, name, id, function->getArg(1));
+            if (m_.layout.mean(name) >= 0) sum_samples(function, name, id, function->getArg(1));
         ir_.CreateRetVoid();
         m_.end(function);
         return function;
@@ -354,15 +352,14 @@ private:
         auto *doubles = ir_.getDoubleTy()->getPointerTo();
         auto *function = m_.begin("kiln.report", ir_.getVoidTy(), {{doubles, "means"}, {doubles, "reported"}});
         auto place = [&](unsigned argument, int index) { return ir_.CreateGEP(ir_.getDoubleTy(), function->getArg(argument), m_.integer(index)); };
-        std::vector<llvm::Value *> reported;
-        for (size_t i = 0; i < m_.layout.samples.size(); i++) reported.push_back(ir_.CreateLoad(ir_.getDoubleTy(), place(0, int(i))));
+        std::vector<llvm::Value *> means;
+        for (size_t i = 0; i < m_.layout.means.size(); i++) means.push_back(ir_.CreateLoad(ir_.getDoubleTy(), place(0, int(i))));
+        std::vector<llvm::Value *> reported(means.begin(), means.begin() + long(m_.layout.samples.size()));
         if (const Graph *graph = rule_of_phase(m_.plan, "rules.report", 0)) {
-            auto means = reported;
             auto values = emit_scalars(m_, *graph, [&](const Node &node) {
                 const std::string &name = attrs<InputAttrs>(node).name;
-                KILN_CHECK(name.starts_with(kMean), "rules.report reads `{}`", name);
-                int index = m_.layout.sample(std::string_view(name).substr(kMean.size()));
-                KILN_CHECK(index >= 0, "rules.report reads `{}`", name);
+                KILN_CHECK(name.starts_with(kMeanOf), "rules.report reads `{}`", name);
+                const int index = m_.layout.mean(std::string_view(name).substr(kMeanOf.size()));
                 return m_.from_f64(means[size_t(index)], node.type.dtype);
             });
             for (const Result &result : graph->results)

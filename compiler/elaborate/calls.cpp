@@ -231,18 +231,19 @@ Value Elaborator::invoke(const FunctionValue &function, std::vector<std::optiona
     for (const std::optional<Value> &value : values)
         if (value && value->poison()) return {};
 
-    // `mean` over the samples of a metric: the rest of the metric is computed once per split, from the mean.
-    if (in_metric_ && function.name() == "mean" && in_stdlib(function.place) && values[0] && std::none_of(values.begin() + 1, values.end(), [](const auto &value) { return value.has_value(); }))
+    // `mean` over the samples of a metric: the rest of the metric is computed once per split, from the means.
+    if (metric_ && function.name() == "mean" && in_stdlib(function.place) && values[0] && std::none_of(values.begin() + 1, values.end(), [](const auto &value) { return value.has_value(); }))
         if (const TensorValue *tensor = values[0]->get<TensorValue>(); tensor && tensor->context == context_ && is_of_samples(*tensor)) {
-            if (metric_mean_) return fail(DiagnosticCode::two_means_in_metric, range);
             // A mean of everything is the mean of that of each sample.
             std::vector<Value> axes;
             for (int64_t axis = 1; axis < type_of(*tensor).rank(); ++axis) axes.push_back(Value(axis, range));
             if (!axes.empty()) values[1] = make_list(axes, range);
             const Value of_sample = axes.empty() ? *values[0] : invoke(function, values, range);
             if (of_sample.poison()) return {};
-            metric_mean_ = of_sample.get<TensorValue>()->node;
-            NodeId mean = report_->builder.input(InputKind::scalar, "mean:", Type{DType::f64, {}});
+            const NodeId samples = of_sample.get<TensorValue>()->node;
+            const size_t index = size_t(std::find(metric_->means.begin(), metric_->means.end(), samples) - metric_->means.begin());
+            if (index == metric_->means.size()) metric_->means.push_back(samples);
+            NodeId mean = report_->input(InputKind::scalar, std::string(kMeanOf) + mean_of_metric(metric_->name, index), Type{DType::f64, {}});
             return Value(TensorValue{mean, report_.get()}, range);
         }
     auto scope = std::make_shared<Scope>();

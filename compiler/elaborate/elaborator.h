@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <set>
+#include <utility>
 
 namespace kiln {
 
@@ -162,6 +163,7 @@ private:
     Value model_input(const ast::Param &param, GraphContext &context);
     void add_loss(const Value &value, SourceRange range);
     void add_metric(const ast::MetricStmt &metric, SourceRange range);
+    void add_metric_samples(Graph &graph);
     void add_output(const std::string &name, const Value &value, SourceRange range);
     /// Depends on data, and its first dimension has the extent of a batch.
     bool is_of_samples(const TensorValue &tensor);
@@ -280,6 +282,8 @@ private:
 
     template <typename F> auto in_scope(std::shared_ptr<Scope> scope, F &&body);
     template <typename F> auto in_context(GraphContext &context, F &&body);
+    /// What `body` reports, of which nobody is told.
+    template <typename F> Diagnostics unreported(F &&body);
 
     SourceMap &sources_;
     const ElaborateOptions &options_;
@@ -315,12 +319,11 @@ private:
     const ast::Module *main_file_ = nullptr;
     std::set<std::string> regularizers_;                      ///< hypers, if there is a scan
     std::vector<std::pair<Value, SourceRange>> losses_;
-    struct MetricValue { std::string name; NodeId samples; };
+    struct MetricValue { std::string name; std::vector<NodeId> means; };  ///< by sample: what the metric takes means of
     std::vector<MetricValue> metrics_;
     std::vector<Result> outputs_;
     std::map<int32_t, std::string> named_values_;             ///< tensors that the model's own statements name
-    bool in_metric_ = false;
-    std::optional<NodeId> metric_mean_;
+    MetricValue *metric_ = nullptr;                           ///< that is being evaluated
 
     std::vector<const ast::Decl *> optimizers_;               ///< by phase; null where the setting is wrong
     std::map<std::pair<const ast::Decl *, std::vector<bool>>, std::string> counters_;  ///< by optimizer and the phases in which it has updated
@@ -380,6 +383,13 @@ template <typename F> auto Elaborator::in_context(GraphContext &context, F &&bod
     } restore{context_, context_};
     context_ = &context;
     return body();
+}
+
+template <typename F> Diagnostics Elaborator::unreported(F &&body) {
+    Diagnostics found, *told = std::exchange(diagnostics_, &found);
+    body();
+    diagnostics_ = told;
+    return found;
 }
 
 template <typename Build> Value Elaborator::build(const std::vector<Value> &operands, SourceRange range, Build &&make) {

@@ -69,15 +69,14 @@ void Elaborator::start_walk() {
 
 /// Walks the model for training and for inference, without a word about what is wrong; false if something is.
 bool Elaborator::walk_quietly(GraphContext &inference) {
-    Diagnostics muted, *real = diagnostics_;
-    diagnostics_ = &muted;
-    start_walk();
-    GraphContext scratch("train");
-    scratch.training = true;
-    walk_model(scratch);
-    walk_model(inference);
-    diagnostics_ = real;
-    return !muted.has_errors();
+    const Diagnostics found = unreported([&] {
+        start_walk();
+        GraphContext scratch("train");
+        scratch.training = true;
+        walk_model(scratch);
+        walk_model(inference);
+    });
+    return !found.has_errors();
 }
 
 /// Counts the layers of each name and, where the model asks for parameters by their names, finds out what there are.
@@ -96,7 +95,6 @@ void Elaborator::count_layers() {
 }
 
 void Elaborator::elaborate_model() {
-    Diagnostics *real = diagnostics_;
     count_layers();
     start_walk();
     GraphContext train("train");
@@ -106,16 +104,14 @@ void Elaborator::elaborate_model() {
 
     elaborate_trace();
     // What both walks find wrong is said once.
-    Diagnostics second;
-    diagnostics_ = &second;
     GraphContext inference("evaluate");
-    walk_model(inference);
-    diagnostics_ = real;
+    const Diagnostics second = unreported([&] { walk_model(inference); });
     for (const Diagnostic &found : second.all()) {
-        bool known = std::any_of(real->all().begin(), real->all().end(), [&](const Diagnostic &d) {
+        const auto &first = diagnostics_->all();
+        bool known = std::any_of(first.begin(), first.end(), [&](const Diagnostic &d) {
             return d.code == found.code && d.range.file == found.range.file && d.range.begin == found.range.begin;
         });
-        if (!known) real->add(found);
+        if (!known) diagnostics_->add(found);
     }
     if (diagnostics_->has_errors()) return;
     finish_inference(inference);
@@ -260,21 +256,19 @@ void Elaborator::add_metric(const ast::MetricStmt &metric, SourceRange range) {
         report(DiagnosticCode::duplicate_metric, range, {name});
         return;
     }
-    in_metric_ = true;
-    metric_mean_.reset();
+    MetricValue found{name, {}};
+    metric_ = &found;
     Value value = evaluate(*metric.value);
-    in_metric_ = false;
+    metric_ = nullptr;
     if (value.poison()) return;
     const TensorValue *tensor = value.get<TensorValue>();
-    if (metric_mean_) {
+    if (!found.means.empty()) {
         if (!tensor || tensor->context != report_.get() || type_of(*tensor).rank() != 0) {
             report(DiagnosticCode::not_per_sample, metric.value->range, {"`metric`", describe(value), std::to_string(module_.batch)});
             return;
         }
-        for (Node &node : report_->graph.nodes)
-            if (node.op == Op::input && attrs<InputAttrs>(node).name == "mean:") std::get<InputAttrs>(node.attrs).name = "mean:" + name;
         report_->graph.results.push_back({ResultKind::scalar, name, tensor->node});
-        metrics_.push_back({name, *metric_mean_});
+        metrics_.push_back(found);
         return;
     }
     std::optional<NodeId> samples = per_sample(value, metric.value->range, "`metric`");
@@ -283,9 +277,9 @@ void Elaborator::add_metric(const ast::MetricStmt &metric, SourceRange range) {
         report(DiagnosticCode::metric_of_batch, metric.value->range, {std::to_string(module_.batch)});
         return;
     }
-    NodeId mean = report_->builder.input(InputKind::scalar, "mean:" + name, Type{DType::f64, {}});
+    NodeId mean = report_->input(InputKind::scalar, std::string(kMeanOf) + name, Type{DType::f64, {}});
     report_->graph.results.push_back({ResultKind::scalar, name, mean});
-    metrics_.push_back({name, *samples});
+    metrics_.push_back({name, {*samples}});
 }
 
 void Elaborator::add_output(const std::string &name, const Value &value, SourceRange range) {
@@ -304,13 +298,17 @@ void Elaborator::add_output(const std::string &name, const Value &value, SourceR
 }
 
 namespace {
-/// Adds the samples of every loss and metric as results, and returns the per-sample loss.
 NodeId total(Builder &builder, const std::vector<NodeId> &values) {
     NodeId sum = values[0];
     for (size_t i = 1; i < values.size(); ++i) sum = builder.add(sum, values[i]);
     return sum;
 }
 }  // namespace
+
+void Elaborator::add_metric_samples(Graph &graph) {
+    for (const MetricValue &metric : metrics_)
+        for (size_t i = 0; i < metric.means.size(); ++i) graph.results.push_back({ResultKind::sample, mean_of_metric(metric.name, i), metric.means[i]});
+}
 
 void Elaborator::finish_train(GraphContext &context) {
     if (!train_) return;
@@ -334,7 +332,7 @@ void Elaborator::finish_train(GraphContext &context) {
         }
         context.graph.results.push_back({ResultKind::loss, "loss", total(context.builder, means)});
         context.graph.results.push_back({ResultKind::sample, "loss", total(context.builder, samples)});
-        for (const MetricValue &metric : metrics_) context.graph.results.push_back({ResultKind::sample, metric.name, metric.samples});
+        add_metric_samples(context.graph);
     });
     module_.graphs["train"] = context.finish();
 }
@@ -350,7 +348,7 @@ void Elaborator::finish_inference(GraphContext &context) {
                 whole = context.graph;
                 whole.results.push_back({ResultKind::sample, "loss", loss});
             }
-            for (const MetricValue &metric : metrics_) whole.results.push_back({ResultKind::sample, metric.name, metric.samples});
+            add_metric_samples(whole);
             module_.graphs["evaluate"] = prune(whole);
         }
         if (outputs_.empty()) {

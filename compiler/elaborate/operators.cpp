@@ -17,7 +17,8 @@ GraphContext *Elaborator::context_of(const std::vector<Value> &operands, SourceR
         const TensorValue *tensor = operand.get<TensorValue>();
         if (!tensor) continue;
         if (context && tensor->context != context) {
-            report(DiagnosticCode::values_of_two_graphs, range, {});
+            Diagnostic &diagnostic = report(DiagnosticCode::values_of_two_graphs, range, {});
+            if (metric_) diagnostic.notes.push_back("a `mean(..)` of a metric is one number for the whole split, which meets other means, not single samples");
             return nullptr;
         }
         context = tensor->context;

@@ -67,12 +67,9 @@ void Elaborator::elaborate_updates(const std::vector<PhaseSettings> &phases) {
         std::optional<Graph> graph;
         {
             // Flat first; whether that is right shows only in the graph.
-            Diagnostics trial, *real = diagnostics_;
-            diagnostics_ = &trial;
             std::vector<Storage> storages = module_.storages;
             Graph init = init_->graph;
-            graph = update_graph(phases, i, name, true);
-            diagnostics_ = real;
+            const Diagnostics trial = unreported([&] { graph = update_graph(phases, i, name, true); });
             if (trial.has_errors() || !graph) {
                 graph.reset();
                 module_.storages = std::move(storages);

@@ -10,20 +10,17 @@ namespace kiln {
 
 /// The optimizers of the phases, and the names of states that several of them have.
 void Elaborator::find_optimizers(const std::vector<PhaseSettings> &phases) {
-    Diagnostics unsaid, *real = diagnostics_;
-    diagnostics_ = &unsaid;
     std::map<std::string, const ast::Decl *> owners;
     GraphContext context("update");  // for what depends on hypers
     context.training = true;
     for (const PhaseSettings &phase : phases) {
         std::optional<FunctionValue> optimizer;
-        in_context(context, [&] { optimizer = optimizer_of(phase, nullptr); });
+        unreported([&] { in_context(context, [&] { optimizer = optimizer_of(phase, nullptr); }); });
         optimizers_.push_back(optimizer ? optimizer->declaration : nullptr);
         if (!optimizer) continue;
         for (const ast::StorageStmt *state : storages_of(*optimizer, ast::StorageStmt::Kind::state))
             if (owners.try_emplace(state->name.text, optimizer->declaration).first->second != optimizer->declaration) shared_state_names_.insert(state->name.text);
     }
-    diagnostics_ = real;
 }
 
 /// The global that counts what `step` means in an optimizer: its own updates, of a parameter or (without a path) of any. Empty if it has updated

@@ -38,16 +38,12 @@ std::vector<bool> worth_showing(const Graph &graph) {
 }  // namespace
 
 void Elaborator::elaborate_trace() {
-    int64_t batch = module_.batch;
-    Diagnostics muted, *real = diagnostics_;
-    diagnostics_ = &muted;
-    module_.batch = 1;
+    const int64_t batch = std::exchange(module_.batch, 1);
     GraphContext context("trace");
-    walk_model(context);
+    const Diagnostics found = unreported([&] { walk_model(context); });
     module_.batch = batch;
-    diagnostics_ = real;
     // A model that needs more than one sample has no trace; what else is wrong with it the other walks say.
-    if (muted.has_errors() || outputs_.empty()) return;
+    if (found.has_errors() || outputs_.empty()) return;
 
     Graph graph = context.graph;
     graph.name = "trace";

@@ -41,10 +41,8 @@ TrainSettings Elaborator::collect_settings(const ast::Block &block, bool phase) 
 
 /// The settings of a block whose problems were, or will be, reported elsewhere.
 TrainSettings Elaborator::collect_quietly(const ast::Block &block, bool phase) {
-    Diagnostics muted, *real = diagnostics_;
-    diagnostics_ = &muted;
-    TrainSettings settings = collect_settings(block, phase);
-    diagnostics_ = real;
+    TrainSettings settings;
+    unreported([&] { settings = collect_settings(block, phase); });
     return settings;
 }
 

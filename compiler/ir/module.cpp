@@ -10,6 +10,15 @@ const Storage *Module::find_storage(std::string_view path) const {
     return found == storages.end() ? nullptr : &*found;
 }
 
+std::string mean_of_metric(const std::string &metric, size_t index) { return index == 0 ? metric : metric + "." + std::to_string(index + 1); }
+
+std::vector<std::string> means_read_by(const Graph &report) {
+    std::vector<std::string> means;
+    for (const Node &node : report.nodes)
+        if (node.op == Op::input && attrs<InputAttrs>(node).name.starts_with(kMeanOf)) means.push_back(attrs<InputAttrs>(node).name.substr(kMeanOf.size()));
+    return means;
+}
+
 std::string own_graph_of_phase(std::string_view name, size_t phase) { return std::string(name) + "." + std::to_string(phase); }
 
 bool is_graph_of(std::string_view graph, std::string_view name) {

@@ -8,14 +8,15 @@
 //                                                             buffers; `loss` result. After differentiate().
 //   update        one optimizer step                          reads and stores arenas or single storages
 //   train.<n>, update.<n>, augment.<n>                        those of phase n, where it differs from what has no number
-//   evaluate      forward in inference form on a batch        `sample` results "loss" and each metric
+//   evaluate      forward in inference form on a batch        `sample` results "loss" and of each metric what it takes the mean of, or, of
+//                                                             several means, "<metric>", "<metric>.2" and so on
 //   predict       forward in inference form                   `output` results
 //   trace         likewise on one sample: its data are [1, ..]   `output` results, in order: what layers compute on the way
 //   rules.step    before each step: the rate, from step, epoch, progress, hypers   `scalar` results
 //   rules.epoch   after each epoch                            `scalar` results (globals, rate)
 //   rules.require what scalars must meet; results are conditions, named "<phase>.<index>:<message>": phase -1 if hypers
 //                 alone decide, else that whose length phase_steps and steps_per_epoch tell
-//   rules.report  means over the samples -> reported metrics  reads scalars "mean:<metric>"; `scalar` results "<metric>"
+//   rules.report  means over the samples -> reported metrics  reads scalars "mean:<name of a sample result>"; `scalar` results "<metric>"
 //
 // Scalars are f64[], except `seed`, `step` (1-based, over the whole run) which are i64[]. Always there: seed, step, epoch
 // (0-based), progress (0..1 over the phase), steps_per_epoch, phase_step (0-based), phase_steps, rate, loss (of the step
@@ -178,6 +179,12 @@ struct Module {
     std::optional<ArenaRange> arena_range(std::string_view name) const;
 };
 
+/// What a metric takes a mean of, by index of the mean: "f1", "f1.2", "f1.3".
+std::string mean_of_metric(const std::string &metric, size_t index);
+/// The scalar of a mean, in rules.report: "mean:f1.2".
+inline constexpr std::string_view kMeanOf = "mean:";
+/// The means that rules.report reads, without "mean:".
+std::vector<std::string> means_read_by(const Graph &report);
 /// "train.1": a graph for one phase.
 std::string own_graph_of_phase(std::string_view name, size_t phase);
 /// The scalars that every program has.

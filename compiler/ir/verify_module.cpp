@@ -71,9 +71,11 @@ private:
         scalars_.insert(globals.begin(), globals.end());
         scalars_.insert(builtin_scalars().begin(), builtin_scalars().end());
         for (const auto &[name, graph] : module_.graphs)
-            for (const Result &result : graph.results)
+            for (const Result &result : graph.results) {
                 if (result.kind == ResultKind::scalar) scalars_.insert(result.name);
-        for (const std::string &metric : metrics) samples_.insert(metric), scalars_.insert("mean:" + metric);
+                if (result.kind == ResultKind::sample && name == "evaluate") scalars_.insert(std::string(kMeanOf) + result.name);
+            }
+        for (const std::string &metric : metrics) samples_.insert(metric), scalars_.insert(std::string(kMeanOf) + metric);
 
         auto must_have = [&](const std::string &who, const char *what, const std::string &name, const std::set<std::string> &names) {
             if (!names.count(name)) undeclared(who, what, name);
@@ -204,7 +206,7 @@ private:
             } else if (result.kind == ResultKind::output && is_graph_of(graph.name, "augment")) {
                 verify_column(graph, who, result.name, value);
             } else if (result.kind == ResultKind::sample) {
-                if (!samples_.count(result.name)) undeclared_once(who, "metric", result.name, value.loc);
+                if (!samples_.count(result.name.substr(0, result.name.find('.')))) undeclared_once(who, "metric", result.name, value.loc);
                 verify_samples(who, result.name, value, {module_.batch});
             } else if (result.kind == ResultKind::output && graph.name == "predict") {
                 Shape expected = value.type.shape;

@@ -1,4 +1,4 @@
-"""Trains an executable in several ways and compares the weights and the optimizer's state by hash.
+"""Trains an executable in several ways and compares the weights, the optimizer's state and the metrics by hash.
 
 usage: check_determinism.py EXECUTABLE DATA FOLDER
 """
@@ -22,6 +22,8 @@ def digest(run):
     total = hashlib.sha256()
     for name in ("weights.safetensors", "state.safetensors"):
         total.update(open(os.path.join(run, "last", name), "rb").read())
+    for line in open(os.path.join(run, "metrics.csv")):
+        total.update(line.rsplit(",", 2)[0].encode())  # but for samples_per_second and seconds
     return total.hexdigest()
 
 

@@ -22,7 +22,7 @@ typedef struct KilnContext {
     uint8_t **arenas;      /* base addresses, 64-byte aligned, by index in metadata.arenas */
     const void **columns;  /* the current batch, by index in metadata.columns: [batch, ..], 64-byte aligned */
     double *scalars;       /* by index in metadata.scalars; integers (seed, step) are exact below 2^53 */
-    double *sums;          /* by index in metadata.samples: sums over samples, added to by train_step and eval_step */
+    double *sums;          /* by index in metadata.means: sums over samples, added to by train_step and eval_step */
     void **augmented;      /* where `augment` writes, by index in metadata.columns: as `columns`; read by `augment` alone */
     int64_t *marks;        /* null; else kiln_mark writes the time here before and after each kernel, and moves it on: see metadata.profiles */
 } KilnContext;
@@ -52,7 +52,8 @@ typedef struct KilnProgram {
     void (*eval_step)(KilnContext *, int64_t valid);
     /* Inference on the current batch; the outputs lie in their arenas afterwards. */
     void (*predict_step)(KilnContext *);
-    /* means[i] -> reported[i], both by index in metadata.samples (a square root for rmse, else the same value). Null: the same. */
+    /* means, by index in metadata.means, -> what is reported, by index in metadata.samples: a square root for rmse, a quotient of two means for
+     * precision, the mean itself for accuracy. Null: the means, as many as samples. */
     void (*report)(const double *means, double *reported);
     /* Reads the current batch and writes the columns of metadata.phases[phase].augmented, which train_step is given instead. May run on
      * another thread beside the other functions, with a context of its own: it uses `columns`, `augmented` and `scalars` (seed, step, epoch,
@@ -92,11 +93,12 @@ typedef struct KilnProgram {
  *                                                             needs no other file; a setting {"const": "width", "values": [{"define": "32", ..}],
  *                                                             "built": 0, ..} takes programs of `kiln build -D width=32` with the arguments
  *                                                             `build`; this program has the value number `built` (-1: another one)
- *   "samples":  ["loss", "accuracy"],
+ *   "samples":  ["loss", "precision"],
+ *   "means":    ["loss", "precision", "precision.2"],             samples, then further means that metrics are computed from; absent: samples
  *   "sample_values": [{"name": "loss", "dtype": "f32", "shape": [64], "arena": 0, "offset": 4096}],   what eval_step added up: a value
  *                                                  for each sample ([batch], or [] for all of them), there until the next function is called
  *   "train_samples": ["loss"],                                    those that train_step adds to sums; absent: all of them
- *   "metrics":  [{"name": "accuracy", "higher_is_better": true}], "best_metric": "accuracy",
+ *   "metrics":  [{"name": "precision", "higher_is_better": true}], "best_metric": "precision",
  *   "outputs":  [{"name": "probabilities", "dtype": "f32", "shape": [64, 10], "arena": 0, "offset": 4096}],
  *   "requirements": [{"message": "the learning rate is not negative", "phase": -1, "scalars": ["lr"]}],     scalars it looks at;
  *                                                  phase: index of the phase whose length they are about, -1: hypers alone

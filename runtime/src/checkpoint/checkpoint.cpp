@@ -238,16 +238,16 @@ Manifest load_checkpoint(const std::string &run, const std::string &name, Progra
                  "%s is a checkpoint of another version of model %s: the tensors agree, but the scalars of its schedule or "
                  "optimizer do not",
                  folder.c_str(), manifest.model.c_str());
-        for (const std::string &sample : state.metadata.samples)
-            if (!manifest.sums.contains(sample))
-                fail(ExitCode::checkpoint, "%s/%s lacks the sum of %s", folder.c_str(), kManifest, sample.c_str());
+        for (const std::string &mean : state.metadata.means)
+            if (!manifest.sums.contains(mean))
+                fail(ExitCode::checkpoint, "%s/%s lacks the sum of %s", folder.c_str(), kManifest, mean.c_str());
     }
     state.vocabularies = std::move(vocabularies);
     if (training) state.pseudo_labels = std::move(pseudo_labels);
     for (auto [storage, data] : pairs) std::memcpy(state.storage(*storage), data, size_t(storage->bytes()));
     for (const auto &[scalar, value] : manifest.scalars) state.set(scalar, value);
     if (training)
-        for (size_t i = 0; i < state.metadata.samples.size(); ++i) state.sums()[i] = manifest.sums.at(state.metadata.samples[i]);
+        for (size_t i = 0; i < state.metadata.means.size(); ++i) state.sums()[i] = manifest.sums.at(state.metadata.means[i]);
     return manifest;
 }
 

@@ -40,7 +40,7 @@ struct Manifest {
     std::vector<int64_t> trained; ///< of each phase that is over, what it took
     std::map<std::string, double> hypers;
     std::map<std::string, double> scalars;  ///< all of them, globals included
-    std::map<std::string, double> sums;     ///< of the running epoch, by sample name
+    std::map<std::string, double> sums;     ///< of the running epoch, by name of the mean
     std::optional<BestSoFar> best;
     std::string data;     ///< the folder given as --data
     int64_t records = 0;  ///< of the training split

@@ -184,6 +184,10 @@ Metadata read(const Json &root) {
         m.scan = std::move(scan);
     }
     each(root, "samples", [&](const Json &j) { m.samples.push_back(j); });
+    each(root, "means", [&](const Json &j) { m.means.push_back(j); });
+    if (m.means.empty()) m.means = m.samples;
+    if (!std::equal(m.samples.begin(), m.samples.end(), m.means.begin(), m.means.begin() + long(std::min(m.samples.size(), m.means.size()))))
+        fail(ExitCode::internal, "metadata: means does not begin with samples");
     m.in_training.assign(m.samples.size(), !root.contains("train_samples"));
     each(root, "train_samples", [&](const Json &j) {
         auto found = std::find(m.samples.begin(), m.samples.end(), j.get<std::string>());

@@ -202,7 +202,7 @@ struct Metadata {
     std::vector<Phase> phases;
     std::optional<Scan> scan;
     std::vector<std::optional<Augmented>> augmented;  ///< by column; none: no phase augments it
-    std::vector<std::string> samples;
+    std::vector<std::string> samples, means;
     std::vector<Output> sample_values;  ///< what eval_step added up: shape [batch], or [] for one that all samples share
     std::vector<bool> in_training;  ///< by index in samples: train_step adds to it
     std::vector<Metric> metrics;

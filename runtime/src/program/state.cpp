@@ -50,7 +50,7 @@ ProgramState::ProgramState(const KilnProgram &program, const Metadata &metadata)
     }
     columns_.resize(metadata.columns.size());
     scalars_.resize(metadata.scalars.size());
-    sums_.resize(metadata.samples.size());
+    sums_.resize(metadata.means.size());
     for (const Hyper &hyper : metadata.hypers) scalars_[hyper.scalar] = hyper.default_value;
     for (const Global &global : metadata.globals) scalars_[global.scalar] = global.initial;
     context_ = {arenas_.data(), columns_.data(), scalars_.data(), sums_.data(), nullptr, nullptr};
@@ -121,11 +121,11 @@ int32_t ProgramState::train_step(int32_t phase) {
 }
 
 std::vector<double> reported(const ProgramState &state, const std::vector<double> &sums, double count) {
-    std::vector<double> means(sums.size()), out(sums.size());
-    for (size_t i = 0; i < sums.size(); ++i) means[i] = sums[i] / count;
-    if (!state.program.report) return means;
-    state.program.report(means.data(), out.data());
-    return out;
+    std::vector<double> means = sums;
+    for (double &mean : means) mean /= count;
+    std::vector<double> values(means.begin(), means.begin() + long(state.metadata.samples.size()));
+    if (state.program.report) state.program.report(means.data(), values.data());
+    return values;
 }
 
 }  // namespace kiln::runtime

@@ -397,7 +397,7 @@ void Trainer::save(const std::string &name) {
              (long long)position().step, saved_before().c_str());
     begin_to_write();
     manifest_.seconds = seconds();
-    for (size_t i = 0; i < metadata_.samples.size(); ++i) manifest_.sums[metadata_.samples[i]] = state_.sums()[i];
+    for (size_t i = 0; i < metadata_.means.size(); ++i) manifest_.sums[metadata_.means[i]] = state_.sums()[i];
     save_checkpoint(options_.run, name, state_, manifest_);
     if (name == "last") folder_.earlier.done();
     last_save_ = Clock::now();
