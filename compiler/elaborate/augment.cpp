@@ -136,7 +136,7 @@ void Elaborator::elaborate_augmentations() {
             if (known != graph.results.end()) known->value = shares;
             else graph.results.push_back({ResultKind::output, label, shares});
         }
-        if (!graph.results.empty()) module_.graphs[name] = prune(graph);
+        if (!graph.results.empty()) module_.graphs[name] = dce(graph);
     }
 }
 

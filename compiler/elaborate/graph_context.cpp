@@ -36,31 +36,7 @@ Graph GraphContext::finish() {
         }
         complete.results.push_back(result);
     }
-    return prune(complete);
-}
-
-Graph prune(const Graph &graph) {
-    std::vector<bool> live(graph.nodes.size(), false);
-    for (const Result &result : graph.results) live[size_t(result.value.index)] = true;
-    for (size_t i = graph.nodes.size(); i-- > 0;)
-        if (live[i])
-            for (NodeId operand : graph.nodes[i].operands) live[size_t(operand.index)] = true;
-
-    Graph pruned;
-    pruned.name = graph.name;
-    std::vector<NodeId> renumbered(graph.nodes.size());
-    for (size_t i = 0; i < graph.nodes.size(); ++i) {
-        if (!live[i]) continue;
-        renumbered[i] = NodeId{int32_t(pruned.nodes.size())};
-        Node node = graph.nodes[i];
-        for (NodeId &operand : node.operands) operand = renumbered[size_t(operand.index)];
-        pruned.nodes.push_back(std::move(node));
-    }
-    for (Result result : graph.results) {
-        result.value = renumbered[size_t(result.value.index)];
-        pruned.results.push_back(std::move(result));
-    }
-    return pruned;
+    return dce(complete);
 }
 
 }  // namespace kiln

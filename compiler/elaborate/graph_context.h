@@ -36,7 +36,4 @@ struct GraphContext {
     Graph finish();
 };
 
-/// Without the nodes that reach no result; ids are renumbered.
-Graph prune(const Graph &graph);
-
 }  // namespace kiln

@@ -235,7 +235,7 @@ void Elaborator::find_pseudo_label(SourceRange range) {
     if (!walked || outputs_.empty()) return;  // the walk that speaks will say why
     Graph predict = inference.graph;
     predict.results = outputs_;
-    predict = prune(predict);
+    predict = dce(predict);
     std::vector<std::string> labels;
     const Column *label = nullptr;
     for (const Column &column : columns) {

@@ -349,7 +349,7 @@ void Elaborator::finish_inference(GraphContext &context) {
                 whole.results.push_back({ResultKind::sample, "loss", loss});
             }
             add_metric_samples(whole);
-            module_.graphs["evaluate"] = prune(whole);
+            module_.graphs["evaluate"] = dce(whole);
         }
         if (outputs_.empty()) {
             report(DiagnosticCode::no_output, model_->name.range, {module_.name});
@@ -358,7 +358,7 @@ void Elaborator::finish_inference(GraphContext &context) {
         Graph predict = context.graph;
         predict.name = "predict";
         predict.results = outputs_;
-        module_.graphs["predict"] = prune(predict);
+        module_.graphs["predict"] = dce(predict);
     });
     for (const MetricValue &metric : metrics_) module_.metrics.push_back({metric.name, true});
     if (!metrics_.empty()) module_.graphs["rules.report"] = report_->finish();

@@ -80,7 +80,7 @@ void Elaborator::elaborate_trace() {
         else if (!layer.empty() && last_of_layer[layer] == i) add(layer, NodeId{int32_t(i)});
         else add(layer.empty() ? op : layer + "." + op, NodeId{int32_t(i)});
     }
-    module_.graphs["trace"] = prune(graph);
+    module_.graphs["trace"] = dce(graph);
 }
 
 }  // namespace kiln

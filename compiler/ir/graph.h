@@ -100,4 +100,7 @@ bool depends_on(const Graph &graph, NodeId value, NodeId on);
 /// users[i]: the nodes that have node i as an operand, ascending, each once.
 std::vector<std::vector<NodeId>> users_of(const Graph &graph);
 
+/// Dead code elimination: without the nodes that no result depends on; ids are renumbered.
+Graph dce(const Graph &graph);
+
 }  // namespace kiln

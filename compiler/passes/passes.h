@@ -17,7 +17,6 @@ Graph row_moments(const Graph &graph, int64_t least_elements = kFromMemory);  //
 Graph moments(const Graph &graph, int64_t least_elements = kFromMemory);  ///< smaller tensors are read again
 Graph pooled_sums(const Graph &graph, int64_t least_elements = kFromMemory);  ///< of smaller tensors the gradient is read
 Graph cse(const Graph &graph);
-Graph dce(const Graph &graph);
 Graph fuse(const Graph &graph);
 
 }  // namespace kiln
