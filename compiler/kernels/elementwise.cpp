@@ -14,6 +14,29 @@ Expr operand(Lowering &l, NodeId id, int i, const Coordinates &at) { return l.va
 
 Expr libm(const char *function, Expr x) { return Internal::Call::make(Float(64), function, {x}, Internal::Call::PureExtern); }
 
+/// f(x), but x itself where x is NaN, or also where it is +infinity. By bits, without an operation on floats that fast-math may take to be finite.
+Expr or_not_a_number(const Expr &x, const Expr &f, bool or_infinity = false) {
+    const Halide::Type bits_type = UInt(x.type().bits());
+    const bool is_wide = x.type().bits() == 64;
+    auto pattern = [&](int64_t narrow, int64_t wide) { return Internal::make_const(bits_type, is_wide ? wide : narrow); };
+    const Expr bits = reinterpret(bits_type, x), infinity = pattern(0x7f800000, 0x7ff0000000000000);
+    Expr keeps = (bits & pattern(0x7fffffff, 0x7fffffffffffffff)) > infinity;
+    if (or_infinity) keeps = keeps || bits == infinity;
+    return reinterpret(x.type(), select(keeps, bits, reinterpret(bits_type, f)));
+}
+
+/// Halide's takes large numbers for small ones, and NaN, too.
+Expr exp_of(Expr x) {
+    if (x.type() == Float(64)) return Halide::exp(x);
+    return or_not_a_number(x, Halide::exp(min(x, 100.0f)));
+}
+
+/// Halide's takes infinity for 2^128, and NaN for a little more.
+Expr log_of(Expr x) {
+    if (x.type() == Float(64)) return Halide::log(x);
+    return or_not_a_number(x, Halide::log(x), true);
+}
+
 /// tanh and friends are computed in the exponential, which has a vector form.
 Expr tanh_of(Expr x) {
     if (x.type() == Float(64)) return libm("tanh", x);
@@ -21,7 +44,7 @@ Expr tanh_of(Expr x) {
     Expr a = min(abs(x), 10.0f), s = x * x;
     Expr series = x * (1.0f + s * (-1.0f / 3 + s * (2.0f / 15 + s * (-17.0f / 315 + s * (62.0f / 2835)))));
     Expr large = 1.0f - 2.0f / (Halide::exp(2.0f * a) + 1.0f);
-    return select(a < 0.25f, series, select(x < 0.0f, -large, large));
+    return or_not_a_number(x, select(a < 0.25f, series, select(x < 0.0f, -large, large)));
 }
 
 /// log(1 + x) = 2 atanh(x / (2 + x)) near 0, where 1 + x would lose digits of x.
@@ -31,7 +54,7 @@ Expr log1p_of(Expr x) {
     Expr t = select(near, x, 0.0f);
     Expr s = t / (2.0f + t), q = s * s;
     Expr series = 2.0f * s * (1.0f + q * (1.0f / 3 + q * (1.0f / 5 + q * (1.0f / 7 + q * (1.0f / 9 + q * (1.0f / 11))))));
-    return select(near, series, Halide::log(1.0f + x));
+    return or_not_a_number(x, select(near, series, Halide::log(1.0f + x)), true);
 }
 
 Expr floor_divide(Expr a, Expr b) {
@@ -65,11 +88,12 @@ Expr lower_absolute(Lowering &l, NodeId id, const Coordinates &at) {
 Expr lower_sign(Lowering &l, NodeId id, const Coordinates &at) {
     Expr x = operand(l, id, 0, at), zero = Internal::make_zero(x.type()), one = Internal::make_one(x.type());
     if (x.type().is_uint()) return select(x == zero, zero, one);
-    return select(x > zero, one, select(x < zero, -one, zero));
+    const Expr sign = select(x > zero, one, select(x < zero, -one, zero));
+    return x.type().is_float() ? or_not_a_number(x, sign) : sign;
 }
 
-Expr lower_exp(Lowering &l, NodeId id, const Coordinates &at) { return Halide::exp(operand(l, id, 0, at)); }
-Expr lower_log(Lowering &l, NodeId id, const Coordinates &at) { return Halide::log(operand(l, id, 0, at)); }
+Expr lower_exp(Lowering &l, NodeId id, const Coordinates &at) { return exp_of(operand(l, id, 0, at)); }
+Expr lower_log(Lowering &l, NodeId id, const Coordinates &at) { return log_of(operand(l, id, 0, at)); }
 Expr lower_log1p(Lowering &l, NodeId id, const Coordinates &at) { return log1p_of(operand(l, id, 0, at)); }
 Expr lower_sqrt(Lowering &l, NodeId id, const Coordinates &at) { return Halide::sqrt(operand(l, id, 0, at)); }
 Expr lower_sin(Lowering &l, NodeId id, const Coordinates &at) { return Halide::sin(operand(l, id, 0, at)); }
