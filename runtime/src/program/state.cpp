@@ -4,7 +4,10 @@
 #include "support/text.h"
 
 #include <sys/mman.h>
+#include <algorithm>
+#include <cmath>
 #include <cstring>
+#include <limits>
 
 namespace kiln::runtime {
 namespace {
@@ -12,10 +15,14 @@ namespace {
 constexpr size_t kHugePage = size_t(2) << 20;
 
 template <typename Real>
+bool is_finite(const Real *values, int64_t count) {
+    bool finite = true;
+    for (int64_t i = 0; i < count; ++i) finite &= std::abs(values[i]) <= std::numeric_limits<Real>::max();
+    return finite;
+}
+template <typename Real>
 bool has_nan(const Real *values, int64_t count) {
-    bool found = false;
-    for (int64_t i = 0; i < count; ++i) found |= values[i] != values[i];
-    return found;
+    return std::any_of(values, values + count, [](Real value) { return std::isnan(value); });
 }
 
 }  // namespace
@@ -62,16 +69,21 @@ void ProgramState::clear_gradients() {
         if (metadata.arenas[i].name == "gradient") std::memset(arenas_[i], 0, size_t(metadata.arenas[i].bytes));
 }
 
-const Storage *ProgramState::nan_parameter() {
+std::optional<SpoiltParameter> ProgramState::spoilt_parameter() {
+    std::optional<SpoiltParameter> spoilt;
     for (const Storage &each : metadata.storages) {
         if (each.kind != StorageKind::param) continue;
-        const int64_t count = element_count(each.shape);
-        const uint8_t *data = storage(each);
-        if (each.dtype == DType::f64 ? has_nan(reinterpret_cast<const double *>(data), count)
-                                     : each.dtype == DType::f32 && has_nan(reinterpret_cast<const float *>(data), count))
-            return &each;
+        auto look = [&](const auto *values) {
+            const int64_t count = element_count(each.shape);
+            if (is_finite(values, count)) return;
+            const bool nan = has_nan(values, count);
+            if (!spoilt || nan) spoilt = SpoiltParameter{each.path, nan ? "NaN" : "infinite"};
+        };
+        if (each.dtype == DType::f32) look(reinterpret_cast<const float *>(storage(each)));
+        if (each.dtype == DType::f64) look(reinterpret_cast<const double *>(storage(each)));
+        if (spoilt && spoilt->what == std::string_view("NaN")) return spoilt;
     }
-    return nullptr;
+    return spoilt;
 }
 
 void ProgramState::set(std::string_view name, double value) {

@@ -9,6 +9,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -28,6 +29,11 @@ private:
     uint8_t *data_ = nullptr;
     size_t mapped_ = 0;
     void *mapping_ = nullptr;
+};
+
+struct SpoiltParameter {
+    std::string path;
+    const char *what;  ///< "NaN", "infinite"
 };
 
 class ProgramState {
@@ -50,8 +56,8 @@ public:
     void set_columns(const std::vector<const void *> &columns);
     /// Before a phase: the gradients of parameters that it freezes are zeros, not what the phase before left.
     void clear_gradients();
-    /// The first parameter that has a NaN in it; null if none has.
-    const Storage *nan_parameter();
+    /// A parameter that holds a NaN, or else one that holds an infinity; nothing if there is none.
+    std::optional<SpoiltParameter> spoilt_parameter();
     /// One training step, on as many members of the team as it is fastest on: KILN_STEP_OK or why not.
     int32_t train_step(int32_t phase);
     /// Of the next step.

@@ -299,10 +299,10 @@ void Trainer::step(const Batch &batch) {
              next_step().c_str(), saved_before().c_str());
     if (int32_t result = state_.train_step(int32_t(position().phase)); result != KILN_STEP_OK) {
         if (result != KILN_STEP_NOT_FINITE) fail(ExitCode::internal, "%s failed with code %d", next_step().c_str(), result);
-        const Storage *spoilt = state_.nan_parameter();
+        const std::optional<SpoiltParameter> spoilt = state_.spoilt_parameter();
         fail(ExitCode::not_finite, "the loss is %s in %s, rate %s: %s%s", number_text(state_.get("loss", std::nan(""))).c_str(),
              next_step().c_str(), short_number(rate).c_str(),
-             spoilt ? ("before it, " + spoilt->path + " had become NaN").c_str() : "the weights were not touched", saved_before().c_str());
+             spoilt ? ("before it, " + spoilt->path + " had become " + spoilt->what).c_str() : "the weights were not touched", saved_before().c_str());
     }
     position().step += 1;
     position().batch += 1;
@@ -392,9 +392,9 @@ void Trainer::begin_to_write() {
 
 void Trainer::save(const std::string &name) {
     // A gradient may be NaN although the loss is not; the loss of the next step would tell too late.
-    if (const Storage *spoilt = state_.nan_parameter())
-        fail(ExitCode::not_finite, "%s is NaN after step %lld, though the loss was finite: nothing of it is saved%s", spoilt->path.c_str(),
-             (long long)position().step, saved_before().c_str());
+    if (const std::optional<SpoiltParameter> spoilt = state_.spoilt_parameter())
+        fail(ExitCode::not_finite, "%s is %s after step %lld, though the loss was finite: nothing of it is saved%s", spoilt->path.c_str(),
+             spoilt->what, (long long)position().step, saved_before().c_str());
     begin_to_write();
     manifest_.seconds = seconds();
     for (size_t i = 0; i < metadata_.means.size(); ++i) manifest_.sums[metadata_.means[i]] = state_.sums()[i];
