@@ -58,6 +58,8 @@ struct IndexedStatement;
 /// Whether a value depends on the data, of all values.
 std::vector<bool> depends_on_data(const Graph &graph);
 bool depends_on_data(const TensorValue &tensor);
+/// Whether it is computed from a parameter or a buffer.
+bool depends_on_storage(const TensorValue &tensor);
 
 class Elaborator {
 public:
@@ -170,6 +172,7 @@ private:
     std::optional<NodeId> per_sample(const Value &value, SourceRange range, const char *what);
     void finish_train(GraphContext &context);
     void finish_inference(GraphContext &context);
+    void find_never_trained();
     void elaborate_trace();
     void layout_storages();
 

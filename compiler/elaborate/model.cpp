@@ -115,6 +115,7 @@ void Elaborator::elaborate_model() {
     }
     if (diagnostics_->has_errors()) return;
     finish_inference(inference);
+    find_never_trained();
     layout_storages();
     module_.graphs["init"] = init_->finish();
 }
@@ -144,7 +145,8 @@ void Elaborator::walk_model(GraphContext &context) {
             for (const auto &[name, binding] : scope->names)
                 if (const TensorValue *tensor = binding.value.get<TensorValue>()) named_values_.try_emplace(tensor->node.index, name);
             if (!outputs_.empty()) return;
-            // Without `output`, the model's outputs are the named values that its loss compares.
+            // Without `output`, the model's outputs are the named values that its loss compares: those that it has learned, if it learns.
+            std::vector<std::pair<std::string, const ast::Expr *>> compared;
             for (const ast::StmtPtr &stmt : definition.body) {
                 const auto *loss = std::get_if<ast::LossStmt>(&stmt->node);
                 std::vector<const ast::Expr *> names;
@@ -153,11 +155,15 @@ void Elaborator::walk_model(GraphContext &context) {
                     const std::string &name = std::get<ast::NameRef>(expr->node).name;
                     auto bound = scope->names.find(name);
                     if (bound == scope->names.end() || bound->second.cell || !bound->second.value.is<TensorValue>()) continue;
-                    bool again = std::any_of(outputs_.begin(), outputs_.end(), [&](const Result &r) { return r.name == name; });
+                    bool again = std::any_of(compared.begin(), compared.end(), [&](const auto &other) { return other.first == name; });
                     bool is_input = std::any_of(definition.params.begin(), definition.params.end(), [&](const ast::Param &p) { return p.name.text == name; });
-                    if (!is_input && !again) add_output(name, bound->second.value, expr->range);
+                    if (!is_input && !again) compared.push_back({name, expr});
                 }
             }
+            auto is_learned = [&](const auto &candidate) { return depends_on_storage(*scope->names.at(candidate.first).value.template get<TensorValue>()); };
+            const bool learns = std::any_of(compared.begin(), compared.end(), is_learned);
+            for (const auto &candidate : compared)
+                if (!learns || is_learned(candidate)) add_output(candidate.first, scope->names.at(candidate.first).value, candidate.second->range);
         });
     });
     path_.clear();
@@ -199,17 +205,19 @@ Value Elaborator::model_input(const ast::Param &param, GraphContext &context) {
     return Value(TensorValue{node, &context}, param.name.range);
 }
 
-std::vector<bool> depends_on_data(const Graph &graph) {
+static std::vector<bool> depends_on_inputs(const Graph &graph, InputKind kind) {
     std::vector<bool> depends(graph.nodes.size(), false);
     for (size_t i = 0; i < graph.nodes.size(); ++i) {
         const Node &node = graph.nodes[i];
-        depends[i] = node.op == Op::input && attrs<InputAttrs>(node).kind == InputKind::data;
+        depends[i] = node.op == Op::input && attrs<InputAttrs>(node).kind == kind;
         for (NodeId operand : node.operands) depends[i] = depends[i] || depends[size_t(operand.index)];
     }
     return depends;
 }
 
+std::vector<bool> depends_on_data(const Graph &graph) { return depends_on_inputs(graph, InputKind::data); }
 bool depends_on_data(const TensorValue &tensor) { return depends_on_data(tensor.context->graph)[size_t(tensor.node.index)]; }
+bool depends_on_storage(const TensorValue &tensor) { return depends_on_inputs(tensor.context->graph, InputKind::storage)[size_t(tensor.node.index)]; }
 
 bool Elaborator::is_of_samples(const TensorValue &tensor) {
     const Type &type = type_of(tensor);
@@ -363,6 +371,18 @@ void Elaborator::finish_inference(GraphContext &context) {
     for (const MetricValue &metric : metrics_) module_.metrics.push_back({metric.name, true});
     if (!metrics_.empty()) module_.graphs["rules.report"] = report_->finish();
     module_.best_metric = "loss";
+}
+
+/// Parameters of inference that the training does not read, such as those of a layer that is called anew where `training` is false.
+void Elaborator::find_never_trained() {
+    const auto train = module_.graphs.find("train"), predict = module_.graphs.find("predict");
+    if (train == module_.graphs.end() || predict == module_.graphs.end()) return;
+    auto reads = [](const Graph &graph, const std::string &path) {
+        return std::any_of(graph.nodes.begin(), graph.nodes.end(), [&](const Node &node) { return node.op == Op::input && attrs<InputAttrs>(node).name == path; });
+    };
+    for (const Storage &storage : module_.storages)
+        if (storage.kind == StorageKind::param && !reads(train->second, storage.path) && reads(predict->second, storage.path))
+            diagnostics_->report(DiagnosticCode::never_trained, storage.loc, {storage.path});
 }
 
 void Elaborator::layout_storages() {

@@ -29,6 +29,9 @@ constexpr int64_t kBandBytes = 192 << 10;
 /// Largest picture that is copied as a whole with the zeros around it: it stays in the second cache.
 constexpr int64_t kPaddedBytes = 512 << 10;
 
+/// The last vector of a pixel's channels reads on behind them, where there is memory; assertions would not let it pass.
+TailStrategy over_the_end(const Lowering &l) { return l.target().has_feature(Target::NoAsserts) ? TailStrategy::RoundUp : TailStrategy::GuardWithIf; }
+
 }  // namespace
 
 TailStrategy tail_of(const Consumer &consumer, int64_t extent, int64_t factor) {
@@ -57,7 +60,7 @@ Tile choose_tile(const Lowering &l, int64_t columns, int64_t rows, int lanes, in
 ChannelSplit split_rest(const Lowering &l, int64_t channels) {
     const int64_t lanes = l.lanes(), over = channels % lanes, full = channels - over;
     if (full == 0 || over == 0 || over > lanes / 2) return {channels, 0, 0};
-    return {full, over, int64_t(std::bit_ceil(uint64_t(std::max<int64_t>(over, 4))))};
+    return {full, over, std::min(lanes, int64_t(std::bit_ceil(uint64_t(std::max<int64_t>(over, 4)))))};
 }
 
 ChannelSplit split_channels(const Lowering &l, int64_t channels, int64_t rows) {
@@ -140,7 +143,7 @@ void schedule_convolution(Lowering &l, Consumer &consumer, ConvolutionFuncs &f) 
         schedule_update(f.product.update(3), f.rest_taps, rest);
     }
     if (f.padded.defined() && consumer.within != nullptr) {
-        f.padded.compute_at(of_task).vectorize(f.padded.args()[0], int(std::min<int64_t>(l.lanes(), f.channels)), TailStrategy::RoundUp);
+        f.padded.compute_at(of_task).vectorize(f.padded.args()[0], int(std::min<int64_t>(l.lanes(), f.channels)), over_the_end(l));
     } else if (f.padded.defined()) {
         // A row is copied once and kept for all rows of results that read it. Of a picture with zeros between its rows Halide would copy them anew
         // for each; it is copied as a whole, if it is small.
@@ -148,7 +151,7 @@ void schedule_convolution(Lowering &l, Consumer &consumer, ConvolutionFuncs &f) 
         const bool by_picture = row.same_as(y);
         if (by_picture) f.padded.store_at(consumer.func, n);
         f.padded.compute_at(consumer.func, by_picture && f.phases > 1 && picture_bytes <= kPaddedBytes ? n : row);
-        f.padded.vectorize(f.padded.args()[0], int(std::min<int64_t>(l.lanes(), f.channels)), TailStrategy::RoundUp);
+        f.padded.vectorize(f.padded.args()[0], int(std::min<int64_t>(l.lanes(), f.channels)), over_the_end(l));
     }
 }
 
@@ -259,12 +262,12 @@ void schedule_weight_gradient(Lowering &l, WeightGradientFuncs &f) {
         stage.parallel(f.p);
         if (update.gradient.defined()) {
             const Var channel = update.gradient.args()[0];
-            update.gradient.compute_at(f.part, y).vectorize(channel, int(std::min<int64_t>(lanes, update.columns)), TailStrategy::RoundUp);
+            update.gradient.compute_at(f.part, y).vectorize(channel, int(std::min<int64_t>(lanes, update.columns)), over_the_end(l));
             if (update.columns > lanes) update.gradient.unroll(channel);
         }
         if (update.padded.defined()) {
             update.padded.compute_at(f.part, pass);
-            update.padded.vectorize(update.padded.args()[0], int(std::min<int64_t>(lanes, channels)), TailStrategy::RoundUp);
+            update.padded.vectorize(update.padded.args()[0], int(std::min<int64_t>(lanes, channels)), over_the_end(l));
         }
     }
 }

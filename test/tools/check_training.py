@@ -1,6 +1,6 @@
 """Compares the training of an executable with that of the reference interpreter, value by value.
 
-usage: check_training.py MODEL FOLDER STEPS TOLERANCE [OPTION OF kiln ..]
+usage: check_training.py MODEL FOLDER STEPS TOLERANCE [-D NAME=VALUE ..] [OPTION OF kiln build ..]
 The model reads IDX files, here without shuffling. Both train STEPS steps of each phase from the same seed on the same random data; afterwards parameters,
 buffers, the optimizer's states and globals must agree: |a - b| <= TOLERANCE * (|b| + the root of the mean square of the tensor).
 """
@@ -13,17 +13,21 @@ import sys
 
 SEED = "11"  # with some others a gradient is nothing but rounding, which Adagrad's first step makes as large as the rate
 
-model, folder, steps, tolerance, *options = sys.argv[1:]
+model, folder, steps, tolerance, *rest = sys.argv[1:]
+count = 0
+while rest[count : count + 1] == ["-D"]:
+    count += 2
+definitions, options = rest[:count], rest[count:]
 os.makedirs(folder, exist_ok=True)
 graph, grad, executable, run = f"{folder}/module.graph", f"{folder}/grad.graph", f"{folder}/x", f"{folder}/run"
 
-text = subprocess.run(["kiln", "emit", "graph", model, *options], check=True, stdout=subprocess.PIPE, text=True).stdout
+text = subprocess.run(["kiln", "emit", "graph", model, *definitions], check=True, stdout=subprocess.PIPE, text=True).stdout
 open(graph, "w").write(text.replace("  shuffle true\n", "  shuffle false\n", 1))
 subprocess.run(["kiln", "emit", "grad", graph, "-o", grad], check=True)
 lines = subprocess.run(["interpret-training", grad, folder, steps, SEED], check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()
 expected = {path: [float(value) for value in values] for path, *values in map(str.split, lines)}
 
-subprocess.run(["kiln", "build", graph, "-o", executable], check=True)
+subprocess.run(["kiln", "build", *options, graph, "-o", executable], check=True)
 subprocess.run([executable, "train", "--data", folder, "--run", run, "--seed", SEED, "--epochs", ",".join("1" * max(text.count("\n  phase "), 1)), "--quiet", "--overwrite"], check=True)
 
 found = {}

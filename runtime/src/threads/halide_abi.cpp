@@ -27,4 +27,33 @@ int halide_do_par_for(void *user_context, int (*body)(void *, int, uint8_t *), i
         if (int result = body(user_context, min + i, closure)) return result;
     return 0;
 }
+
+// What the assertions of kernels call that were built with --debug-checks: with what is wrong follow a name and numbers, of which the name says most.
+[[noreturn]] static void assertion_failed(const char *what, const char *name) {
+    std::fprintf(stderr, "error: an assertion of a kernel failed: %s: %s\n", what, name ? name : "");
+    ::_exit(int(kiln::runtime::ExitCode::internal));
+}
+#define KERNEL_ASSERTION(what) \
+    int halide_error_##what(void *, const char *name, ...) { assertion_failed(#what, name); }
+KERNEL_ASSERTION(access_out_of_bounds)
+KERNEL_ASSERTION(bad_dimensions)
+KERNEL_ASSERTION(bad_fold)
+KERNEL_ASSERTION(bad_type)
+KERNEL_ASSERTION(bounds_inference_call_failed)
+KERNEL_ASSERTION(buffer_allocation_too_large)
+KERNEL_ASSERTION(buffer_argument_is_null)
+KERNEL_ASSERTION(buffer_extents_negative)
+KERNEL_ASSERTION(buffer_extents_too_large)
+KERNEL_ASSERTION(constraint_violated)
+KERNEL_ASSERTION(constraints_make_required_region_smaller)
+KERNEL_ASSERTION(device_dirty_with_no_device_support)
+KERNEL_ASSERTION(explicit_bounds_too_small)
+KERNEL_ASSERTION(fold_factor_too_small)
+KERNEL_ASSERTION(host_is_null)
+KERNEL_ASSERTION(requirement_failed)
+KERNEL_ASSERTION(specialize_fail)
+KERNEL_ASSERTION(storage_bound_too_small)
+KERNEL_ASSERTION(unaligned_host_ptr)
+#undef KERNEL_ASSERTION
+int halide_error_out_of_memory(void *) { assertion_failed("out_of_memory", nullptr); }
 }
