@@ -18,7 +18,7 @@ GraphContext *Elaborator::context_of(const std::vector<Value> &operands, SourceR
         if (!tensor) continue;
         if (context && tensor->context != context) {
             Diagnostic &diagnostic = report(DiagnosticCode::values_of_two_graphs, range, {});
-            if (metric_) diagnostic.notes.push_back("a `mean(..)` of a metric is one number for the whole split, which meets other means, not single samples");
+            if (metric_) diagnostic.notes.push_back("a `mean(..)` of a metric is one number for the whole split, which meets other means and numbers, not samples, parameters or hypers");
             return nullptr;
         }
         context = tensor->context;
@@ -54,7 +54,9 @@ Value Elaborator::elementwise(Op op, std::vector<Value> operands, SourceRange ra
         if (operand.is<double>() || (tensor && is_scalar(operand) && type_of(*tensor).dtype == DType::f64)) any_real = true;
         if (tensor && !is_scalar(operand) && !tensor_type) tensor_type = type_of(*tensor).dtype;
     }
-    DType number_type = DType::f64;
+    // Two numbers between which a tensor chooses make a tensor, of the experiment's floats; where a scalar does, one of a rule's.
+    const bool chooses_elements = op == Op::select && operands[0].is<TensorValue>() && !is_scalar(operands[0]);
+    DType number_type = chooses_elements ? module_.float_type : DType::f64;
     if (tensor_type) number_type = *tensor_type;
     else if (!any_real && op != Op::select && info(op).arity > 1) {
         bool all_boolean = true;
@@ -95,6 +97,7 @@ Value Elaborator::elementwise(Op op, std::vector<Value> operands, SourceRange ra
             const Type type = context.builder.type(id);
             // Integer scalars (step) meet reals as reals.
             if (i >= first && !tensor_type && type.dtype == DType::i64 && number_type == DType::f64) id = context.builder.cast(id, DType::f64);
+            if (i >= first && !tensor_type && chooses_elements) id = context.builder.cast(id, number_type);
             ids.push_back(id);
         }
         return context.builder.elementwise(op, ids);

@@ -20,7 +20,7 @@ void predict_given(ProgramState &state, const PredictOptions &options) {
     GivenRecords::Values given = records.resolved(options.given);
     for (int64_t row = 0; row < state.metadata.batch; ++row) records.fill(given, row);
     records.predict();
-    std::printf("%s: %s\n", describe(given, state).c_str(), describe_row(output, names_of(state, output), output_row(state, output, 0)).c_str());
+    std::printf("%s: %s\n", describe(given, state).c_str(), describe_row(state, output, output_row(state, output, 0)).c_str());
 }
 
 }  // namespace
@@ -39,7 +39,7 @@ void predict_command(ProgramState &state, const PredictOptions &options) {
     std::optional<PredictionTable> csv;
     if (!options.csv.empty()) csv.emplace(output, names, options.clip);
 
-    // Columns that are no picture, labels above all, stay zero: an output cannot depend on them sensibly.
+    // What no output depends on, labels above all, stays zero.
     std::vector<Memory> memory;
     std::vector<const void *> columns;
     for (const Column &column : metadata.columns) {
@@ -60,7 +60,7 @@ void predict_command(ProgramState &state, const PredictOptions &options) {
             const std::string &file = options.files[first + row];
             std::vector<double> entries = output_row(state, output, int64_t(row));
             if (csv) csv->add(file, entries);
-            else std::printf("%s: %s\n", file.c_str(), describe_row(output, names, entries).c_str());
+            else std::printf("%s: %s\n", file.c_str(), describe_row(state, output, entries).c_str());
         }
     }
     if (csv) csv->write(options.csv);

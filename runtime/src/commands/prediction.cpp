@@ -7,24 +7,36 @@
 #include "support/text.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 
 namespace kiln::runtime {
 
+/// Entries of a row that a line shows.
+constexpr size_t kShown = 8;
+
+/// The labels of as many classes as an output's row has entries.
+static std::vector<const Column *> labels_of(const Metadata &metadata, const Output &output) {
+    const int64_t width = element_count(output.shape) / output.shape[0];
+    std::vector<const Column *> labels;
+    for (const Column &column : metadata.columns)
+        if (column.classes == width && !column.predicts) labels.push_back(&column);
+    return labels;
+}
+
 const Vocabulary *names_of(const ProgramState &state, const Output &output) {
-    int64_t width = element_count(output.shape) / output.shape[0];
-    const Column *label = nullptr;
-    for (const Column &column : state.metadata.columns) {
-        if (column.classes != width || column.predicts) continue;
-        if (label) return nullptr;
-        label = &column;
-    }
-    auto found = label ? state.vocabularies.find(label->name) : state.vocabularies.end();
+    const std::vector<const Column *> labels = labels_of(state.metadata, output);
+    const auto found = labels.size() == 1 ? state.vocabularies.find(labels[0]->name) : state.vocabularies.end();
     return found == state.vocabularies.end() ? nullptr : &found->second;
 }
 
-std::string describe_row(const Output &output, const Vocabulary *names, const std::vector<double> &entries) {
-    if (entries.size() == 1) return output.name + " " + short_number(entries[0]);
+std::string describe_row(const ProgramState &state, const Output &output, const std::vector<double> &entries) {
+    if (labels_of(state.metadata, output).empty()) {
+        std::string text = output.name;
+        for (size_t i = 0; i < std::min(entries.size(), kShown); ++i) text += " " + short_number(entries[i]);
+        return entries.size() > kShown ? text + format(" .. (%zu numbers)", entries.size()) : text;
+    }
+    const Vocabulary *names = names_of(state, output);
     auto best = std::max_element(entries.begin(), entries.end());
     bool probabilities = output.name.find("probab") != std::string::npos;
     int64_t number = best - entries.begin();
@@ -47,7 +59,7 @@ void PredictionTable::add(const std::string &name, std::vector<double> entries) 
     text_ += csv_field(name);
     for (double entry : entries) {
         if (clip_ > 0) entry = std::clamp(entry, clip_ / double(entries.size() - 1), 1 - clip_);
-        text_ += format(",%.*g", digits_, entry);
+        text_ += std::isnan(entry) ? ",nan" : format(",%.*g", digits_, entry);
     }
     text_ += "\n";
 }
@@ -74,7 +86,7 @@ void predict_split(ProgramState &state, const PredictOptions &options) {
             if (csv)
                 csv->add(name, std::move(entries));
             else
-                std::printf("%s: %s\n", name.c_str(), describe_row(output, names, entries).c_str());
+                std::printf("%s: %s\n", name.c_str(), describe_row(state, output, entries).c_str());
         }
     }
     if (!csv) return;

@@ -16,9 +16,9 @@ namespace kiln::runtime {
 /// not depend on, the label. Null if the entries have numbers only.
 const Vocabulary *names_of(const ProgramState &state, const Output &output);
 
-/// "class 7, probability 0.998", or "class cat, probability 0.998": the largest entry of the row; a row of one entry is printed
-/// as it is.
-std::string describe_row(const Output &output, const Vocabulary *names, const std::vector<double> &entries);
+/// "class 7, probability 0.998", or "class cat, probability 0.998": the largest entry of the row, if there is a label of as many classes; else
+/// the entries themselves, "y 0.25 -1.5", the first ones of many.
+std::string describe_row(const ProgramState &state, const Output &output, const std::vector<double> &entries);
 
 /// Predictions as CSV: a line for each sample, its name and then every entry of the output, under the names of the classes.
 class PredictionTable {
