@@ -65,9 +65,9 @@ std::optional<Value> Elaborator::execute(const ast::Stmt &stmt) {
                     name = ref->name;
                 }
                 Value value = evaluate(*s.value);
-                add_output(name, value, s.value->range);
                 const ast::NameRef *itself = std::get_if<ast::NameRef>(&s.value->node);
-                if (!s.name.text.empty() && !(itself && itself->name == s.name.text)) bind(s.name, value, false);
+                const bool binds = !s.name.text.empty() && !(itself && itself->name == s.name.text);
+                if (!binds || bind(s.name, value, false)) add_output(name, value, s.value->range);
                 return {};
             },
             [&](const ast::ExprStmt &s) -> Result {
