@@ -21,6 +21,7 @@
 
 #include <algorithm>
 #include <map>
+#include <numeric>
 #include <set>
 
 namespace kiln {
@@ -150,6 +151,10 @@ private:
             group_[size_t(i)] = int(groups_.size());
             groups_.push_back(std::move(group));
         }
+        order_.resize(groups_.size());
+        std::iota(order_.begin(), order_.end(), 0);
+        position_ = order_;
+        seen_in_.assign(groups_.size(), 0);
     }
 
     /// Elementwise nodes whose values go into reductions and nowhere else.
@@ -178,33 +183,39 @@ private:
         return false;
     }
 
-    /// Whether a path leaves the two groups and comes back.
+    /// Whether a path leaves the two groups and comes back: from the one that comes first to the other. `between_` is what it may pass through.
     bool makes_cycle(int a, int b) {
-        std::vector<bool> seen(groups_.size(), false);
-        std::vector<int> pending;
+        const bool in_order = position_[size_t(a)] < position_[size_t(b)];
+        const int first = in_order ? a : b, last = in_order ? b : a;
+        between_.clear();
+        search_++;
         auto leave = [&](int from) {
             for (NodeId member : groups_[size_t(from)].members)
                 for (NodeId reader : readers_[size_t(member.index)]) {
                     const int to = group_[size_t(reader.index)];
-                    if (to == a || to == b) {
-                        if (from != a && from != b) return true;
-                        continue;
-                    }
-                    if (!seen[size_t(to)]) {
-                        seen[size_t(to)] = true;
-                        pending.push_back(to);
-                    }
+                    if (to == last && from != first) return true;
+                    if (to == first || position_[size_t(to)] >= position_[size_t(last)] || seen_in_[size_t(to)] == search_) continue;
+                    seen_in_[size_t(to)] = search_;
+                    between_.push_back(to);
                 }
             return false;
         };
-        leave(a);
-        leave(b);
-        while (!pending.empty()) {
-            const int next = pending.back();
-            pending.pop_back();
-            if (leave(next)) return true;
-        }
+        leave(first);
+        for (size_t next = 0; next < between_.size(); ++next)
+            if (leave(between_[next])) return true;
         return false;
+    }
+
+    /// After makes_cycle(): group b becomes part of a, behind what lies between them but for what reads the first of them.
+    void join_in_order(int a, int b) {
+        const int begin = std::min(position_[size_t(a)], position_[size_t(b)]), end = std::max(position_[size_t(a)], position_[size_t(b)]);
+        std::vector<int> before, after;
+        for (int at = begin + 1; at < end; ++at)
+            if (const int group = order_[size_t(at)]; group >= 0) (seen_in_[size_t(group)] == search_ ? after : before).push_back(group);
+        before.push_back(a);
+        before.insert(before.end(), after.begin(), after.end());
+        std::fill(order_.begin() + begin, order_.begin() + end + 1, -1);
+        for (size_t i = 0; i < before.size(); ++i) order_[size_t(begin) + i] = before[i], position_[size_t(before[i])] = begin + int(i);
     }
 
     /// `elsewhere`: the least access that needs a value to be there before.
@@ -223,6 +234,7 @@ private:
         std::sort(x.members.begin(), x.members.end());
         for (NodeId member : y.members) group_[size_t(member.index)] = a;
         y.members.clear();
+        join_in_order(a, b);
         return true;
     }
 
@@ -444,6 +456,9 @@ private:
     std::vector<int> group_;
     std::vector<bool> only_reduced_;
     std::vector<Group> groups_;
+    std::vector<int> order_, position_;  ///< each group comes after what it reads; -1: no group is here
+    std::vector<int> seen_in_, between_; ///< by group: the last search that passed it
+    int search_ = 0;
     std::map<std::pair<NodeId, int>, NodeId> copies_;
     std::map<int, int> numbers_;                 ///< groups in the order of their first node
 };
