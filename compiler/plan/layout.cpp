@@ -33,30 +33,25 @@ int64_t assign_offsets(std::vector<Allocation> &allocations) {
     std::vector<size_t> order(allocations.size());
     std::iota(order.begin(), order.end(), size_t(0));
     std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return allocations[a].bytes > allocations[b].bytes; });
-    std::vector<size_t> placed;
+    std::vector<Allocation> placed;  // by offset, ascending
     int64_t total = 0;
     for (size_t index : order) {
         Allocation &allocation = allocations[index];
         const int64_t bytes = round_up_64(allocation.bytes);
-        std::vector<std::pair<int64_t, int64_t>> taken;
-        for (size_t other : placed) {
-            const Allocation &a = allocations[other];
-            if (a.first_use <= allocation.last_use && allocation.first_use <= a.last_use)
-                taken.push_back({a.offset, a.offset + round_up_64(a.bytes)});
-        }
-        std::sort(taken.begin(), taken.end());
         int64_t best = -1, best_gap = 0, end = 0;
-        for (auto [from, to] : taken) {
-            const int64_t gap = from - end;
+        for (const Allocation &other : placed) {
+            if (other.first_use > allocation.last_use || allocation.first_use > other.last_use) continue;
+            const int64_t gap = other.offset - end;
             if (gap >= bytes && (best < 0 || gap < best_gap)) {
                 best = end;
                 best_gap = gap;
             }
-            end = std::max(end, to);
+            end = std::max(end, other.offset + round_up_64(other.bytes));
         }
         allocation.offset = best >= 0 ? best : end;
         total = std::max(total, allocation.offset + bytes);
-        placed.push_back(index);
+        const auto is_before = [](const Allocation &a, const Allocation &b) { return a.offset < b.offset; };
+        placed.insert(std::upper_bound(placed.begin(), placed.end(), allocation, is_before), allocation);
     }
     return total;
 }
