@@ -240,11 +240,7 @@ Value Elaborator::invoke(const FunctionValue &function, std::vector<std::optiona
             if (!axes.empty()) values[1] = make_list(axes, range);
             const Value of_sample = axes.empty() ? *values[0] : invoke(function, values, range);
             if (of_sample.poison()) return {};
-            const NodeId samples = of_sample.get<TensorValue>()->node;
-            const size_t index = size_t(std::find(metric_->means.begin(), metric_->means.end(), samples) - metric_->means.begin());
-            if (index == metric_->means.size()) metric_->means.push_back(samples);
-            NodeId mean = report_->input(InputKind::scalar, std::string(kMeanOf) + mean_of_metric(metric_->name, index), Type{DType::f64, {}});
-            return Value(TensorValue{mean, report_.get()}, range);
+            return Value(TensorValue{mean_over_split(*metric_, of_sample.get<TensorValue>()->node), report_.get()}, range);
         }
     auto scope = std::make_shared<Scope>();
     scope->parent = function.scope;

@@ -165,6 +165,9 @@ private:
     Value model_input(const ast::Param &param, GraphContext &context);
     void add_loss(const Value &value, SourceRange range);
     void add_metric(const ast::MetricStmt &metric, SourceRange range);
+    struct MetricValue { std::string name; std::vector<NodeId> means; };  ///< by sample: what the metric takes means of
+    /// The mean of these over a split, as rules.report reads it.
+    NodeId mean_over_split(MetricValue &metric, NodeId samples);
     void add_metric_samples(Graph &graph);
     void add_output(const std::string &name, const Value &value, SourceRange range);
     /// Depends on data, and its first dimension has the extent of a batch.
@@ -322,7 +325,6 @@ private:
     const ast::Module *main_file_ = nullptr;
     std::set<std::string> regularizers_;                      ///< hypers, if there is a scan
     std::vector<std::pair<Value, SourceRange>> losses_;
-    struct MetricValue { std::string name; std::vector<NodeId> means; };  ///< by sample: what the metric takes means of
     std::vector<MetricValue> metrics_;
     std::vector<Result> outputs_;
     std::map<int32_t, std::string> named_values_;             ///< tensors that the model's own statements name

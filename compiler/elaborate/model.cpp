@@ -146,7 +146,8 @@ void Elaborator::walk_model(GraphContext &context) {
                 if (const TensorValue *tensor = binding.value.get<TensorValue>()) named_values_.try_emplace(tensor->node.index, name);
             if (!outputs_.empty()) return;
             // Without `output`, the model's outputs are the named values that its loss compares: those that it has learned, if it learns.
-            std::vector<std::pair<std::string, const ast::Expr *>> compared;
+            struct Compared { std::string name; Value value; SourceRange range; bool learned; };
+            std::vector<Compared> compared;
             for (const ast::StmtPtr &stmt : definition.body) {
                 const auto *loss = std::get_if<ast::LossStmt>(&stmt->node);
                 std::vector<const ast::Expr *> names;
@@ -155,15 +156,15 @@ void Elaborator::walk_model(GraphContext &context) {
                     const std::string &name = std::get<ast::NameRef>(expr->node).name;
                     auto bound = scope->names.find(name);
                     if (bound == scope->names.end() || bound->second.cell || !bound->second.value.is<TensorValue>()) continue;
-                    bool again = std::any_of(compared.begin(), compared.end(), [&](const auto &other) { return other.first == name; });
+                    bool again = std::any_of(compared.begin(), compared.end(), [&](const Compared &other) { return other.name == name; });
                     bool is_input = std::any_of(definition.params.begin(), definition.params.end(), [&](const ast::Param &p) { return p.name.text == name; });
-                    if (!is_input && !again) compared.push_back({name, expr});
+                    const Value &value = bound->second.value;
+                    if (!is_input && !again) compared.push_back({name, value, expr->range, depends_on_storage(*value.get<TensorValue>())});
                 }
             }
-            auto is_learned = [&](const auto &candidate) { return depends_on_storage(*scope->names.at(candidate.first).value.template get<TensorValue>()); };
-            const bool learns = std::any_of(compared.begin(), compared.end(), is_learned);
-            for (const auto &candidate : compared)
-                if (!learns || is_learned(candidate)) add_output(candidate.first, scope->names.at(candidate.first).value, candidate.second->range);
+            const bool learns = std::any_of(compared.begin(), compared.end(), [](const Compared &c) { return c.learned; });
+            for (const Compared &c : compared)
+                if (c.learned || !learns) add_output(c.name, c.value, c.range);
         });
     });
     path_.clear();
@@ -279,15 +280,21 @@ void Elaborator::add_metric(const ast::MetricStmt &metric, SourceRange range) {
         metrics_.push_back(found);
         return;
     }
+    // Else the metric is the mean of what it gives.
     std::optional<NodeId> samples = per_sample(value, metric.value->range, "`metric`");
     if (!samples) return;
     if (type_of(*tensor).rank() == 0 && depends_on_data(*tensor)) {
         report(DiagnosticCode::metric_of_batch, metric.value->range, {std::to_string(module_.batch)});
         return;
     }
-    NodeId mean = report_->input(InputKind::scalar, std::string(kMeanOf) + name, Type{DType::f64, {}});
-    report_->graph.results.push_back({ResultKind::scalar, name, mean});
-    metrics_.push_back({name, {*samples}});
+    report_->graph.results.push_back({ResultKind::scalar, name, mean_over_split(found, *samples)});
+    metrics_.push_back(found);
+}
+
+NodeId Elaborator::mean_over_split(MetricValue &metric, NodeId samples) {
+    const size_t index = size_t(std::find(metric.means.begin(), metric.means.end(), samples) - metric.means.begin());
+    if (index == metric.means.size()) metric.means.push_back(samples);
+    return report_->input(InputKind::scalar, std::string(kMeanOf) + mean_of_metric(metric.name, index), Type{DType::f64, {}});
 }
 
 void Elaborator::add_output(const std::string &name, const Value &value, SourceRange range) {

@@ -20,7 +20,7 @@ void predict_given(ProgramState &state, const PredictOptions &options) {
     GivenRecords::Values given = records.resolved(options.given);
     for (int64_t row = 0; row < state.metadata.batch; ++row) records.fill(given, row);
     records.predict();
-    std::printf("%s: %s\n", describe(given, state).c_str(), describe_row(state, output, output_row(state, output, 0)).c_str());
+    std::printf("%s: %s\n", describe(given, state).c_str(), describe_row(output, entries_of(state, output), output_row(state, output, 0)).c_str());
 }
 
 }  // namespace
@@ -35,9 +35,9 @@ void predict_command(ProgramState &state, const PredictOptions &options) {
     std::vector<std::vector<float>> pictures;
     for (const std::string &file : options.files) pictures.push_back(picture_values(file, options.index, options.invert, column, input.frame));
     load_weights(state, options.run, options.checkpoint);
-    const Vocabulary *names = names_of(state, output);
+    const Entries meaning = entries_of(state, output);
     std::optional<PredictionTable> csv;
-    if (!options.csv.empty()) csv.emplace(output, names, options.clip);
+    if (!options.csv.empty()) csv.emplace(output, meaning.names, options.clip);
 
     // What no output depends on, labels above all, stays zero.
     std::vector<Memory> memory;
@@ -60,7 +60,7 @@ void predict_command(ProgramState &state, const PredictOptions &options) {
             const std::string &file = options.files[first + row];
             std::vector<double> entries = output_row(state, output, int64_t(row));
             if (csv) csv->add(file, entries);
-            else std::printf("%s: %s\n", file.c_str(), describe_row(state, output, entries).c_str());
+            else std::printf("%s: %s\n", file.c_str(), describe_row(output, meaning, entries).c_str());
         }
     }
     if (csv) csv->write(options.csv);

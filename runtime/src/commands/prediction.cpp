@@ -15,32 +15,25 @@ namespace kiln::runtime {
 /// Entries of a row that a line shows.
 constexpr size_t kShown = 8;
 
-/// The labels of as many classes as an output's row has entries.
-static std::vector<const Column *> labels_of(const Metadata &metadata, const Output &output) {
+Entries entries_of(const ProgramState &state, const Output &output) {
     const int64_t width = element_count(output.shape) / output.shape[0];
     std::vector<const Column *> labels;
-    for (const Column &column : metadata.columns)
+    for (const Column &column : state.metadata.columns)
         if (column.classes == width && !column.predicts) labels.push_back(&column);
-    return labels;
-}
-
-const Vocabulary *names_of(const ProgramState &state, const Output &output) {
-    const std::vector<const Column *> labels = labels_of(state.metadata, output);
     const auto found = labels.size() == 1 ? state.vocabularies.find(labels[0]->name) : state.vocabularies.end();
-    return found == state.vocabularies.end() ? nullptr : &found->second;
+    return {!labels.empty(), found == state.vocabularies.end() ? nullptr : &found->second};
 }
 
-std::string describe_row(const ProgramState &state, const Output &output, const std::vector<double> &entries) {
-    if (labels_of(state.metadata, output).empty()) {
+std::string describe_row(const Output &output, const Entries &meaning, const std::vector<double> &entries) {
+    if (entries.size() == 1 || !meaning.are_classes) {
         std::string text = output.name;
         for (size_t i = 0; i < std::min(entries.size(), kShown); ++i) text += " " + short_number(entries[i]);
         return entries.size() > kShown ? text + format(" .. (%zu numbers)", entries.size()) : text;
     }
-    const Vocabulary *names = names_of(state, output);
     auto best = std::max_element(entries.begin(), entries.end());
     bool probabilities = output.name.find("probab") != std::string::npos;
     int64_t number = best - entries.begin();
-    std::string name = names && number < names->rows() ? names->name(number) : std::to_string(number);
+    std::string name = meaning.names && number < meaning.names->rows() ? meaning.names->name(number) : std::to_string(number);
     return format("class %s, %s %.4f", name.c_str(), probabilities ? "probability" : output.name.c_str(), *best);
 }
 
@@ -72,9 +65,9 @@ void predict_split(ProgramState &state, const PredictOptions &options) {
     Manifest manifest = load_checkpoint(options.run, options.checkpoint, state, false);
     Dataset dataset =
         open_split_to_predict(options.data.empty() ? manifest.data : options.data, metadata, options.split, state.vocabularies);
-    const Vocabulary *names = names_of(state, output);
+    const Entries meaning = entries_of(state, output);
     std::optional<PredictionTable> csv;
-    if (!options.csv.empty()) csv.emplace(output, names, options.clip);
+    if (!options.csv.empty()) csv.emplace(output, meaning.names, options.clip);
     int64_t batch = metadata.batch, record = 0;
     BatchStream stream(dataset, metadata.columns, batch, {}, {0, (dataset.records + batch - 1) / batch});
     while (const Batch *next = stream.next()) {
@@ -86,7 +79,7 @@ void predict_split(ProgramState &state, const PredictOptions &options) {
             if (csv)
                 csv->add(name, std::move(entries));
             else
-                std::printf("%s: %s\n", name.c_str(), describe_row(state, output, entries).c_str());
+                std::printf("%s: %s\n", name.c_str(), describe_row(output, meaning, entries).c_str());
         }
     }
     if (!csv) return;

@@ -12,13 +12,16 @@
 
 namespace kiln::runtime {
 
-/// The vocabulary that names the entries of an output's row: that of the one `class[n]` of as many classes that the outputs do
-/// not depend on, the label. Null if the entries have numbers only.
-const Vocabulary *names_of(const ProgramState &state, const Output &output);
+/// What the entries of an output's row are.
+struct Entries {
+    bool are_classes = false;           ///< there is a label, a `class[n]` that the outputs do not depend on, of as many classes
+    const Vocabulary *names = nullptr;  ///< that of the label, if there is one; null if the classes have numbers only
+};
+Entries entries_of(const ProgramState &state, const Output &output);
 
-/// "class 7, probability 0.998", or "class cat, probability 0.998": the largest entry of the row, if there is a label of as many classes; else
-/// the entries themselves, "y 0.25 -1.5", the first ones of many.
-std::string describe_row(const ProgramState &state, const Output &output, const std::vector<double> &entries);
+/// "class 7, probability 0.998", or "class cat, probability 0.998": the largest entry of a row of classes; of others, and of a row of one entry, the
+/// entries themselves, "y 0.25 -1.5", the first ones of many.
+std::string describe_row(const Output &output, const Entries &meaning, const std::vector<double> &entries);
 
 /// Predictions as CSV: a line for each sample, its name and then every entry of the output, under the names of the classes.
 class PredictionTable {

@@ -186,7 +186,7 @@ Metadata read(const Json &root) {
     each(root, "samples", [&](const Json &j) { m.samples.push_back(j); });
     each(root, "means", [&](const Json &j) { m.means.push_back(j); });
     if (m.means.empty()) m.means = m.samples;
-    if (!std::equal(m.samples.begin(), m.samples.end(), m.means.begin(), m.means.begin() + long(std::min(m.samples.size(), m.means.size()))))
+    if (m.means.size() < m.samples.size() || !std::equal(m.samples.begin(), m.samples.end(), m.means.begin()))
         fail(ExitCode::internal, "metadata: means does not begin with samples");
     m.in_training.assign(m.samples.size(), !root.contains("train_samples"));
     each(root, "train_samples", [&](const Json &j) {

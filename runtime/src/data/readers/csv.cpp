@@ -137,7 +137,14 @@ template <typename Number>
 bool parse(std::string_view text, Number &number) {
     if (text.size() > 1 && text[0] == '+' && text[1] != '-') text.remove_prefix(1);
     auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-    return error == std::errc() && end == text.data() + text.size();
+    if (end != text.data() + text.size()) return false;
+    if constexpr (std::is_floating_point_v<Number>)
+        if (error == std::errc::result_out_of_range) {  // so it is called also what is nearer to 0 than the type can tell from it
+            const double value = std::strtod(std::string(text).c_str(), nullptr);
+            number = Number(value);
+            return std::abs(value) < 1;
+        }
+    return error == std::errc();
 }
 
 std::string_view trimmed(std::string_view text) {
@@ -146,20 +153,10 @@ std::string_view trimmed(std::string_view text) {
     return text;
 }
 
-/// A number nearer to 0 than the type can tell from it, which from_chars refuses like one that is too large.
-template <typename Number>
-bool parse_tiny(std::string_view text, Number &number) {
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-    if (error != std::errc::result_out_of_range || end != text.data() + text.size()) return false;
-    const double value = std::strtod(std::string(text).c_str(), nullptr);
-    number = Number(value);
-    return std::abs(value) < 1;
-}
-
 template <typename Number>
 std::string store_real(std::string_view text, uint8_t *to) {
     Number number = 0;
-    if (!(parse(text, number) || parse_tiny(text, number)) || !std::isfinite(number)) return format("is no number of %s", sizeof(Number) == 8 ? "f64" : "f32");
+    if (!parse(text, number) || !std::isfinite(number)) return format("is no number of %s", sizeof(Number) == 8 ? "f64" : "f32");
     std::memcpy(to, &number, sizeof number);
     return "";
 }
