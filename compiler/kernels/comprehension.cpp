@@ -272,8 +272,7 @@ Func build_fold(Lowering &l, NodeId id, const Body &body) {
             break;
         }
     }
-    schedule_final_reduction(l, fold, axes, l.shape(id), 1);
-    return fold;
+    return schedule_final_reduction(l, fold, axes, l.shape(id), 1, Func(l.name(id, "stored")));
 }
 
 /// Elements from one position of each axis to the next, for every read without gathered indices; and the sizes of their tensors.

@@ -66,8 +66,7 @@ Best maximum(Lowering &l, NodeId id, const Coordinates &at) {
         auto [value, inside] = pixel(l, w, here, r.y, r.x);
         Best next = better({best(vars)[0], best(vars)[1], best(vars)[2] != cast<uint8_t>(0)}, value, r.y * index_expr(w.size[1]) + r.x, inside);
         best(vars) = Tuple(next.value, next.index, cast<uint8_t>(next.found));
-        schedule_final_reduction(l, best, axes, l.shape(id), 1);
-        return best;
+        return schedule_final_reduction(l, best, axes, l.shape(id), 1, Func(l.name(id, "stored")));
     });
     return {call(result, at, 0), call(result, at, 1), {}};
 }
@@ -111,8 +110,7 @@ Expr lower_window_sum2d(Lowering &l, NodeId id, const Coordinates &at) {
         Func sum(l.name(id));
         sum(reversed(axes)) = Internal::make_zero(storage_type(l.node(id).type.dtype));
         sum(reversed(axes)) += in_domain(r, term(here, r.y, r.x));
-        schedule_final_reduction(l, sum, axes, l.shape(id), 1);
-        return sum;
+        return schedule_final_reduction(l, sum, axes, l.shape(id), 1, Func(l.name(id, "stored")));
     });
     return call(result, at);
 }
@@ -147,8 +145,7 @@ Expr lower_max_pool2d_gradient(Lowering &l, NodeId id, const Coordinates &at) {
         Func sum(l.name(id));
         sum(reversed(axes)) = Internal::make_zero(storage_type(node.type.dtype));
         sum(reversed(axes)) += term(here, index_expr(candidates_y - 1) - r.y, index_expr(candidates_x - 1) - r.x);
-        schedule_final_reduction(l, sum, axes, l.shape(id), 1);
-        return sum;
+        return schedule_final_reduction(l, sum, axes, l.shape(id), 1, Func(l.name(id, "stored")));
     });
     return call(result, at);
 }

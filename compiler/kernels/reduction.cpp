@@ -91,8 +91,8 @@ Expr lower_reduction(Lowering &l, NodeId id, const Coordinates &at) {
         std::vector<int64_t> steps(from);
         if (laned) steps[size_t(last)] = from[size_t(last)] / plan.lanes;
         if (chunked) steps[size_t(first)] = steps[size_t(first)] / plan.chunks;
-        Func final(l.name(id));
-        for (NodeId sum : together) l.store(sum, final);
+        Func stored(l.name(id)), final = leaves_rest(l, kept_shape) ? Func(l.name(id, "sums")) : stored;
+        for (NodeId sum : together) l.store(sum, stored);
         if (!laned && !chunked) {
             Region region;
             for (int axis = rank - 1; axis >= 0; axis--)
@@ -104,7 +104,7 @@ Expr lower_reduction(Lowering &l, NodeId id, const Coordinates &at) {
                 if (reduced[size_t(axis)]) where[size_t(axis)] = r[k++];
             begin_at(final, kept_vars, base);
             add_to(final, kept_vars, r, where);
-            schedule_final_reduction(l, final, kept, kept_shape, 1);
+            schedule_final_reduction(l, final, kept, kept_shape, 1, stored);
         } else {
             Var lane("lane"), chunk("chunk");
             Func partial(l.name(id, "partial"));
@@ -132,10 +132,10 @@ Expr lower_reduction(Lowering &l, NodeId id, const Coordinates &at) {
             add_to(partial, partial_vars, r, where);
             if (plan.tile > 1) {
                 // The sums of a few vectors are kept in registers over all steps.
-                Func stored(l.name(id, "stored"));
-                define_sums(stored, partial_vars, [&](NodeId, int i) { return element(partial(partial_vars), i); });
-                schedule_tiled_reduction(l, stored, partial, kept, chunk, plan, kept_shape);
-                partial = stored;
+                Func parts(l.name(id, "stored"));
+                define_sums(parts, partial_vars, [&](NodeId, int i) { return element(partial(partial_vars), i); });
+                schedule_tiled_reduction(l, parts, partial, kept, chunk, plan, kept_shape);
+                partial = parts;
             } else {
                 schedule_partial_reduction(l, partial, kept, chunk, lane, plan, kept_shape);
             }
@@ -168,7 +168,7 @@ Expr lower_reduction(Lowering &l, NodeId id, const Coordinates &at) {
             if (last_done < from[size_t(last)]) add_rest(last, last_done, false);
             if (chunked && first != last && steps[size_t(first)] * plan.chunks < from[size_t(first)]) add_rest(first, steps[size_t(first)] * plan.chunks, laned);
             if (chunked && first == last && !laned && steps[size_t(first)] * plan.chunks < from[size_t(first)]) add_rest(first, steps[size_t(first)] * plan.chunks, false);
-            schedule_final_reduction(l, final, kept, kept_shape, updates);
+            schedule_final_reduction(l, final, kept, kept_shape, updates, stored);
         }
     }
     Func result = l.stored(id);
@@ -203,8 +203,7 @@ Expr lower_argmax(Lowering &l, NodeId id, const Coordinates &at) {
         Expr x = read(r.x);
         Expr better = x > best(vars)[0];
         best(vars) = Tuple(select(better, x, best(vars)[0]), select(better, r.x, best(vars)[1]));
-        schedule_final_reduction(l, best, kept, l.shape(id), 1);
-        return best;
+        return schedule_final_reduction(l, best, kept, l.shape(id), 1, Func(l.name(id, "stored")));
     });
     return call(result, at, 1);
 }

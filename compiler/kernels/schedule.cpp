@@ -207,21 +207,38 @@ void schedule_partial_reduction(Lowering &l, Func partial, const std::vector<Var
     }
 }
 
-void schedule_final_reduction(Lowering &l, Func final, const std::vector<Var> &kept, const Shape &kept_shape, int updates) {
-    final.compute_root();
-    if (kept.empty()) return;
-    const int64_t elements = element_count(kept_shape);
-    for (int stage = 0; stage <= updates; stage++) {
-        Stage s = stage == 0 ? Stage(final) : final.update(stage - 1);
-        int64_t lanes = l.lanes();
-        // Of a reduction to a Tuple Halide 14 loses the rest behind an `if` if there is one full vector only.
-        if (stage > 0 && final.outputs() > 1)
-            while (kept_shape.back() % lanes != 0) lanes--;
-        if (stage == 0 || final.outputs() == 1) vectorize_inner(l, s, kept.back(), kept_shape.back(), stage > 0);
-        else if (lanes > 1) s.vectorize(kept.back(), int(lanes));
-        else s.unscheduled();
-        parallelize_outer(s, {kept.begin(), kept.end() - 1}, {kept_shape.begin(), kept_shape.end() - 1}, elements);
+bool leaves_rest(const Lowering &l, const Shape &kept_shape) {
+    return !kept_shape.empty() && kept_shape.back() > l.lanes() && kept_shape.back() % l.lanes() != 0;
+}
+
+Func schedule_final_reduction(Lowering &l, Func sums, const std::vector<Var> &kept, const Shape &kept_shape, int updates, Func stored) {
+    if (kept.empty()) {
+        sums.compute_root();
+        return sums;
     }
+    const int64_t elements = element_count(kept_shape);
+    const std::vector<Var> outer(kept.begin(), kept.end() - 1);
+    if (leaves_rest(l, kept_shape)) {
+        const std::vector<Var> vars = reversed(kept);
+        std::vector<Expr> values;
+        for (int i = 0; i < sums.outputs(); i++) values.push_back(element(sums(vars), i));
+        define(stored(vars), values);
+        const Var k = kept.back(), vector("vector"), lane("lane");
+        Stage stage(stored.compute_root());
+        stage.split(k, vector, lane, l.lanes(), TailStrategy::ShiftInwards).vectorize(lane);
+        parallelize_outer(stage, outer, {kept_shape.begin(), kept_shape.end() - 1}, elements);
+        sums.compute_at(stored, vector).bound_extent(k, l.lanes()).vectorize(k, l.lanes());
+        for (int update = 0; update < updates; update++) sums.update(update).vectorize(k, l.lanes());
+        return stored;
+    }
+    sums.compute_root();
+    for (int stage = 0; stage <= updates; stage++) {
+        Stage s = stage == 0 ? Stage(sums) : sums.update(stage - 1);
+        vectorize_inner(l, s, kept.back(), kept_shape.back(), stage > 0);
+        if (stage > 0 && kept_shape.back() <= 1) s.unscheduled();
+        parallelize_outer(s, outer, {kept_shape.begin(), kept_shape.end() - 1}, elements);
+    }
+    return sums;
 }
 
 void schedule_scatter(Lowering &l, Func sum, const std::vector<Var> &axes, const Shape &shape) {

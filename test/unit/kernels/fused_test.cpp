@@ -332,6 +332,74 @@ void add_row_updates(Suite &s) {
     }
 }
 
+/// Numbers of rows and columns that leave a rest of vectors, behind one full vector and several.
+void add_rests(Suite &s, const std::vector<int64_t> &extents) {
+    for (int64_t n : extents) {
+        const auto name = [n](const char *what) { return fmt::format("{}, {}", what, n); };
+        s.add(name("rows less their mean, over the root of their variance"), [=](Case &c) {
+            NodeId x = c.in({n, 5}), mean = c.b.multiply(c.b.reduce(Op::reduce_sum, x, {1}, true), c.b.constant(0.2, {c.type, {n, 1}}));
+            NodeId d = c.b.subtract(x, mean), variance = c.b.reduce(Op::reduce_sum, c.b.multiply(d, d), {1}, true);
+            c.result(c.b.divide(d, c.b.append(Op::sqrt, {c.b.add(variance, c.b.constant(0.1, {c.type, {n, 1}}))})));
+        });
+        s.add(name("cross-entropy of rows"), [=](Case &c) {
+            NodeId x = c.in({n, 3}), label = c.in(DType::i32, {n});
+            NodeId z = c.b.subtract(x, c.b.reduce(Op::reduce_max, x, {1}, true)), e = c.b.append(Op::exp, {z});
+            NodeId log = c.b.subtract(z, c.b.append(Op::log, {c.b.reduce(Op::reduce_sum, e, {1}, true)}));
+            NodeId hit = c.b.append(Op::equal, {c.b.iota(1, {DType::i32, {n, 3}}), c.b.append(Op::broadcast, {label}, BroadcastAttrs{{n, 3}, {0}})});
+            NodeId one = c.b.cast(hit, c.type);
+            c.result(c.b.append(Op::negate, {c.b.reduce(Op::reduce_sum, c.b.multiply(one, log), {1})}));
+            c.result(c.b.subtract(c.b.divide(e, c.b.reduce(Op::reduce_sum, e, {1}, true)), one));
+        });
+        s.add(name("mean and variance of columns"), [=](Case &c) {
+            NodeId x = c.in({7, n}), mean = c.b.multiply(c.b.reduce(Op::reduce_sum, x, {0}), c.b.constant(1.0 / 7, {c.type, {n}}));
+            NodeId d = c.b.subtract(x, mean);
+            c.result(mean);
+            c.result(c.b.reduce(Op::reduce_sum, c.b.multiply(d, d), {0}));
+        });
+        s.add(name("sums of squares of columns of many rows"), [=](Case &c) {
+            NodeId x = c.in({4001, n}), y = c.in({n});
+            NodeId d = c.b.subtract(x, y);
+            c.result(c.b.reduce(Op::reduce_sum, c.b.multiply(d, d), {0}));
+            c.result(c.b.reduce(Op::reduce_max, c.b.multiply(d, d), {0}));
+        });
+        s.add(name("places of the greatest of rows"), [=](Case &c) {
+            NodeId x = c.in({n, 6}), d = c.b.subtract(x, c.b.reduce(Op::reduce_max, x, {1}, true));
+            c.result(c.b.append(Op::argmax, {c.b.multiply(d, d)}, AxisAttrs{1}));
+        });
+        s.add(name("rows added up where an index says"), [=](Case &c) {
+            NodeId x = c.in({9, n}), d = c.b.subtract(x, c.in({n}));
+            c.result(c.b.append(Op::scatter_add_rows, {c.b.multiply(d, d), c.in(DType::i32, {9})}, RowsAttrs{8}));
+        });
+        s.add(name("rows set in place"), {0, 1}, [=](Case &c) {
+            NodeId p = c.in({20, n}), v = c.in({20, n}), g = c.in({6, n}), index = c.in(DType::i32, {6});
+            NodeId rows = c.b.append(Op::gather_rows, {v, index}), moved = c.b.add(c.b.multiply(rows, c.b.constant(0.9, {c.type, {6, n}})), c.b.multiply(g, g));
+            NodeId step = c.b.divide(g, c.b.add(c.b.append(Op::sqrt, {c.b.append(Op::absolute, {moved})}), c.b.constant(1, {c.type, {6, n}})));
+            c.result(c.b.append(Op::set_rows, {p, c.b.subtract(c.b.append(Op::gather_rows, {p, index}), step), index}));
+            c.result(c.b.append(Op::set_rows, {c.b.multiply(v, c.b.constant(0.9, {c.type, {20, n}})), moved, index}));
+        });
+        s.add(name("an update in place"), {0, 1}, [=](Case &c) {
+            NodeId p = c.in({3, n}), m = c.in({3, n}), g = c.in({3, n}), d = c.b.subtract(g, m);
+            NodeId moved = c.b.add(c.b.multiply(d, d), m);
+            c.result(c.b.subtract(p, c.b.multiply(moved, moved)));
+            c.result(moved);
+        });
+        s.add(name("a product with what follows it"), [=](Case &c) {
+            NodeId y = c.b.add(c.b.matmul(c.in({21, 8}), c.in({8, n})), c.in({n}));
+            NodeId d = c.b.subtract(y, c.in({21, n}));
+            c.result(c.b.multiply(c.relu(d), d));
+        });
+        s.add(name("a convolution with what follows it"), [=](Case &c) {
+            NodeId y = c.b.append(Op::conv2d, {c.in({2, 6, 6, 4}), c.in({2, 2, 4, n})}, ConvAttrs{});
+            NodeId d = c.b.subtract(y, c.in({n}));
+            c.result(c.b.multiply(c.relu(d), d));
+        });
+        s.add(name("the largest of windows, less a mean"), [=](Case &c) {
+            NodeId x = c.in({2, 6, 6, n}), d = c.b.subtract(x, c.in({n}));
+            c.result(c.b.append(Op::max_pool2d, {c.b.multiply(d, d)}, WindowAttrs{{2, 2}, {2, 2}, {0, 0, 0, 0}}));
+        });
+    }
+}
+
 void check_all(DType type, const std::string &target) {
     Suite s(type);
     add_elementwise(s);
@@ -340,6 +408,8 @@ void check_all(DType type, const std::string &target) {
     add_convolutions(s);
     add_pooling(s);
     add_row_updates(s);
+    // One more than a vector, and than two, of any element type and target; and other rests.
+    add_rests(s, {3, 5, 9, 17, 33, 23});
     s.check(target);
 }
 
@@ -380,6 +450,7 @@ TEST(FusedKernels, OlderProcessors) {
         Suite s(DType::f32);
         add_elementwise(s);
         add_matmuls(s);
+        add_rests(s, {5, 9, 17});
         s.check(target);
     }
 }
