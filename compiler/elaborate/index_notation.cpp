@@ -272,7 +272,7 @@ Value Elaborator::evaluate_reduction(const ast::ReduceExpr &reduce, SourceRange 
 Value Elaborator::read_indexed(const TensorValue &tensor, const ast::IndexExpr &index, SourceRange range) {
     if (!op_->nest) return slice_tensor(tensor, index, range);
     if (tensor.context != op_->main) return fail(DiagnosticCode::not_indexable, range, {describe(Value(tensor))});
-    const Type &type = type_of(tensor);
+    const Type type = type_of(tensor);
     IndexedAccess access;
     access.tensor = tensor;
     access.range = range;

@@ -257,7 +257,7 @@ private:
 
     NodeId as_convolution(const BodyValue &image, const BodyValue &weight) {
         const std::optional<Ints> weight_axes = plain_axes(a_, weight, shape_of(weight));
-        const Shape &shape = shape_of(image);
+        const Shape shape = shape_of(image);
         if (!weight_axes || shape.size() < 3) return {};
         // Leading dimensions of the result, one or two windows, channels.
         const size_t rank = shape.size();
