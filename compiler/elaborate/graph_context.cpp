@@ -21,7 +21,7 @@ NodeId GraphContext::read(InputKind kind, const std::string &name, const Type &t
 
 void GraphContext::write(InputKind kind, const std::string &name, NodeId value) {
     std::string key = key_of(kind, name);
-    if (!current.count(key))
+    if (written.insert(key).second)
         writes.push_back({kind == InputKind::scalar ? ResultKind::scalar : ResultKind::store, name, {}});
     current[key] = value;
 }

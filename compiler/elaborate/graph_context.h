@@ -19,8 +19,9 @@ struct GraphContext {
     bool scalar_only = false;                              ///< a rule: rank-0 values only
 
     std::map<std::string, NodeId> inputs;                  ///< by kind and name: each is read by one node
-    std::map<std::string, NodeId> current;                 ///< cells written so far, by kind and name: their newest value
-    std::vector<Result> writes;                            ///< the cells of `current`, in order of the first write
+    std::map<std::string, NodeId> current;                 ///< cells written so far, by kind and name: their newest value, in this branch
+    std::set<std::string> written;                         ///< cells written in any branch
+    std::vector<Result> writes;                            ///< these, in order of the first write
     std::map<int32_t, std::vector<SourceRange>> origins;   ///< node -> where each of its extents was written
     std::map<int32_t, int64_t> classes;                    ///< node -> number of classes of a label
     std::map<std::string, int> random_streams;             ///< streams drawn so far, by layer path

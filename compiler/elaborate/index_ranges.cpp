@@ -185,6 +185,15 @@ bool Elaborator::find_ranges(IndexedStatement &statement) {
         if (!var.extent || extent < *var.extent) set(index, extent, place);
         return true;
     };
+    // A guard of a reduction within leaves out terms of that one: it is no bound of an index that goes on without them.
+    std::map<int, const Nest *> reduced_by;
+    statement.root.each([&](const Nest &nest) {
+        for (int index : nest.indices) reduced_by[index] = &nest;
+    });
+    auto is_bound_of = [&](const IndexGuard &guard, const Nest &nest, int index) {
+        auto owner = reduced_by.find(index);
+        return guard.value.coefficients.count(index) > 0 && (owner == reduced_by.end() || owner->second == &nest);
+    };
     for (bool bounds_only : {true, false})
         for (size_t round = 0; round <= statement.vars.size(); ++round) {
             std::set<int> open;
@@ -194,7 +203,7 @@ bool Elaborator::find_ranges(IndexedStatement &statement) {
             for (int index : open) {
                 statement.root.each([&](const Nest &nest) {
                     for (const IndexGuard &guard : nest.guards)
-                        if (guard.value.coefficients.count(index)) restrict_by(index, guard.value, 0, guard.range);
+                        if (is_bound_of(guard, nest, index)) restrict_by(index, guard.value, 0, guard.range);
                 });
                 if (bounds_only || statement.vars[size_t(index)].extent) continue;
                 each_subscript(statement.root, [&](const Nest &, const IndexedAccess &access, size_t d) {

@@ -172,6 +172,10 @@ void Elaborator::execute_guarded(const ast::IfStmt &branch, const Value &conditi
     const Cells before = context.current;
     auto *outer_writes = local_writes_;
     std::map<Binding *, Value> old_locals;
+    // Others are of the branch, or of what it calls, and are gone when it ends.
+    std::set<Binding *> outer;
+    for (Scope *scope = scope_.get(); scope; scope = scope->parent.get())
+        for (auto &[name, binding] : scope->names) outer.insert(&binding);
     auto run = [&](const ast::Block &block) {
         std::vector<std::pair<Binding *, Value>> writes;
         local_writes_ = &writes;
@@ -181,8 +185,7 @@ void Elaborator::execute_guarded(const ast::IfStmt &branch, const Value &conditi
         local_writes_ = outer_writes;
         std::map<Binding *, Value> values;
         for (const auto &[binding, old] : writes) {
-            // Bindings of the branch's own scope die with it.
-            if ([&] { for (auto &[name, own] : scope->names) if (&own == binding) return true; return false; }()) continue;
+            if (!outer.count(binding)) continue;
             old_locals.try_emplace(binding, old);
             values[binding] = binding->value;
         }

@@ -61,6 +61,23 @@ TEST(LayerValues, LayerNormNormalisesEachSample) {
     expect_near(found["h"], {-0.5, 1, 1.5, -1});
 }
 
+TEST(LayerValues, CallsInABranchAtRunTime) {
+    // What a called function assigns, and a loop, are no names of the branch.
+    const std::string calls = "if training or seed > 0 { h <- LayerNorm(h, eps = 0) \nfor i in 0..2 { k = h\n k <- k + i\n h <- k } } else { h <- softmax(h) }\n";
+    auto found = run("x: f64[2], y: f64[2]", "h = x\n" + calls + "loss mse(h, y)\noutput h", "predict", {{"x", {1, 3, 10, 4}}, {"seed", {1}}});
+    expect_near(found["h"], {0, 2, 2, 0});
+    found = run("x: f64[2], y: f64[2]", "h = x\n" + calls + "loss mse(h, y)\noutput h", "predict", {{"x", {0, std::log(3.0), 0, 0}}, {"seed", {0}}});
+    expect_near(found["h"], {0.25, 0.75, 0.5, 0.5});
+}
+
+TEST(LayerValues, BothBranchesOfARunTimeIfWriteABuffer) {
+    const std::string layer = "}\nlayer Count(x: float[b, n]) {\nbuffer c: float[n] = ones\nif training { if step > 5 { c <- c * 0.5 } else { c <- c + 3 } }\nreturn x + c\n";
+    for (double step : {5, 6}) {
+        auto found = run("x: f64[2], y: f64[2]", "h = x |> Count() |> Dense(2)\nloss mse(h, y)\noutput h" + layer, "train", {{"x", {1, 3, 10, 4}}, {"y", {0, 0, 0, 0}}, {"step", {step}}});
+        expect_near(found["M/count/c"], step > 5 ? std::vector<double>{0.5, 0.5} : std::vector<double>{4, 4});
+    }
+}
+
 TEST(LayerValues, EmbeddingTakesRows) {
     auto found = run("user: class[3], y: f64[2]", "h = user |> Embedding(2)\nloss mse(h, y)\noutput h", "predict", {{"user", {2, 0}}, {"M/embedding/W", {1, 2, 3, 4, 5, 6}}});
     expect_near(found["h"], {5, 6, 1, 2});

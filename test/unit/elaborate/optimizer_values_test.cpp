@@ -74,6 +74,23 @@ TEST(OptimizerValues, FirstStepsByHand) {
     EXPECT_NEAR(run("LARS(0.1, trust = 0.5)")[0], 0.75 - 0.1 * 0.5 * 0.75, 1e-15);
 }
 
+/// `Mine`, an optimizer of the user.
+std::vector<double> run_own(const std::string &body) { return run("Mine(0.1)\n}\noptimizer Mine(lr) {\n" + body); }
+
+TEST(OptimizerValues, BothBranchesOfARunTimeIfWriteAState) {
+    const std::vector<double> path = run_own("state n = 0\nupdate(p, g) {\nif step > 2 { n <- 2 * g } else { n <- n + g }\np <- p - n\n}\n");
+    ASSERT_EQ(path.size(), kGradients.size());
+    const std::vector<double> expected{0.25, 0.75, -3.25, -3.75};
+    for (size_t i = 0; i < path.size(); ++i) EXPECT_NEAR(path[i], expected[i], 1e-12) << i;
+}
+
+TEST(OptimizerValues, BothBranchesOfARunTimeIfWriteTheParameter) {
+    const std::vector<double> path = run_own("update(p, g) {\nif step > 3 { p <- 0 } else if step > 1 { p <- p - lr * g } else { p <- p + lr * g }\n}\n");
+    ASSERT_EQ(path.size(), kGradients.size());
+    const std::vector<double> expected{0.8, 0.9, 0.7, 0};
+    for (size_t i = 0; i < path.size(); ++i) EXPECT_NEAR(path[i], expected[i], 1e-12) << i;
+}
+
 TEST(OptimizerValues, Momenta) {
     double v = 0;
     expect_steps("Momentum(0.1, momentum = 0.8)", [&](int, double g, double) { return v = 0.8 * v - kRate * g; });
