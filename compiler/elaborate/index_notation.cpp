@@ -432,6 +432,10 @@ void Elaborator::add_guards(const ast::Expr &condition) {
     } else {
         value = evaluate(condition);
     }
+    if (nest.reducer.empty() && comparison && comparison->op == B::not_equal) {
+        report(DiagnosticCode::element_guard, condition.range, {"`!=` would leave a gap: write two statements, one with `<` and one with `>`"});
+        return;
+    }
     if (value.poison()) return;
     if (const bool *known = value.get<bool>()) {
         if (!*known) nest.guards.push_back({IndexValue{{}, -1}, condition.range});

@@ -158,11 +158,13 @@ private:
     bool is_infix_word(size_t i) const {
         size_t next = type_after(i);
         if (next == KilnLexer::ASSIGN || next == KilnLexer::UPDATE || next == KilnLexer::COMMA || next == KilnLexer::COLON ||
-            next == KilnLexer::DOT || next == KilnLexer::LBRACK || next == KilnLexer::NEWLINE || next == KilnLexer::EOF) {
+            next == KilnLexer::DOT || next == KilnLexer::LBRACK || next == KilnLexer::EOF) {
             return false;
         }
         bool names_function = in_[i].type == KilnLexer::WHERE || in_[i].type == KilnLexer::DIV;
         bool first_on_line = i > 0 && in_[i - 1].type == KilnLexer::NEWLINE;
+        // At the end of its line the operand follows on the next one; alone on a line it is a name.
+        if (next == KilnLexer::NEWLINE) return !first_on_line;
         return !(names_function && first_on_line && next == KilnLexer::LPAREN);
     }
 

@@ -64,6 +64,12 @@ struct SplitReport {
     std::vector<Statistics> statistics;         ///< by column
     std::vector<std::vector<int64_t>> counts;   ///< by column: records of each class
     std::vector<std::vector<int64_t>> classes;  ///< by column: the class of each record
+
+    /// Whether the records have values of an input. What labels they do not have no output depends on.
+    bool has(const std::vector<Column> &columns, size_t c) const {
+        const bool is_label = columns[c].classes > 0 && !columns[c].predicts;
+        return dataset.gives(c) && !(is_label && !dataset.no_labels.empty());
+    }
 };
 
 SplitReport examine(const std::string &name, Dataset dataset, const std::vector<Column> &columns) {
@@ -77,6 +83,7 @@ SplitReport examine(const std::string &name, Dataset dataset, const std::vector<
     for (int64_t record = 0; record < report.dataset.records; ++record) {
         const auto &values = reader.read(report.dataset, record);
         for (size_t c = 0; c < columns.size(); ++c) {
+            if (!report.has(columns, c)) continue;
             if (columns[c].classes == 0) {
                 report.statistics[c].add(values[c]);
             } else {
@@ -94,16 +101,12 @@ void print_numbers(const std::vector<SplitReport> &reports, const std::vector<Co
         for (size_t c = 0; c < columns.size(); ++c) {
             const Column &column = columns[c];
             std::vector<std::string> row{c == 0 ? report.name : "", c == 0 ? grouped(report.dataset.records) : "", column.name};
-            if (column.classes > 0) {
-                row.push_back(format("class[%lld]", (long long)column.classes));
-                if (!report.dataset.no_labels.empty()) row.push_back("none");
-            } else if (!report.dataset.fills.empty() && !report.dataset.fills[c]) {
-                for (const std::string &text : {type_text(column.dtype, column.shape), std::string("none")}) row.push_back(text);
-            } else {
+            row.push_back(column.classes > 0 ? format("class[%lld]", (long long)column.classes) : type_text(column.dtype, column.shape));
+            if (!report.has(columns, c)) {
+                row.push_back("none");
+            } else if (column.classes == 0) {
                 const Statistics &s = report.statistics[c];
-                for (std::string text : {type_text(column.dtype, column.shape), s.means(), s.deviations(), short_number(s.least),
-                                         short_number(s.greatest)})
-                    row.push_back(std::move(text));
+                for (std::string text : {s.means(), s.deviations(), short_number(s.least), short_number(s.greatest)}) row.push_back(std::move(text));
             }
             row.resize(rows[0].size());
             rows.push_back(std::move(row));
@@ -118,7 +121,7 @@ void print_classes(const std::vector<SplitReport> &reports, const std::vector<Co
     std::vector<std::vector<std::string>> rows{{columns[c].name}};
     std::vector<size_t> right;
     for (const SplitReport &report : reports) {
-        if (!report.dataset.no_labels.empty()) continue;
+        if (!report.has(columns, c)) continue;
         rows[0].push_back(report.name);
         right.push_back(right.size() + 1);
     }
@@ -127,7 +130,7 @@ void print_classes(const std::vector<SplitReport> &reports, const std::vector<Co
     for (size_t k = 0; k < std::min(classes, kMostLines); ++k) {
         rows.push_back({class_name(vocabularies, columns[c], int64_t(k))});
         for (const SplitReport &report : reports)
-            if (report.dataset.no_labels.empty()) rows.back().push_back(grouped(report.counts[c][k]));
+            if (report.has(columns, c)) rows.back().push_back(grouped(report.counts[c][k]));
     }
     if (classes > kMostLines) rows.push_back({format(".. %zu more", classes - kMostLines)});
     std::printf("\n%s", table(rows, right).c_str());
@@ -137,7 +140,7 @@ void print_classes(const std::vector<SplitReport> &reports, const std::vector<Co
 std::vector<std::vector<int64_t>> sheet_rows(const SplitReport &report, const Column *label, size_t label_column, size_t across) {
     constexpr size_t kMostRows = 40;
     std::vector<std::vector<int64_t>> groups;
-    if (label && report.dataset.no_labels.empty()) {
+    if (label && !report.classes[label_column].empty()) {
         groups.resize(std::min(size_t(label->classes), kMostRows));
         for (size_t i = 0; i < report.classes[label_column].size(); ++i)
             if (auto k = size_t(report.classes[label_column][i]); k < groups.size()) groups[k].push_back(int64_t(i));
@@ -220,7 +223,7 @@ void data_command(ProgramState &state, const DataOptions &options) {
                               std::any_of(metadata.phases.begin(), metadata.phases.end(), [&](const Phase &phase) { return phase.split == split.name; });
         Dataset dataset = split.name == "train" ? training
                           : measured            ? open_split(options.data, metadata, split.name, state.vocabularies)
-                                                : open_split_to_predict(options.data, metadata, split.name, state.vocabularies);
+                                                : open_split_to_predict(options.data, metadata, split.name, state.vocabularies, true);
         reports.push_back(examine(split.name, std::move(dataset), columns));
     }
     print_numbers(reports, columns);
@@ -248,7 +251,7 @@ void data_command(ProgramState &state, const DataOptions &options) {
         std::string path = options.sheets + "/" + report.name + ".png";
         replace_file(path, encode_png(sheet.image()));
         std::printf("%s: %zu rows%s\n", path.c_str(), rows.size(),
-                    label && report.dataset.no_labels.empty() ? ", one for each class in this order" : "");
+                    label && !report.classes[label_column].empty() ? ", one for each class in this order" : "");
     }
     if (!options.augmented) return;
     auto training_report =

@@ -37,7 +37,7 @@ Dataset open_arrays(const ReaderRequest &request, const std::function<ArrayFile(
     for (size_t c = 0; c < request.columns.size(); ++c) {
         const Column &column = request.columns[c];
         const Value *value = argument_for(request, column);
-        if (!request.wants(c) || (!value && request.partial)) {
+        if (!request.wants(c) || (!value && request.may_lack(c))) {
             files.emplace_back();
             continue;
         }

@@ -104,7 +104,7 @@ Dataset ReaderRequest::open_source(std::string_view name, const std::vector<std:
     if (!call || call->kind != Value::Kind::call)
         fail(ExitCode::data, "split %s: the `%s` of %s is no call of a reader", split.name.c_str(), std::string(name).c_str(), split.reader.c_str());
     const Split inner{split.name, call->text, call->arguments};
-    ReaderRequest request{data_folder, inner, columns, keys, wanted, partial};
+    ReaderRequest request{data_folder, inner, columns, keys, wanted, partial, needed};
     for (const std::string &key : further_keys)
         if (std::find(keys.begin(), keys.end(), key) == keys.end()) request.keys.push_back(key);
     return open_reader(request);

@@ -76,7 +76,9 @@ struct ReaderRequest {
     std::vector<std::string> keys{};  ///< columns that transforms need as text, inputs of the model or not; a reader gives those it has
     std::vector<bool> wanted{};       ///< by column: the inputs that are to be filled; empty: all
     bool partial = false;             ///< an input that is wanted and not there comes from elsewhere, and is no error
+    std::vector<bool> needed{};       ///< by column: those whose absence is an error; empty: all
 
+    bool may_lack(size_t column) const { return partial || !(needed.empty() || needed[column]); }
     bool wants(size_t column) const { return wanted.empty() || wanted[column]; }
     /// Opens the call of a reader that is an argument of this one, with further keys.
     Dataset open_source(std::string_view argument, const std::vector<std::string> &further_keys) const;

@@ -32,7 +32,7 @@ struct Targets {
 Targets targets_of(const ReaderRequest &request) {
     std::vector<std::string> inputs;
     std::vector<size_t> pictures, labels;
-    bool others = false;
+    bool others = false, lacks_labels = true;  ///< that others have, or nobody needs
     for (size_t i = 0; i < request.columns.size(); ++i) {
         const Column &column = request.columns[i];
         if (!request.wants(i)) continue;
@@ -44,11 +44,12 @@ Targets targets_of(const ReaderRequest &request) {
             labels.push_back(i);
         else if (is_picture)
             pictures.push_back(i);
-        else
+        else if (!request.may_lack(i))
             others = true;
+        if (is_label && !request.may_lack(i)) lacks_labels = false;
     }
-    if (request.partial && labels.size() > 1) labels.clear();
-    if (pictures.size() != 1 || labels.size() > 1 || (others && !request.partial))
+    if (lacks_labels && labels.size() > 1) labels.clear();
+    if (pictures.size() != 1 || labels.size() > 1 || others)
         fail(ExitCode::data,
              "split %s: `%s` feeds one picture (such as f32[60, 80, 3]) and one label (class[10]), but the model's inputs are %s",
              request.split.name.c_str(), request.split.reader.c_str(), join(inputs, ", ").c_str());

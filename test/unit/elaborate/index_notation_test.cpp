@@ -61,6 +61,9 @@ TEST(IndexNotation, ReductionsNestAndStandInExpressions) {
     expect_near(run(head + "x[.., i] / sum(j) x[.., j]\n}", "f(x)", {1, 3}), {0.25, 0.75});
     expect_near(run(head + "sum(j) (x[.., j] - max(k) x[.., k]) * i + 1\n}", "f(x)", {1, 3, 2}), {1, -2, -5});
     expect_near(run(head + "sum(j, k) x[.., j] * x[.., k] where j < k and k <= i\n}", "f(x)", {1, 3, 2}), {0, 3, 11});
+    // A guard within leaves out terms of its own reduction, and none of the outer one.
+    expect_near(run(head + "sum(a) (1 + (sum(c) x[.., c] where a < 1)) where a < 3\n}", "f(x)", {1, 3, 2}), {9, 9, 9});
+    expect_near(run(head + "sum(a) (1 + (prod(c) x[.., 2 * a] where c < 1 and 2 * a < 3)) where a < 3\n}", "f(x)", {1, 3, 2}), {7, 7, 7});
 }
 
 TEST(IndexNotation, SeveralResultsAndStatements) {

@@ -182,6 +182,9 @@ TEST(LineEnds, ALineGoesOnAfterAnOperatorOrOpenBracket) {
     EXPECT_EQ(body("a = x\n  |> f\n  |> g"), body("a = x |> f |> g"));
     EXPECT_EQ(body("a = w\n  then c"), body("a = w then c"));
     EXPECT_EQ(body("a = w\n  and c"), body("a = w and c"));
+    for (std::string word : {"then", "and", "or", "div"})
+        for (std::string text : {"a = w " + word + "\n  c", "a = w " + word + " // why\n\n  c", "a = (w " + word + "\n  c)"})
+            EXPECT_EQ(body(text), body("a = w " + word + " c")) << text;
     EXPECT_EQ(body("a = w\n  .c"), body("a = w.c"));
     EXPECT_EQ(body("a = f(\n1,\n2\n)"), body("a = f(1, 2)"));
     EXPECT_EQ(body("a = 1\nthen = 2"), "bind a\n  int 1\nbind then\n  int 2\n");

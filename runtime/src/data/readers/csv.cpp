@@ -109,7 +109,7 @@ std::vector<Cell> match_columns(const ReaderRequest &request, const std::string 
     std::vector<std::string> wanted;
     for (size_t c = 0; c < request.columns.size(); ++c) {
         const Column &column = request.columns[c];
-        if (!request.wants(c) || (request.partial && !is_there(column, names))) continue;
+        if (!request.wants(c) || (request.may_lack(c) && !is_there(column, names))) continue;
         for (int64_t e = 0; e < column.elements(); ++e) {
             wanted.push_back(field_of(column, e));
             cells.push_back({0, c, e});
@@ -125,9 +125,12 @@ std::vector<Cell> match_columns(const ReaderRequest &request, const std::string 
         cells[i].field = size_t(found - names.begin());
     }
     // A header may hold more than the model reads; a list in the model's own file may not, `_` stands for what is not read.
+    std::vector<std::string> known = wanted;
+    for (size_t c = 0; c < request.columns.size(); ++c)
+        for (int64_t e = 0; !request.wants(c) && e < request.columns[c].elements(); ++e) known.push_back(field_of(request.columns[c], e));
     if (listed && !request.partial && request.keys.empty())
         for (const std::string &name : names)
-            if (name != "_" && std::find(wanted.begin(), wanted.end(), name) == wanted.end())
+            if (name != "_" && std::find(known.begin(), known.end(), name) == known.end())
                 fail(ExitCode::data, "split %s: `columns` of csv names `%s`, which is no input of the model (`_` skips a column); columns: %s; inputs need: %s",
                      request.split.name.c_str(), name.c_str(), quoted_list(names).c_str(), quoted_list(wanted).c_str());
     return cells;

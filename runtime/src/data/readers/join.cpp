@@ -61,7 +61,7 @@ Dataset open_join(const ReaderRequest &request) {
         const bool unlabelled = without_labels && request.columns[c].classes > 0;
         if (unlabelled && in_table) source.no_labels.clear();
         filled[c] = in_source || in_table || unlabelled;
-        if (!filled[c] && !request.partial)
+        if (!filled[c] && !request.may_lack(c))
             fail(ExitCode::data, "split %s: neither %s nor %s gives the input `%s`", request.split.name.c_str(), first, second, name);
     }
     Dataset joined = std::move(source);

@@ -18,7 +18,7 @@ Dataset open_without_labels(const ReaderRequest &request) {
     of_source.partial = true;
     Dataset data = of_source.open_source("source", {});
     for (size_t c = 0; c < request.columns.size(); ++c)
-        if (const std::string &name = request.columns[c].name; name != label && request.wants(c) && !request.partial && !data.gives(c))
+        if (const std::string &name = request.columns[c].name; name != label && request.wants(c) && !request.may_lack(c) && !data.gives(c))
             fail(ExitCode::data, "split %s: %s does not give the input `%s`", request.split.name.c_str(), data.description.c_str(), name.c_str());
     auto column = std::find_if(request.columns.begin(), request.columns.end(), [&](const Column &c) { return c.name == label; });
     data.no_labels = "without_labels left them out";
