@@ -202,7 +202,7 @@ private:
     void scan_setting(const ast::BindStmt &setting);
     std::string whole_source(const ast::Module &file, std::set<const ast::Module *> &done, std::vector<Scan::Setting> *settings);
     void scan_metric(const ast::Expr &written);
-    void warn_of_regularizers();
+    void finish_scan();
     void note_regularizers(const FunctionValue &function, const std::vector<std::optional<Value>> &values);
 
     // training.cpp, optimizer.cpp, optimizer_memory.cpp, schedule.cpp
@@ -341,6 +341,7 @@ private:
     int64_t calls_made_ = 0;                                  ///< in this walk
     bool parameters_asked_ = false;                           ///< the model calls parameters()
     std::vector<Storage> known_params_;                       ///< what it gives: all of the model's, if it was asked
+    bool in_update_hook_ = false;                             ///< `update` or `update_rows` is elaborated, for one piece of the parameters
     std::string updating_;                                    ///< the path of the parameter that an optimizer updates alone; else empty
     std::map<std::string, int64_t> soft_labels_;              ///< inputs that are shares of so many classes while training
     std::map<const ast::BindStmt *, Mix> mixes_;              ///< by setting

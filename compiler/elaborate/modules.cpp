@@ -43,7 +43,7 @@ Module Elaborator::run(const ast::Module &file) {
         elaborate_data(train);
         if (!diagnostics_->has_errors()) elaborate_training();
     }
-    if (!diagnostics_->has_errors()) warn_of_regularizers();
+    if (!diagnostics_->has_errors()) finish_scan();
     if (scan_ && !train_) report(DiagnosticCode::scan_without_train, scan_->name.range);
     if (!diagnostics_->has_errors()) report_unused();
     return std::move(module_);

@@ -209,7 +209,9 @@ void Elaborator::run_update_hook(const ast::HookStmt &hook, const Piece &piece) 
         bind(hook.params[1], *piece.gradient, false);
         scope->names[hook.params[1].text].assignable = false;
         if (rows) touched_ = piece.touched();
+        in_update_hook_ = true;
         run_hook_body(hook);
+        in_update_hook_ = false;
         touched_.reset();
     });
 }

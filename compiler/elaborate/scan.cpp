@@ -207,14 +207,14 @@ void Elaborator::elaborate_scan(const Value &training) {
         }
         if (!seen.count("metric")) report(DiagnosticCode::missing_setting, scan_->name.range, {"metric"});
         if (module_.scan->settings.empty() && !diagnostics_->has_errors()) report(DiagnosticCode::missing_setting, scan_->name.range, {"hyper = [values]"});
-        if (module_.scan->epochs > 0 && module_.phases.size() > 1) report(DiagnosticCode::setting_without_effect, scan_->name.range, {"epochs"});
     });
     std::set<const ast::Module *> done;
     module_.scan->source = whole_source(*main_file_, done, &module_.scan->settings);
 }
 
-/// Once model and optimizer have shown what regularizes.
-void Elaborator::warn_of_regularizers() {
+/// Once there are phases, and model and optimizer have shown what regularizes.
+void Elaborator::finish_scan() {
+    if (module_.scan && module_.scan->epochs > 0 && module_.phases.size() > 1) report(DiagnosticCode::setting_without_effect, scan_->name.range, {"epochs"});
     if (!module_.scan || !std::get<ast::TrainDecl>(scan_->node).data) return;
     for (Scan::Setting &setting : module_.scan->settings) {
         setting.regularizes = regularizers_.count(setting.name) > 0;

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 #include <limits>
 
 namespace kiln {
@@ -30,6 +31,22 @@ std::set<std::string> scalars_of(const Value &value) {
 bool same_number(const Value &a, const Value &b) {
     const TensorValue *first = a.get<TensorValue>(), *second = b.get<TensorValue>();
     return equal(a, b) || (first && second && first->context == second->context && first->node == second->node);
+}
+
+/// A rule with memory that a schedule has more than once.
+std::optional<std::string> rule_used_twice(const ScheduleValue &schedule) {
+    std::set<std::string> rules;
+    std::optional<std::string> twice;
+    std::function<void(const ScheduleValue &)> visit = [&](const ScheduleValue &part) {
+        if (part.kind != ScheduleValue::Kind::leaf) {
+            visit(*part.first);
+            visit(*part.second);
+        } else if (has_memory(part.leaf) && !rules.insert(part.leaf.name()).second) {
+            twice = part.leaf.name();
+        }
+    };
+    visit(schedule);
+    return twice;
 }
 
 }  // namespace
@@ -136,6 +153,8 @@ Value Elaborator::rate_of(const PhaseSettings &phase) {
     if (value.poison()) return {};
     if (const ScheduleValue *schedule = value.get<ScheduleValue>()) {
         if (has_memory(*schedule)) {
+            if (const std::optional<std::string> twice = rule_used_twice(*schedule))
+                return fail(DiagnosticCode::requirement, expr.range, {fmt::format("a schedule has `{}` once: what the rule remembers from epoch to epoch is one", *twice)});
             begin_anew(*schedule);
             base = binary(ast::BinaryOp::multiply, base, anew("lr_factor", 1, expr.range), expr.range);
         }

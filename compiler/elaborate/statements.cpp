@@ -124,6 +124,12 @@ void Elaborator::execute_update(const ast::UpdateStmt &update, SourceRange range
         return;
     }
     const Cell cell = *binding->cell;
+    if (cell.kind == InputKind::scalar && in_update_hook_) {
+        Diagnostic &diagnostic = report(DiagnosticCode::not_assignable, update.name.range, {update.name.text});
+        diagnostic.labels.push_back({binding->declared, "declared here"});
+        diagnostic.notes.push_back("`update` runs for each parameter, or for several of them at once: what is one for the whole run is assigned in `before_step` or `epoch_end`");
+        return;
+    }
     if (!binding->assignable) {
         report(DiagnosticCode::not_assignable, update.name.range, {update.name.text}).labels.push_back({binding->declared, "declared here"});
         return;
