@@ -73,6 +73,23 @@ std::vector<const ReaderCall *> leaves_of(const ReaderCall &call) {
     return leaves;
 }
 
+/// Whether a call, or one within, gives other inputs than the files do.
+bool relabels(const ReaderCall &call) {
+    return call.result == "relabelled" || std::any_of(call.arguments->begin(), call.arguments->end(), [](const auto &argument) {
+        const ReaderCall *inner = argument.second.template get<ReaderCall>();
+        return inner && relabels(*inner);
+    });
+}
+
+/// The calls within a call.
+void collect_inner(const ReaderCall &call, std::set<const void *> &calls) {
+    for (const auto &[name, argument] : *call.arguments)
+        if (const ReaderCall *inner = argument.get<ReaderCall>()) {
+            calls.insert(inner->arguments.get());
+            collect_inner(*inner, calls);
+        }
+}
+
 void collect_columns(const ReaderCall &call, std::set<std::string> &columns) {
     columns.insert(call.columns->begin(), call.columns->end());
     for (const auto &[name, argument] : *call.arguments)
@@ -109,12 +126,12 @@ const Column *input_of(const std::vector<Column> &inputs, const std::string &nam
 }  // namespace
 
 /// What files give by name meets the model's inputs: each name is an input, a column that a transform reads, or `_`; and each input is there
-/// where all names are known. An input's plural stands for it as the name of a file.
-void Elaborator::match_inputs(const ReaderCall &call, const std::string &split, SourceRange range, const std::set<std::string> &read_columns) {
+/// where all names are known, unless another split takes what is missing from elsewhere (`part`). An input's plural stands for it as the name of a file.
+void Elaborator::match_inputs(const ReaderCall &call, const std::string &split, SourceRange range, const std::set<std::string> &read_columns, bool part) {
     std::vector<std::string> inputs;
     for (const Column &column : module_.columns) inputs.push_back(column.name);
     std::set<std::string> given;
-    bool all_known = true;
+    bool all_known = !part && !relabels(call);
     const std::vector<const ReaderCall *> leaves = leaves_of(call);
     for (const ReaderCall *leaf : leaves) {
         for (const std::string &file : *leaf->files) {
@@ -210,8 +227,10 @@ void Elaborator::elaborate_data(const ast::TrainDecl &train) {
             splits.push_back({split_value, split.name, setting->value->range});
             module_.splits.push_back(std::move(split));
         }
-        if (errors == 0)
-            for (const auto &[call, name, range] : splits) match_inputs(*call.get<ReaderCall>(), name, range, read_columns);
+        std::set<const void *> inner;
+        for (const auto &[call, name, range] : splits) collect_inner(*call.get<ReaderCall>(), inner);
+        for (const auto &[call, name, range] : splits)
+            if (errors == 0) match_inputs(*call.get<ReaderCall>(), name, range, read_columns, inner.count(call.get<ReaderCall>()->arguments.get()) > 0);
         bool has_train = false;
         for (const Split &split : module_.splits) has_train |= split.name == "train";
         if (!has_train && diagnostics_->error_count() == errors) report(DiagnosticCode::no_train_split, data->place, {data->name()});

@@ -284,7 +284,7 @@ private:
     std::optional<ReaderValue> reader_value(const Value &value);
     std::vector<std::pair<std::string, ReaderValue>> reader_arguments(const ReaderCall &call);
     void declare_vocabulary(const ast::Name &name, const ReaderCall &call);
-    void match_inputs(const ReaderCall &call, const std::string &split, SourceRange range, const std::set<std::string> &read_columns);
+    void match_inputs(const ReaderCall &call, const std::string &split, SourceRange range, const std::set<std::string> &read_columns, bool part);
 
     template <typename F> auto in_scope(std::shared_ptr<Scope> scope, F &&body);
     template <typename F> auto in_context(GraphContext &context, F &&body);

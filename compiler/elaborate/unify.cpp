@@ -36,7 +36,8 @@ std::optional<Value> Elaborator::check_type(const ast::TypeExpr &type, Value val
         if (name == "fn" || name == "layer") return value.is<FunctionValue>() ? std::optional(value) : wrong("a function or a layer");
         if (name == "records" || name == "vocabulary") {
             const ReaderCall *call = value.get<ReaderCall>();
-            return call && call->result == name ? std::optional(value) : wrong(name == "records" ? "a call of a reader" : "a vocabulary");
+            const bool fits = call && (call->result == "vocabulary") == (name == "vocabulary");
+            return fits ? std::optional(value) : wrong(name == "records" ? "a call of a reader" : "a vocabulary");
         }
         if (name == "path") {
             if (const std::string *text = value.get<std::string>()) return Value(PathValue{*text}, value.origin);

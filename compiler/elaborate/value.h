@@ -59,7 +59,7 @@ struct ScheduleValue {
 /// A call of a reader: the arguments by parameter name.
 struct ReaderCall {
     std::string reader;
-    std::string result;           ///< what it promises: "records" of a split, or the "vocabulary" of an input
+    std::string result;           ///< what it promises: "records" of a split, "relabelled" ones, with other inputs than its source has, or the "vocabulary" of an input
     std::shared_ptr<const std::vector<std::pair<std::string, Value>>> arguments;
     bool file_per_input = false;  ///< its optional paths are files of the model's inputs, by name
     std::shared_ptr<const std::vector<std::string>> files;  ///< the names of those given

@@ -27,6 +27,18 @@ void check_labels(const ArrayFile &file, const Column &column) {
 
 }  // namespace
 
+static TextColumn values_as_text(const ArrayFile &file, const Column &column) {
+    if (!file.is_integer || column.elements() != 1)
+        fail(ExitCode::data, "%s: the vocabulary of `%s` needs one whole number a record", file.path.c_str(), column.name.c_str());
+    TextBuilder text(column.name);
+    for (int64_t record = 0; record < file.records; ++record) {
+        int64_t value = 0;
+        file.read(record, DType::i64, reinterpret_cast<uint8_t *>(&value));
+        text.add(std::to_string(value));
+    }
+    return text.finish();
+}
+
 const Value *argument_for(const ReaderRequest &request, const Column &column) {
     const Value *value = request.argument(column.name);
     return value ? value : request.argument(column.name + "s");
@@ -71,12 +83,16 @@ Dataset arrays_as_split(const ReaderRequest &request, std::vector<ArrayFile> arr
         if (file.records != first->records)
             fail(ExitCode::data, "%s holds %lld records, but %s holds %lld", first->path.c_str(), (long long)first->records,
                  file.path.c_str(), (long long)file.records);
-        if (column.classes > 0) check_labels(file, column);
+        if (column.vocabulary) data.texts.push_back(values_as_text(file, column));
+        else if (column.classes > 0) check_labels(file, column);
         paths.push_back(file.path);
         if (!file.in_memory) data.cost = Cost::disk;
     }
     data.records = first->records;
     data.description = join(paths, ", ");
+    // What is text for a vocabulary is not read again.
+    for (size_t c = 0; c < arrays.size(); ++c)
+        if (request.columns[c].vocabulary) arrays[c].read = nullptr;
     auto files = std::make_shared<std::vector<ArrayFile>>(std::move(arrays));
     data.read = [files, dtypes](int64_t record, uint8_t *const *rows) {
         for (size_t c = 0; c < dtypes.size(); ++c)

@@ -56,12 +56,20 @@ Dataset open_cifar(const ReaderRequest &request) {
                                                                          : std::vector<Value>();
     const Column *image = nullptr, *label = nullptr;
     size_t image_column = 0, label_column = 0;
+    bool others = false;
     for (size_t c = 0; c < request.columns.size(); ++c) {
         const Column &column = request.columns[c];
-        (column.classes > 0 ? label : image) = &column;
-        (column.classes > 0 ? label_column : image_column) = c;
+        const bool is_label = column.classes > 0, is_picture = !is_label && column.elements() == kPixels;
+        if (!request.wants(c) || (!is_label && !is_picture && request.may_lack(c))) continue;
+        others |= (is_label && label) || (!is_label && image);
+        (is_label ? label : image) = &column;
+        (is_label ? label_column : image_column) = c;
     }
-    if (!image || !label || request.columns.size() != 2)
+    const bool needs_label = std::any_of(request.columns.begin(), request.columns.end(), [&](const Column &column) {
+        const auto c = size_t(&column - request.columns.data());
+        return column.classes > 0 && request.wants(c) && !request.may_lack(c);
+    });
+    if (!image || others || (needs_label && !label))
         fail(ExitCode::data,
              "split %s: cifar feeds one picture, f32[32, 32, 3], and one label, class[n]; the model has %zu inputs", split,
              request.columns.size());
@@ -82,7 +90,7 @@ Dataset open_cifar(const ReaderRequest &request) {
     if (files.empty()) fail(ExitCode::data, "split %s: cifar was given no files", split);
     check_shape(*image, {kSide, kSide, 3}, paths[0]);
     int64_t records = batches->first.back();
-    for (int64_t i = 0; i < records; ++i)
+    for (int64_t i = 0; label && i < records; ++i)
         if (int64_t value = batches->record(i)[batches->layout.label]; value >= label->classes)
             fail(ExitCode::data, "%s: record %lld (counted from 0) has label %lld, but `%s` is class[%lld]: 0 to %lld",
                  join(paths, ", ").c_str(), (long long)i, (long long)value, label->name.c_str(), (long long)label->classes,
@@ -92,13 +100,17 @@ Dataset open_cifar(const ReaderRequest &request) {
     data.records = records;
     data.description = join(paths, ", ");
     if (std::any_of(batches->files.begin(), batches->files.end(), [](const ByteSource &file) { return !file.in_memory(); })) data.cost = Cost::disk;
-    data.read = [batches, image_column, label_column, image_dtype = image->dtype, label_dtype = label->dtype](int64_t index, uint8_t *const *rows) {
+    data.fills.assign(request.columns.size(), false);
+    data.fills[image_column] = true;
+    if (label) data.fills[label_column] = true;
+    data.read = [batches, image_column, label_column, has_label = label != nullptr, image_dtype = image->dtype,
+                 label_dtype = label ? label->dtype : DType::i32](int64_t index, uint8_t *const *rows) {
         const uint8_t *record = batches->record(index), *planes = record + batches->layout.labels;
         std::array<uint8_t, size_t(kPixels)> pixels;
         for (int64_t i = 0; i < kPlane; ++i)
             for (int64_t c = 0; c < 3; ++c) pixels[size_t(3 * i + c)] = planes[c * kPlane + i];
         convert_elements(DType::u8, pixels.data(), image_dtype, rows[image_column], kPixels);
-        convert_elements(DType::u8, record + batches->layout.label, label_dtype, rows[label_column], 1);
+        if (has_label) convert_elements(DType::u8, record + batches->layout.label, label_dtype, rows[label_column], 1);
     };
     return data;
 }

@@ -22,10 +22,15 @@ Dataset open_npz(const ReaderRequest &request) {
     std::string path = request.path(*file);
     std::vector<ZipEntry> entries = list_zip(path);
     std::vector<ArrayFile> files;
-    for (const Column &column : request.columns) {
+    for (size_t c = 0; c < request.columns.size(); ++c) {
+        const Column &column = request.columns[c];
         auto found = std::find_if(entries.begin(), entries.end(), [&](const ZipEntry &entry) {
             return array_name(entry) == column.name || array_name(entry) == column.name + "s";
         });
+        if (!request.wants(c) || (found == entries.end() && request.may_lack(c))) {
+            files.emplace_back();
+            continue;
+        }
         if (found == entries.end()) {
             std::vector<std::string> names;
             for (const ZipEntry &entry : entries) names.push_back(array_name(entry));
