@@ -225,6 +225,8 @@ void CommandParser::add_predict() {
         if (!options->data.empty() && !options->files.empty()) fail(ExitCode::usage, "--data of predict does not go with FILEs");
         if (!options->csv.empty() && !options->given.empty()) fail(ExitCode::usage, "--csv does not go with values of inputs");
         if (options->clip > 0 && options->csv.empty()) fail(ExitCode::usage, "--clip goes with --csv");
+        if (options->files.empty() && (options->index > 0 || options->art || options->invert))
+            fail(ExitCode::usage, "--index, --art and --invert are about FILEs");
         return *options;
     });
     predict->add_option("FILE", options->files, "JPEG, PNG, PGM or PPM pictures of any size, or IDX files (see --index)");

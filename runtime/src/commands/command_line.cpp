@@ -109,7 +109,14 @@ std::vector<std::string> CommandParser::listed() const {
 }
 
 CommandLine CommandParser::parse(std::vector<std::string> arguments) {
-    const std::string command = arguments[0].rfind("-", 0) == 0 ? "" : " " + arguments[0];
+    std::string command;
+    const CLI::App *within = &app_;
+    for (const std::string &word : arguments) {  // a command, and perhaps one of its own
+        const auto inner = within->get_subcommands([&](const CLI::App *app) { return app->get_name() == word; });
+        if (inner.empty()) break;
+        within = inner[0];
+        command += " " + word;
+    }
     std::reverse(arguments.begin(), arguments.end());  // CLI11 takes a vector from its end
     try {
         app_.parse(arguments);

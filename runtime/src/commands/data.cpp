@@ -223,7 +223,7 @@ void data_command(ProgramState &state, const DataOptions &options) {
                               std::any_of(metadata.phases.begin(), metadata.phases.end(), [&](const Phase &phase) { return phase.split == split.name; });
         Dataset dataset = split.name == "train" ? training
                           : measured            ? open_split(options.data, metadata, split.name, state.vocabularies)
-                                                : open_split_to_predict(options.data, metadata, split.name, state.vocabularies, true);
+                                                : open_split_to_predict(options.data, metadata, split.name, state.vocabularies);
         reports.push_back(examine(split.name, std::move(dataset), columns));
     }
     print_numbers(reports, columns);

@@ -12,6 +12,7 @@
 namespace kiln::runtime {
 namespace {
 
+constexpr int64_t kBlock = 512;  // what an archive is made of
 constexpr int64_t kMostMemberBytes = int64_t(1) << 30, kMostUnpacked = int64_t(4) << 30;
 
 // A compression that is not linked in is told by its first bytes, to say what to do.
@@ -53,7 +54,8 @@ TarFile::TarFile(const std::string &path) : path_(path), file_(open_for_reading(
              reason ? reason : "unknown");
     };
     if (archive_read_open_fd(reader.get(), file_.number(), 1 << 16) != ARCHIVE_OK) damaged();
-    int64_t unpacked = 0;
+    int64_t unpacked = 0, end = 0;  // end: of the last member
+    bool knows_end = true;          // of a sparse file it is not known how much is stored
     std::unordered_map<std::string, size_t> places;  // of members, by name
     for (archive_entry *entry = nullptr;;) {
         int result = archive_read_next_header(reader.get(), &entry);
@@ -62,6 +64,9 @@ TarFile::TarFile(const std::string &path) : path_(path), file_(open_for_reading(
         packed_ = archive_filter_code(reader.get(), 0) != ARCHIVE_FILTER_NONE;
         const char *pathname = archive_entry_pathname(entry);
         if (!pathname) damaged();
+        const bool has_content = archive_entry_filetype(entry) == AE_IFREG && !archive_entry_hardlink(entry);
+        knows_end &= archive_entry_sparse_count(entry) == 0;
+        end = archive_filter_bytes(reader.get(), 0) + (has_content ? (archive_entry_size(entry) + kBlock - 1) / kBlock * kBlock : 0);
         if (archive_entry_filetype(entry) == AE_IFDIR) continue;
         Member member{plain_name(pathname), archive_entry_size(entry), "", 0};
         if (const char *link = archive_entry_hardlink(entry)) {  // GNU tar writes a file of several names once
@@ -101,6 +106,21 @@ TarFile::TarFile(const std::string &path) : path_(path), file_(open_for_reading(
         }
         places[member.name] = members_.size();
         members_.push_back(std::move(member));
+    }
+    if (knows_end) check_end(archive_filter_bytes(reader.get(), 0), end);
+}
+
+void TarFile::check_end(int64_t read, int64_t end) const {
+    if (read < end + kBlock)
+        fail(ExitCode::data, "%s ends after %zu files without the empty blocks that close a tar archive: a part of it is missing", path_.c_str(), members_.size());
+    std::string rest(size_t(1) << 16, '\0');
+    for (int64_t at = end; !packed_;) {
+        const size_t got = read_at(file_, path_, rest.data(), rest.size(), at, ExitCode::data);
+        if (got == 0) break;
+        if (rest.find_first_not_of('\0') < got)
+            fail(ExitCode::data, "%s goes on behind the end of a tar archive, after %zu files: archives that were joined are split again, or given as several shards",
+                 path_.c_str(), members_.size());
+        at += int64_t(got);
     }
 }
 

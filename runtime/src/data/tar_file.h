@@ -30,6 +30,9 @@ public:
     std::string read(size_t member) const;
 
 private:
+    /// Throws Failure (data) unless the archive is closed behind its last member, which ends at `end`, and nothing follows. `read`: bytes so far.
+    void check_end(int64_t read, int64_t end) const;
+
     std::string path_;
     FileDescriptor file_;
     int64_t modified_ = 0;

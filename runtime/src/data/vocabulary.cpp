@@ -231,11 +231,11 @@ Dataset open_split(const std::string &data_folder, const Metadata &metadata, con
     return with_vocabularies(open_split(data_folder, split_named(metadata, name), metadata.columns), metadata, vocabularies);
 }
 
-Dataset open_split_to_predict(const std::string &data_folder, const Metadata &metadata, const std::string &name, const Vocabularies &vocabularies, bool labels) {
+Dataset open_split_to_predict(const std::string &data_folder, const Metadata &metadata, const std::string &name, const Vocabularies &vocabularies) {
     ReaderRequest request{data_folder, split_named(metadata, name), metadata.columns};
     for (const Column &column : metadata.columns) {
         request.needed.push_back(column.predicts);
-        request.wanted.push_back(column.predicts || (labels && column.classes > 0));
+        request.wanted.push_back(column.predicts || column.classes > 0);
     }
     return with_vocabularies(prepared(open_reader(request)), metadata, vocabularies);
 }

@@ -4,6 +4,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -75,8 +76,26 @@ int64_t size_of(const FileDescriptor &file, const std::string &path, ExitCode co
     return status.st_size;
 }
 
+/// What has no size before it is read, such as a pipe.
+static std::string read_stream(const FileDescriptor &file, const std::string &path, ExitCode code) {
+    constexpr size_t kMost = size_t(1) << 30, kPart = size_t(1) << 16;
+    std::string content;
+    for (;;) {
+        const size_t before = content.size();
+        content.resize(before + kPart);
+        const ssize_t got = ::read(file.number(), content.data() + before, kPart);
+        content.resize(before + size_t(std::max<ssize_t>(got, 0)));
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) fail(code, "cannot read %s: %s", path.c_str(), std::strerror(errno));
+        if (got == 0) return content;
+        if (content.size() > kMost) fail(code, "%s has more than 1 GiB, and goes on", path.c_str());
+    }
+}
+
 std::string read_file(const std::string &path, ExitCode code) {
     FileDescriptor file = open_for_reading(path, code);
+    struct stat status {};
+    if (::fstat(file.number(), &status) == 0 && !S_ISREG(status.st_mode)) return read_stream(file, path, code);
     std::string content(size_t(size_of(file, path, code)), '\0');
     content.resize(read_at(file, path, content.data(), content.size(), 0, code));
     return content;

@@ -124,19 +124,25 @@ std::string quoted_list(const std::vector<std::string> &names) {
     return quoted.empty() ? "none" : join(quoted, ", ");
 }
 
+/// Characters of UTF-8: bytes that do not continue one.
+static size_t characters(const std::string &text) {
+    return size_t(std::count_if(text.begin(), text.end(), [](char c) { return (uint8_t(c) & 0xc0) != 0x80; }));
+}
+
 std::string table(const std::vector<std::vector<std::string>> &rows, const std::vector<size_t> &right) {
     std::vector<size_t> widths;
     for (const auto &row : rows) {
         widths.resize(std::max(widths.size(), row.size()));
-        for (size_t c = 0; c < row.size(); ++c) widths[c] = std::max(widths[c], row[c].size());
+        for (size_t c = 0; c < row.size(); ++c) widths[c] = std::max(widths[c], characters(row[c]));
     }
     std::string out;
     for (const auto &row : rows) {
         std::string line;
         for (size_t c = 0; c < row.size(); ++c) {
-            std::string padding(widths[c] - row[c].size(), ' ');
+            std::string cell = row[c], padding(widths[c] - characters(cell), ' ');
+            std::replace_if(cell.begin(), cell.end(), [](char byte) { return byte == '\n' || byte == '\r' || byte == '\t'; }, ' ');
             bool to_right = std::find(right.begin(), right.end(), c) != right.end();
-            line += (c ? "  " : "") + (to_right ? padding + row[c] : row[c] + padding);
+            line += (c ? "  " : "") + (to_right ? padding + cell : cell + padding);
         }
         line.erase(line.find_last_not_of(' ') + 1);
         out += line + "\n";

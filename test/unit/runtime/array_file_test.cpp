@@ -189,6 +189,8 @@ TEST_F(Arrays, npz_stored_deflated_and_zip64) {
     EXPECT_EQ(values(npz_split()), (Values{1, 2, 3, 4})) << "entries need no .npy";
     write_text(folder / "a.npz", zip({{"other.npy", other}}));
     EXPECT_CONTAINS(error(npz_split()), "a.npz has no array `input` (nor `inputs`) for the model's input; it has: other");
+    write_text(folder / "a.npz", zip({{"inputs.npy", inputs}, {"inputs", inputs}}));
+    EXPECT_CONTAINS(error(npz_split()), "a.npz: `inputs` is in the archive twice");
 }
 
 TEST_F(Arrays, damaged_npz_files_are_named) {

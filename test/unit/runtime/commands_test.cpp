@@ -71,7 +71,9 @@ TEST(CommandLineTest, wrong_usage_says_what_is_wrong) {
                                            {{"predict", "a.png", "--data", "."}, "--data of predict does not go with FILEs"},
                                            {{"eval", "--checkpoint", "first"}, "first"},
                                            {{"explain"}, "subcommand"},
-                                           {{"explain", "schedule"}, "--steps-per-epoch"}}) {
+                                           {{"predict", "--split", "train", "--invert"}, "--index, --art and --invert are about FILEs"},
+                                           {{"explain", "schedule"}, "--steps-per-epoch"},
+                                           {{"explain", "schedule", "--every", "0"}, " explain schedule --help` lists the flags"}}) {
         Outcome outcome = run(c.arguments);
         EXPECT_EQ(outcome.code, 2) << join(c.arguments, " ");
         EXPECT_CONTAINS(outcome.error, c.message);
@@ -285,6 +287,7 @@ TEST(Text, numbers) {
     EXPECT_EQ(duration_text(3723), "1:02:03");
     EXPECT_EQ(bytes_text(1234567), "1.23 MB");
     EXPECT_EQ(number_text(0.1), "0.1");
+    EXPECT_EQ(table({{"Zo\xc3\xab", "1"}, {"a\nb", "22"}}, {1}), "Zo\xc3\xab   1\na b  22\n");
     EXPECT_EQ(json_string("a\"\\\n"), "\"a\\\"\\\\\\u000a\"");
 }
 

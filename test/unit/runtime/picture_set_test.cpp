@@ -409,6 +409,10 @@ TEST_F(Tar, a_hard_link_is_its_file_and_other_links_are_bad) {
     EXPECT_CONTAINS(tar_error(tar(files, {}, {{2, '2'}})), (folder / "a.tar") + ": 1 of 3 pictures is bad; bad_files = 0 allows 0:\n  " + (folder / "a.tar") + ": d/3.jpg is a symbolic link");
     EXPECT_CONTAINS(tar_error(tar({files[2], files[0], files[1]}, {}, {{0, '1'}})), "a.tar: d/3.jpg is a link to ./c/1.jpg, which is not in the archive before it");
     EXPECT_CONTAINS(tar_error(tar(files, {}, {{2, '3'}})), "a.tar: d/3.jpg is no file");
+    // What is cut off between two files, or joined to another, is no whole archive.
+    const std::string first = tar({files[0]}), second = tar({files[1]});
+    EXPECT_CONTAINS(tar_error(first.substr(0, first.size() - 1024)), "a.tar ends after 1 files without the empty blocks that close a tar archive");
+    EXPECT_CONTAINS(tar_error(first + second), "a.tar goes on behind the end of a tar archive, after 1 files");
 }
 
 TEST_F(Tar, classes_from_folders_plain_and_gzipped) {

@@ -17,7 +17,7 @@ std::unordered_map<std::string, int64_t> lines_of(const std::string &path) {
     const std::string content = read_file(path, ExitCode::data);
     std::unordered_map<std::string, int64_t> lines;
     int64_t number = 0;
-    for (size_t at = 0; at < content.size();) {
+    for (size_t at = content.starts_with("\xef\xbb\xbf") ? 3 : 0; at < content.size();) {
         size_t end = std::min(content.find('\n', at), content.size());
         std::string line = content.substr(at, end - at);
         at = end + 1;
@@ -47,8 +47,8 @@ Dataset open_listed(const ReaderRequest &request) {
         std::vector<std::string> shown;
         for (size_t i = 0; i < std::min(kShown, missing.size()); ++i)
             shown.push_back(format("%s:%lld: `%s`", path.c_str(), (long long)missing[i].first, missing[i].second.c_str()));
-        fail(ExitCode::data, "split %s: %zu lines are the `%s` of no record of %s:\n  %s%s", request.split.name.c_str(), missing.size(),
-             column.c_str(), source.description.c_str(), join(shown, "\n  ").c_str(),
+        fail(ExitCode::data, "split %s: %zu line%s the `%s` of no record of %s:\n  %s%s", request.split.name.c_str(), missing.size(),
+             missing.size() == 1 ? " is" : "s are", column.c_str(), source.description.c_str(), join(shown, "\n  ").c_str(),
              missing.size() > kShown ? format("\n  and %zu more", missing.size() - kShown).c_str() : "");
     }
     std::vector<bool> chosen;

@@ -6,6 +6,7 @@
 #include "support/text.h"
 
 #include <algorithm>
+#include <set>
 
 namespace kiln::runtime {
 namespace {
@@ -21,6 +22,9 @@ Dataset open_npz(const ReaderRequest &request) {
         fail(ExitCode::data, "split %s: the `file` of npz is not a path", request.split.name.c_str());
     std::string path = request.path(*file);
     std::vector<ZipEntry> entries = list_zip(path);
+    std::set<std::string> seen;
+    for (const ZipEntry &entry : entries)
+        if (!seen.insert(array_name(entry)).second) fail(ExitCode::data, "%s: `%s` is in the archive twice", path.c_str(), array_name(entry).c_str());
     std::vector<ArrayFile> files;
     for (size_t c = 0; c < request.columns.size(); ++c) {
         const Column &column = request.columns[c];
