@@ -56,8 +56,7 @@ void schedule_tiled_reduction(Lowering &l, Func stored, Func partial, const std:
 /// `partial`: Func over (kept axes.., chunk, lane), updated once over `domain`.
 void schedule_partial_reduction(Lowering &l, Func partial, const std::vector<Var> &kept, Var chunk, Var lane, const ReductionPlan &plan,
                                 const Shape &kept_shape);
-/// Whether vectors along the innermost kept axis leave a rest. Halide 14 loses the guard of a rest of one element, and with it the last pass of the loop, from an
-/// update that reads other memory of the kernel. So an update has none: it is computed for one vector at a time where that is stored.
+/// Whether vectors along the innermost kept axis leave a rest, which no update may have: compiler/decisions/rests-of-reductions.md.
 bool leaves_rest(const Lowering &l, const Shape &kept_shape);
 /// What holds the result of `updates` of `sums`: themselves, or `stored`, an undefined Func, if they leave a rest.
 Func schedule_final_reduction(Lowering &l, Func sums, const std::vector<Var> &kept, const Shape &kept_shape, int updates, Func stored = Func());
