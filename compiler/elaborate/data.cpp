@@ -63,37 +63,27 @@ void Elaborator::declare_vocabulary(const ast::Name &name, const ReaderCall &cal
 
 namespace {
 
-/// The calls that read files: a call's sources and tables, and theirs, or itself.
-std::vector<const ReaderCall *> leaves_of(const ReaderCall &call) {
-    std::vector<const ReaderCall *> leaves;
+/// A call, and all calls within: its sources and tables, and theirs.
+std::vector<const ReaderCall *> calls_of(const ReaderCall &call) {
+    std::vector<const ReaderCall *> calls{&call};
     for (const auto &[name, argument] : *call.arguments)
         if (const ReaderCall *inner = argument.get<ReaderCall>())
-            for (const ReaderCall *leaf : leaves_of(*inner)) leaves.push_back(leaf);
-    if (leaves.empty()) leaves.push_back(&call);
+            for (const ReaderCall *each : calls_of(*inner)) calls.push_back(each);
+    return calls;
+}
+
+/// The calls that read files.
+std::vector<const ReaderCall *> leaves_of(const ReaderCall &call) {
+    std::vector<const ReaderCall *> leaves;
+    for (const ReaderCall *each : calls_of(call))
+        if (calls_of(*each).size() == 1) leaves.push_back(each);
     return leaves;
 }
 
 /// Whether a call, or one within, gives other inputs than the files do.
 bool relabels(const ReaderCall &call) {
-    return call.result == "relabelled" || std::any_of(call.arguments->begin(), call.arguments->end(), [](const auto &argument) {
-        const ReaderCall *inner = argument.second.template get<ReaderCall>();
-        return inner && relabels(*inner);
-    });
-}
-
-/// The calls within a call.
-void collect_inner(const ReaderCall &call, std::set<const void *> &calls) {
-    for (const auto &[name, argument] : *call.arguments)
-        if (const ReaderCall *inner = argument.get<ReaderCall>()) {
-            calls.insert(inner->arguments.get());
-            collect_inner(*inner, calls);
-        }
-}
-
-void collect_columns(const ReaderCall &call, std::set<std::string> &columns) {
-    columns.insert(call.columns->begin(), call.columns->end());
-    for (const auto &[name, argument] : *call.arguments)
-        if (const ReaderCall *inner = argument.get<ReaderCall>()) collect_columns(*inner, columns);
+    const std::vector<const ReaderCall *> calls = calls_of(call);
+    return std::any_of(calls.begin(), calls.end(), [](const ReaderCall *each) { return each->result == "relabelled"; });
 }
 
 /// The list `columns = ["user", "_"]` of a file, null if its names are known only when it is read.
@@ -207,7 +197,7 @@ void Elaborator::elaborate_data(const ast::TrainDecl &train) {
                 report(DiagnosticCode::wrong_type, setting->value->range, {fmt::format("split `{}`", setting->names[0].text), "a call of a reader", describe(split_value)});
                 continue;
             }
-            collect_columns(*call_value, read_columns);
+            for (const ReaderCall *each : calls_of(*call_value)) read_columns.insert(each->columns->begin(), each->columns->end());
             // A later split may be made of an earlier one.
             auto [entry, is_new] = scope->names.try_emplace(setting->names[0].text, Binding{split_value, {}, false, false, setting->names[0].range});
             if (!is_new) {
@@ -227,10 +217,12 @@ void Elaborator::elaborate_data(const ast::TrainDecl &train) {
             splits.push_back({split_value, split.name, setting->value->range});
             module_.splits.push_back(std::move(split));
         }
-        std::set<const void *> inner;
-        for (const auto &[call, name, range] : splits) collect_inner(*call.get<ReaderCall>(), inner);
+        std::set<const void *> parts;  // of splits: by what they are called with, which copies of a call share
         for (const auto &[call, name, range] : splits)
-            if (errors == 0) match_inputs(*call.get<ReaderCall>(), name, range, read_columns, inner.count(call.get<ReaderCall>()->arguments.get()) > 0);
+            for (const ReaderCall *each : calls_of(*call.get<ReaderCall>()))
+                if (each != call.get<ReaderCall>()) parts.insert(each->arguments.get());
+        for (const auto &[call, name, range] : splits)
+            if (errors == 0) match_inputs(*call.get<ReaderCall>(), name, range, read_columns, parts.count(call.get<ReaderCall>()->arguments.get()) > 0);
         bool has_train = false;
         for (const Split &split : module_.splits) has_train |= split.name == "train";
         if (!has_train && diagnostics_->error_count() == errors) report(DiagnosticCode::no_train_split, data->place, {data->name()});

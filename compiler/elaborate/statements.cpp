@@ -114,26 +114,20 @@ void Elaborator::execute_update(const ast::UpdateStmt &update, SourceRange range
         if (!binding->cell) binding->value = {};
         return;
     }
+    const bool once_a_run = binding->cell && binding->cell->kind == InputKind::scalar && in_update_hook_;
+    if (!binding->assignable || once_a_run) {
+        Diagnostic &diagnostic = report(DiagnosticCode::not_assignable, update.name.range, {update.name.text});
+        diagnostic.labels.push_back({binding->declared, "declared here"});
+        if (once_a_run)
+            diagnostic.notes.push_back("`update` runs for each parameter, or for several of them at once: what is one for the whole run is assigned in `before_step` or `epoch_end`");
+        return;
+    }
     if (!binding->cell) {
-        if (!binding->assignable) {
-            report(DiagnosticCode::not_assignable, update.name.range, {update.name.text}).labels.push_back({binding->declared, "declared here"});
-            return;
-        }
         if (local_writes_) local_writes_->push_back({binding, binding->value});
         binding->value = std::move(value);
         return;
     }
     const Cell cell = *binding->cell;
-    if (cell.kind == InputKind::scalar && in_update_hook_) {
-        Diagnostic &diagnostic = report(DiagnosticCode::not_assignable, update.name.range, {update.name.text});
-        diagnostic.labels.push_back({binding->declared, "declared here"});
-        diagnostic.notes.push_back("`update` runs for each parameter, or for several of them at once: what is one for the whole run is assigned in `before_step` or `epoch_end`");
-        return;
-    }
-    if (!binding->assignable) {
-        report(DiagnosticCode::not_assignable, update.name.range, {update.name.text}).labels.push_back({binding->declared, "declared here"});
-        return;
-    }
     if (cell.kind == InputKind::storage && !context_->training && !context_->scalar_only) {
         report(DiagnosticCode::update_in_inference, range, {update.name.text});
         return;

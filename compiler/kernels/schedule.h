@@ -59,7 +59,7 @@ void schedule_partial_reduction(Lowering &l, Func partial, const std::vector<Var
 /// Whether vectors along the innermost kept axis leave a rest, which no update may have: compiler/decisions/rests-of-reductions.md.
 bool leaves_rest(const Lowering &l, const Shape &kept_shape);
 /// What holds the result of `updates` of `sums`: themselves, or `stored`, an undefined Func, if they leave a rest.
-Func schedule_final_reduction(Lowering &l, Func sums, const std::vector<Var> &kept, const Shape &kept_shape, int updates, Func stored = Func());
+Func schedule_final_reduction(Lowering &l, Func sums, const std::vector<Var> &kept, const Shape &kept_shape, int updates, Func stored);
 /// Rows added to, or stored, one after the other: the inner dimension in vectors.
 void schedule_scatter(Lowering &l, Func sum, const std::vector<Var> &axes, const Shape &shape);
 

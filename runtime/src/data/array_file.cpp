@@ -25,9 +25,8 @@ void check_labels(const ArrayFile &file, const Column &column) {
     }
 }
 
-}  // namespace
-
-static TextColumn values_as_text(const ArrayFile &file, const Column &column) {
+/// What a vocabulary numbers: whole numbers as they are written.
+TextColumn values_as_text(const ArrayFile &file, const Column &column) {
     if (!file.is_integer || column.elements() != 1)
         fail(ExitCode::data, "%s: the vocabulary of `%s` needs one whole number a record", file.path.c_str(), column.name.c_str());
     TextBuilder text(column.name);
@@ -38,6 +37,8 @@ static TextColumn values_as_text(const ArrayFile &file, const Column &column) {
     }
     return text.finish();
 }
+
+}  // namespace
 
 const Value *argument_for(const ReaderRequest &request, const Column &column) {
     const Value *value = request.argument(column.name);
@@ -75,7 +76,7 @@ Dataset arrays_as_split(const ReaderRequest &request, std::vector<ArrayFile> arr
     std::vector<DType> dtypes;
     for (size_t c = 0; c < arrays.size(); ++c) {
         const Column &column = request.columns[c];
-        const ArrayFile &file = arrays[c];
+        ArrayFile &file = arrays[c];
         dtypes.push_back(column.dtype);
         data.fills.push_back(bool(file.read));
         if (!file.read) continue;
@@ -83,16 +84,17 @@ Dataset arrays_as_split(const ReaderRequest &request, std::vector<ArrayFile> arr
         if (file.records != first->records)
             fail(ExitCode::data, "%s holds %lld records, but %s holds %lld", first->path.c_str(), (long long)first->records,
                  file.path.c_str(), (long long)file.records);
-        if (column.vocabulary) data.texts.push_back(values_as_text(file, column));
-        else if (column.classes > 0) check_labels(file, column);
         paths.push_back(file.path);
         if (!file.in_memory) data.cost = Cost::disk;
+        if (column.vocabulary) {
+            data.texts.push_back(values_as_text(file, column));
+            file.read = nullptr;
+        } else if (column.classes > 0) {
+            check_labels(file, column);
+        }
     }
     data.records = first->records;
     data.description = join(paths, ", ");
-    // What is text for a vocabulary is not read again.
-    for (size_t c = 0; c < arrays.size(); ++c)
-        if (request.columns[c].vocabulary) arrays[c].read = nullptr;
     auto files = std::make_shared<std::vector<ArrayFile>>(std::move(arrays));
     data.read = [files, dtypes](int64_t record, uint8_t *const *rows) {
         for (size_t c = 0; c < dtypes.size(); ++c)

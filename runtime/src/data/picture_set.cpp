@@ -32,7 +32,7 @@ struct Targets {
 Targets targets_of(const ReaderRequest &request) {
     std::vector<std::string> inputs;
     std::vector<size_t> pictures, labels;
-    bool others = false, lacks_labels = true;  ///< that others have, or nobody needs
+    bool others = false;
     for (size_t i = 0; i < request.columns.size(); ++i) {
         const Column &column = request.columns[i];
         if (!request.wants(i)) continue;
@@ -46,9 +46,8 @@ Targets targets_of(const ReaderRequest &request) {
             pictures.push_back(i);
         else if (!request.may_lack(i))
             others = true;
-        if (is_label && !request.may_lack(i)) lacks_labels = false;
     }
-    if (lacks_labels && labels.size() > 1) labels.clear();
+    if (labels.size() > 1 && std::all_of(labels.begin(), labels.end(), [&](size_t label) { return request.may_lack(label); })) labels.clear();
     if (pictures.size() != 1 || labels.size() > 1 || others)
         fail(ExitCode::data,
              "split %s: `%s` feeds one picture (such as f32[60, 80, 3]) and one label (class[10]), but the model's inputs are %s",

@@ -94,9 +94,9 @@ static std::string read_stream(const FileDescriptor &file, const std::string &pa
 
 std::string read_file(const std::string &path, ExitCode code) {
     FileDescriptor file = open_for_reading(path, code);
-    struct stat status {};
-    if (::fstat(file.number(), &status) == 0 && !S_ISREG(status.st_mode)) return read_stream(file, path, code);
-    std::string content(size_t(size_of(file, path, code)), '\0');
+    const int64_t size = size_of(file, path, code);
+    if (size == 0) return read_stream(file, path, code);
+    std::string content(size_t(size), '\0');
     content.resize(read_at(file, path, content.data(), content.size(), 0, code));
     return content;
 }

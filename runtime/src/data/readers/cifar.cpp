@@ -65,11 +65,7 @@ Dataset open_cifar(const ReaderRequest &request) {
         (is_label ? label : image) = &column;
         (is_label ? label_column : image_column) = c;
     }
-    const bool needs_label = std::any_of(request.columns.begin(), request.columns.end(), [&](const Column &column) {
-        const auto c = size_t(&column - request.columns.data());
-        return column.classes > 0 && request.wants(c) && !request.may_lack(c);
-    });
-    if (!image || others || (needs_label && !label))
+    if (!image || others)
         fail(ExitCode::data,
              "split %s: cifar feeds one picture, f32[32, 32, 3], and one label, class[n]; the model has %zu inputs", split,
              request.columns.size());

@@ -125,9 +125,9 @@ std::vector<Cell> match_columns(const ReaderRequest &request, const std::string 
         cells[i].field = size_t(found - names.begin());
     }
     // A header may hold more than the model reads; a list in the model's own file may not, `_` stands for what is not read.
-    std::vector<std::string> known = wanted;
-    for (size_t c = 0; c < request.columns.size(); ++c)
-        for (int64_t e = 0; !request.wants(c) && e < request.columns[c].elements(); ++e) known.push_back(field_of(request.columns[c], e));
+    std::vector<std::string> known;
+    for (const Column &column : request.columns)
+        for (int64_t e = 0; e < column.elements(); ++e) known.push_back(field_of(column, e));
     if (listed && !request.partial && request.keys.empty())
         for (const std::string &name : names)
             if (name != "_" && std::find(known.begin(), known.end(), name) == known.end())
