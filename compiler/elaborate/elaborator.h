@@ -90,6 +90,8 @@ private:
     Binding *find(const std::string &name) const;
     bool bind(const ast::Name &name, Value value, bool assignable = true, std::optional<Cell> cell = {});
     Value lookup(const std::string &name, SourceRange range);
+    /// Of a name that nothing defines: what should have defined it, if that is an argument.
+    void report_unknown(const std::string &name, SourceRange range);
     std::optional<Value> builtin(const std::string &name, SourceRange range);
     std::vector<std::string> visible_names() const;
     Value read(const Binding &binding);

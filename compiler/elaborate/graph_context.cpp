@@ -26,6 +26,21 @@ void GraphContext::write(InputKind kind, const std::string &name, NodeId value) 
     current[key] = value;
 }
 
+std::optional<int64_t> GraphContext::classes_of(NodeId id) const {
+    if (auto known = classes.find(id.index); known != classes.end()) return known->second;
+    const Node &node = graph[id];
+    if (node.op == Op::argmax) return graph[node.operands[0]].type.shape[size_t(std::get<AxisAttrs>(node.attrs).axis)];
+    if ((node.op != Op::modulo && node.op != Op::divide) || !is_integer(node.type.dtype)) return {};
+    const Node *by = &graph[node.operands[1]];
+    if (by->op == Op::broadcast) by = &graph[by->operands[0]];
+    if (by->op != Op::constant || std::get<ConstantAttrs>(by->attrs).values.size() != 1) return {};
+    const int64_t divisor = int64_t(std::get<ConstantAttrs>(by->attrs).values[0]);
+    if (divisor <= 0) return {};
+    if (node.op == Op::modulo) return divisor;
+    const std::optional<int64_t> dividend = classes_of(node.operands[0]);
+    return dividend ? std::optional((*dividend + divisor - 1) / divisor) : std::nullopt;
+}
+
 Graph GraphContext::finish() {
     Graph complete = graph;
     for (Result result : writes) {

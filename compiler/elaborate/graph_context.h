@@ -6,6 +6,7 @@
 #include "compiler/support/source.h"
 
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -33,6 +34,8 @@ struct GraphContext {
     NodeId input(InputKind kind, const std::string &name, const Type &type);
     NodeId read(InputKind kind, const std::string &name, const Type &type);
     void write(InputKind kind, const std::string &name, NodeId value);
+    /// n of integers in [0, n): a label, a remainder or quotient by a constant, the place of a maximum; nothing if it is not known.
+    std::optional<int64_t> classes_of(NodeId node) const;
     /// The graph with its writes as results, without nodes that reach no result.
     Graph finish();
 };

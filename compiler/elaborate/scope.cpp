@@ -3,6 +3,8 @@
 
 #include "compiler/support/check.h"
 
+#include <fmt/format.h>
+
 namespace kiln {
 
 Binding *Elaborator::find(const std::string &name) const {
@@ -79,8 +81,19 @@ Value Elaborator::lookup(const std::string &name, SourceRange range) {
         return value;
     }
     if (std::optional<Value> value = builtin(name, range)) return *value;
-    suggest(report(DiagnosticCode::unknown_name, range, {name}), name, visible_names());
+    report_unknown(name, range);
     return {};
+}
+
+void Elaborator::report_unknown(const std::string &name, SourceRange range) {
+    for (Scope *scope = scope_.get(); scope; scope = scope->parent.get()) {
+        auto entry = scope->unsized.find(name);
+        if (entry == scope->unsized.end()) continue;
+        const auto &[what, found, place] = entry->second;
+        report(DiagnosticCode::classes_unknown, place, {what, found}).labels.push_back({range, fmt::format("`{}` is needed here", name)});
+        return;
+    }
+    suggest(report(DiagnosticCode::unknown_name, range, {name}), name, visible_names());
 }
 
 std::vector<std::string> Elaborator::visible_names() const {

@@ -61,18 +61,20 @@ std::optional<Value> Elaborator::check_type(const ast::TypeExpr &type, Value val
     const bool soft_label = name == "class" && is_float(actual) && tensor->context->classes.count(tensor->node.index);
     if (!any && actual != *dtype && !converts && !soft_label) return wrong("a tensor " + source_text(type.range));
     if (name == "class") {
-        auto known = tensor->context->classes.find(tensor->node.index);
-        if (known == tensor->context->classes.end() || type.dims.size() != 1 || type.dims[0].ellipsis) return value;
+        if (type.dims.size() != 1 || type.dims[0].ellipsis) return value;
+        const std::optional<int64_t> classes = tensor->context->classes_of(tensor->node);
         std::optional<Value> expected = dimension(*type.dims[0].value);
         if (!expected) {
-            if (const ast::NameRef *ref = std::get_if<ast::NameRef>(&type.dims[0].value->node)) {
-                scope_->names[ref->name] = Binding{Value(known->second, value.origin), {}, false, false, type.dims[0].range};
-                return value;
-            }
-            return {};
+            const ast::NameRef *ref = std::get_if<ast::NameRef>(&type.dims[0].value->node);
+            if (!ref) return {};
+            if (classes) scope_->names[ref->name] = Binding{Value(*classes, value.origin), {}, false, false, type.dims[0].range};
+            else scope_->unsized[ref->name] = {what, describe(value), place};
+            return value;
         }
-        if (expected->is<int64_t>() && *expected->get<int64_t>() != known->second) {
-            Diagnostic &diagnostic = report(DiagnosticCode::classes_differ, place, {what, show(*expected), std::to_string(known->second)});
+        const bool is_label = tensor->context->classes.count(tensor->node.index);  // else what was computed, of which fewer fit, too
+        const int64_t *wanted = expected->get<int64_t>();
+        if (classes && wanted && (is_label ? *wanted != *classes : *wanted < *classes)) {
+            Diagnostic &diagnostic = report(DiagnosticCode::classes_differ, place, {what, show(*expected), std::to_string(*classes)});
             if (expected->origin.valid()) diagnostic.labels.push_back({expected->origin, fmt::format("{} comes from here", show(*expected))});
             return {};
         }
@@ -178,7 +180,7 @@ std::optional<Type> Elaborator::tensor_type(const ast::TypeExpr &type, std::vect
         }
         std::optional<Value> extent = dimension(*dim.value);
         if (!extent) {
-            report(DiagnosticCode::unknown_name, dim.range, {source_text(dim.range)});
+            report_unknown(source_text(dim.range), dim.range);
             return {};
         }
         if (extent->poison()) return {};

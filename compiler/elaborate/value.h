@@ -110,8 +110,14 @@ struct Binding {
 };
 
 struct Scope {
+    /// An argument of type `class[n]` that does not say what n is.
+    struct Unsized {
+        std::string what, found;
+        SourceRange place;
+    };
     std::shared_ptr<Scope> parent;
     std::map<std::string, Binding> names;
+    std::map<std::string, Unsized> unsized;  ///< by the name of the dimension
 };
 
 }  // namespace kiln

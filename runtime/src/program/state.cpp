@@ -12,7 +12,9 @@
 namespace kiln::runtime {
 namespace {
 
-constexpr size_t kHugePage = size_t(2) << 20;
+constexpr size_t kHugePage = size_t(2) << 20, kLineBytes = 64;
+
+constexpr size_t round_up(size_t value, size_t unit) { return (value + unit - 1) / unit * unit; }
 
 template <typename Real>
 bool is_finite(const Real *values, int64_t count) {
@@ -28,7 +30,8 @@ bool has_nan(const Real *values, int64_t count) {
 }  // namespace
 
 Memory::Memory(size_t bytes) {
-    bool large = bytes >= 2 * kHugePage;
+    const bool large = bytes >= kHugePage / 2;
+    if (large) bytes = round_up(bytes, kHugePage);  // a part of one would get small pages
     mapped_ = bytes + (large ? kHugePage : 64);
     mapping_ = ::mmap(nullptr, mapped_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (mapping_ == MAP_FAILED) {
@@ -36,7 +39,7 @@ Memory::Memory(size_t bytes) {
         fail(ExitCode::memory, "cannot allocate %zu bytes", bytes);
     }
     auto address = reinterpret_cast<uintptr_t>(mapping_);
-    if (large) address = (address + kHugePage - 1) / kHugePage * kHugePage;
+    if (large) address = round_up(address, kHugePage);
     data_ = reinterpret_cast<uint8_t *>(address);
     if (large) ::madvise(data_, bytes, MADV_HUGEPAGE);
 }
@@ -50,10 +53,14 @@ Memory::~Memory() {
 }
 
 ProgramState::ProgramState(const KilnProgram &program, const Metadata &metadata) : program(program), metadata(metadata) {
+    size_t bytes = 0;
+    for (const Arena &arena : metadata.arenas) bytes += round_up(size_t(arena.bytes), kLineBytes);
+    memory_.emplace(bytes);
+    uint8_t *next = memory_->data();
     for (const Arena &arena : metadata.arenas) {
-        memory_.emplace_back(size_t(arena.bytes));
-        arenas_.push_back(memory_.back().data());
-        if (arena.name == "constant" && program.constants) std::memcpy(arenas_.back(), program.constants, size_t(arena.bytes));
+        if (arena.name == "constant" && program.constants) std::memcpy(next, program.constants, size_t(arena.bytes));
+        arenas_.push_back(next);
+        next += round_up(size_t(arena.bytes), kLineBytes);
     }
     columns_.resize(metadata.columns.size());
     scalars_.resize(metadata.scalars.size());

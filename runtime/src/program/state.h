@@ -16,7 +16,7 @@
 
 namespace kiln::runtime {
 
-/// Zeroed memory, 64-byte aligned (2 MiB, on huge pages where the system has them, if it is large).
+/// Zeroed memory, 64-byte aligned; from 1 MiB on whole pages of 2 MiB, where the system has them.
 class Memory {
 public:
     explicit Memory(size_t bytes);  ///< throws Failure (memory)
@@ -69,7 +69,7 @@ public:
     const Metadata &metadata;
 
 private:
-    std::vector<Memory> memory_;
+    std::optional<Memory> memory_;  ///< of all arenas together: those of small models then share huge pages
     std::vector<uint8_t *> arenas_;
     std::vector<const void *> columns_;
     std::vector<double> scalars_, sums_;
