@@ -83,6 +83,7 @@ public:
         for (const Trial &trial : trials_)
             for (size_t s = 0; s < winners.size(); ++s)
                 if (trial.choice[s] != 0 && better(trial, *find(with(none, s, winners[s])))) winners[s] = trial.choice[s];
+        if (find(winners)) std::printf("the winners together are %s, which is trained already\n", title(winners).c_str());
         if (ExitCode code = build(winners); code != ExitCode::ok) return code;
         if (ExitCode code = try_choice(winners); code != ExitCode::ok) return code;
         report(*find(none), *find(winners));
