@@ -1,5 +1,6 @@
 // NumPy and CIFAR files, good and bad.
 #include "harness.h"
+#include "values.h"
 
 #include "data/dataset.h"
 #include "support/failure.h"
@@ -10,15 +11,6 @@
 
 namespace kiln::runtime::testing {
 namespace {
-
-#define EXPECT_CONTAINS(text, part) EXPECT_NE((text).find(part), std::string::npos) << (text)
-
-Value path_value(const std::string &path) {
-    Value value;
-    value.kind = Value::Kind::path;
-    value.text = path;
-    return value;
-}
 
 std::string little(uint64_t value, int bytes) {
     std::string out;
@@ -92,8 +84,8 @@ struct Arrays : ::testing::Test {
         }
         return "no error";
     }
-    Split npy_split() const { return {"train", "npy", {{"inputs", path_value("a.npy")}}}; }
-    Split npz_split() const { return {"train", "npz", {{"file", path_value("a.npz")}}}; }
+    Split npy_split() const { return {"train", "npy", {{"inputs", path("a.npy")}}}; }
+    Split npz_split() const { return {"train", "npz", {{"file", path("a.npz")}}}; }
     std::vector<double> values(const Split &split) {
         Dataset dataset = open(split);
         std::vector<double> out, record(size_t(columns[0].elements()));
@@ -231,13 +223,7 @@ TEST_F(Arrays, cifar_10_and_100) {
     };
     write_text(folder / "one.bin", record("\3", 1) + record("\4", 2));
     write_text(folder / "two.bin", record("\x09", 3));
-    Value list;
-    list.kind = Value::Kind::list;
-    list.list = {path_value("one.bin"), path_value("two.bin")};
-    Value kind;
-    kind.kind = Value::Kind::string;
-    kind.text = "cifar-10";
-    Split split{"train", "cifar", {{"files", list}, {"kind", kind}}};
+    Split split{"train", "cifar", {{"files", list({path("one.bin"), path("two.bin")})}, {"kind", text("cifar-10")}}};
     Dataset dataset = open(split);
     ASSERT_EQ(dataset.records, 3);
     std::vector<float> image(3072);

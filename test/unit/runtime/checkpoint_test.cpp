@@ -22,8 +22,6 @@
 namespace kiln::runtime::testing {
 namespace {
 
-#define EXPECT_CONTAINS(text, part) EXPECT_NE((text).find(part), std::string::npos) << (text)
-
 TEST(Hash, known_answers) {
     EXPECT_EQ(hash_text(xxh64("", 0)), "ef46db3751d8e999");
     EXPECT_EQ(hash_text(xxh64("abc", 3)), "44bc2cf5ad770999");

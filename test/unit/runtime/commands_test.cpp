@@ -14,8 +14,6 @@
 namespace kiln::runtime::testing {
 namespace {
 
-#define EXPECT_CONTAINS(text, part) EXPECT_NE((text).find(part), std::string::npos) << (text)
-
 struct Commands : ::testing::Test {
     TemporaryFolder folder;
     void SetUp() override { write_data(folder.path()); }

@@ -1,5 +1,6 @@
 // csv: what the format admits, and the messages for what it does not.
 #include "harness.h"
+#include "values.h"
 
 #include "data/dataset.h"
 #include "support/failure.h"
@@ -9,28 +10,10 @@
 namespace kiln::runtime::testing {
 namespace {
 
-Value text_value(const std::string &text, Value::Kind kind = Value::Kind::string) {
-    Value value;
-    value.kind = kind;
-    value.text = text;
-    return value;
-}
-Value flag_value(bool flag) {
-    Value value;
-    value.kind = Value::Kind::boolean;
-    value.boolean = flag;
-    return value;
-}
-Value number_value(double number) {
-    Value value;
-    value.number = number;
-    return value;
-}
 Value names_value(const std::vector<std::string> &names) {
-    Value value;
-    value.kind = Value::Kind::list;
-    for (const std::string &name : names) value.list.push_back(text_value(name));
-    return value;
+    std::vector<Value> values;
+    for (const std::string &name : names) values.push_back(text(name));
+    return list(values);
 }
 
 struct Row {
@@ -50,7 +33,7 @@ struct Csv : ::testing::Test {
     }
     Dataset open_file(const std::string &name) {
         Split split{"train", "csv", arguments};
-        split.arguments.push_back({"file", text_value(name, Value::Kind::path)});
+        split.arguments.push_back({"file", path(name)});
         return open_split(folder.path(), split, columns);
     }
     std::string error(const std::string &content) {
@@ -70,7 +53,6 @@ struct Csv : ::testing::Test {
     }
 };
 
-#define EXPECT_CONTAINS(text, part) EXPECT_NE((text).find(part), std::string::npos) << (text)
 #define EXPECT_ROW(data, record, x_, y_, label_)                                                \
     do {                                                                                        \
         Row found = row(data, record);                                                          \
@@ -107,7 +89,7 @@ TEST_F(Csv, line_ends_of_all_systems_and_empty_lines) {
 }
 
 TEST_F(Csv, tabs_without_header_or_quotes) {
-    arguments = {{"separator", text_value("\t")}, {"quote", text_value("")}, {"header", flag_value(false)}, {"columns", names_value({"x", "_", "label", "_", "y"})}};
+    arguments = {{"separator", text("\t")}, {"quote", text("")}, {"header", flag(false)}, {"columns", names_value({"x", "_", "label", "_", "y"})}};
     Dataset data = open("1\t\"open\t2\t\t-0.5\n");
     ASSERT_EQ(data.records, 1);
     EXPECT_ROW(data, 0, 1.0, -0.5f, 2);
@@ -143,7 +125,7 @@ TEST_F(Csv, encodings_of_header_names) {
     EXPECT_EQ(open("\xef\xbb\xbfx,\xc3\xa4\n1,2\n").records, 1);
     EXPECT_CONTAINS(error("x,\xe4\n1,2\n"), "table.csv:1: the header cannot be read: a field is not UTF-8");
     EXPECT_CONTAINS(error("x,t\n1,\xed\xa0\x80\n"), "table.csv:2: a field is not UTF-8");
-    arguments = {{"encoding", text_value("iso-8859-1")}};
+    arguments = {{"encoding", text("iso-8859-1")}};
     EXPECT_EQ(open("x,\xe4\n1,\xff\n").records, 1);
     EXPECT_CONTAINS(error("\xe4\n1\n"), "columns: `\xc3\xa4`");
 }
@@ -159,7 +141,7 @@ TEST_F(Csv, a_missing_column_shows_both_sides) {
 }
 
 TEST_F(Csv, a_listed_column_without_an_input) {
-    arguments = {{"header", flag_value(false)}, {"columns", names_value({"x", "y", "label", "extra"})}};
+    arguments = {{"header", flag(false)}, {"columns", names_value({"x", "y", "label", "extra"})}};
     EXPECT_CONTAINS(error("1,2,0,4\n"), "`columns` of csv names `extra`, which is no input of the model (`_` skips a column)");
 }
 
@@ -186,9 +168,9 @@ TEST_F(Csv, malformed_rows_are_counted_and_refused_above_the_share) {
     EXPECT_CONTAINS(error(content), "table.csv: 2 of 10 rows are malformed; bad_rows = 0 allows 0:\n");
     EXPECT_CONTAINS(error(content), "table.csv:3: column `x`");
     EXPECT_CONTAINS(error(content), "table.csv:8: column `x`");
-    arguments = {{"bad_rows", number_value(0.1)}};
+    arguments = {{"bad_rows", number(0.1)}};
     EXPECT_CONTAINS(error(content), "bad_rows = 0.1 allows 1:");
-    arguments = {{"bad_rows", number_value(0.2)}};
+    arguments = {{"bad_rows", number(0.2)}};
     Dataset data = open(content);
     ASSERT_EQ(data.records, 8);
     EXPECT_ROW(data, 1, 2.0, 0.f, 0);
@@ -211,21 +193,21 @@ TEST_F(Csv, truncated_and_empty_files) {
 }
 
 TEST_F(Csv, arguments_that_make_no_sense) {
-    arguments = {{"separator", text_value("::")}};
+    arguments = {{"separator", text("::")}};
     EXPECT_CONTAINS(error("x"), "`separator` of csv is `::`; it should be one ASCII character");
-    arguments = {{"separator", text_value("\"")}};
+    arguments = {{"separator", text("\"")}};
     EXPECT_CONTAINS(error("x"), "`separator` and `quote` of csv are both");
-    arguments = {{"encoding", text_value("utf-16")}};
+    arguments = {{"encoding", text("utf-16")}};
     EXPECT_CONTAINS(error("x"), "csv has no encoding `utf-16`; it has: utf-8, iso-8859-1");
-    arguments = {{"header", flag_value(false)}};
+    arguments = {{"header", flag(false)}};
     EXPECT_CONTAINS(error("x"), "without a header csv needs `columns = [..]`");
-    arguments = {{"bad_rows", number_value(1)}};
+    arguments = {{"bad_rows", number(1)}};
     EXPECT_CONTAINS(error("x"), "`bad_rows` of csv is 1; it is a share of the rows: from 0 to below 1");
 }
 
 TEST_F(Csv, AListedInputOfSeveralElementsStandsForSeveralFields) {
     columns = {{"x", DType::f64, {}, 0}, {"y", DType::f32, {3}, 0}};
-    arguments = {{"header", flag_value(false)}, {"columns", names_value({"_", "y", "x", ".."})}};
+    arguments = {{"header", flag(false)}, {"columns", names_value({"_", "y", "x", ".."})}};
     Dataset data = open("9,1,2,3,4\n9,5,6,7,8,more,and more\n");
     double x = 0;
     float y[3] = {};

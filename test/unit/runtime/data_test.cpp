@@ -1,5 +1,6 @@
 // Data: IDX files good and bad, shuffling, batches.
 #include "harness.h"
+#include "values.h"
 
 #include "data/batch_stream.h"
 #include "data/dataset.h"
@@ -16,15 +17,8 @@
 namespace kiln::runtime::testing {
 namespace {
 
-Value path_value(const std::string &path) {
-    Value value;
-    value.kind = Value::Kind::path;
-    value.text = path;
-    return value;
-}
-
 const std::vector<Column> kColumns{{"image", DType::f32, {4, 4, 1}, 0}, {"label", DType::i32, {}, 3}};
-const Split kSplit{"train", "idx", {{"images", path_value("train-images")}, {"labels", path_value("train-labels")}}};
+const Split kSplit{"train", "idx", {{"images", path("train-images")}, {"labels", path("train-labels")}}};
 
 struct Data : ::testing::Test {
     TemporaryFolder folder;
@@ -46,8 +40,6 @@ struct Data : ::testing::Test {
     void images(const std::string &content) { write_text(folder / "train-images", content); }
     void labels(const std::string &content) { write_text(folder / "train-labels", content); }
 };
-
-#define EXPECT_CONTAINS(text, part) EXPECT_NE((text).find(part), std::string::npos) << (text)
 
 TEST_F(Data, pixels_arrive_as_they_are) {
     Dataset data = open();

@@ -3,10 +3,14 @@
 
 #include "fake_program.h"
 
+#include <gtest/gtest.h>
 #include <sys/types.h>
 #include <filesystem>
 #include <string>
 #include <vector>
+
+/// That a text has a part.
+#define EXPECT_CONTAINS(text, part) EXPECT_NE((text).find(part), std::string::npos) << (text)
 
 namespace kiln::runtime::testing {
 

@@ -1,4 +1,5 @@
 // Pictures: decoding of every kind, refusing of damaged and hostile files, fitting to a frame.
+#include "harness.h"
 #include "pictures.h"
 
 #include "support/failure.h"
@@ -9,8 +10,6 @@
 
 namespace kiln::runtime::testing {
 namespace {
-
-#define EXPECT_CONTAINS(text, part) EXPECT_NE((text).find(part), std::string::npos) << (text)
 
 // The message of the failure that decoding ends with; its code must be `data`.
 std::string error(const std::string &file, const Frame *frame = nullptr) {

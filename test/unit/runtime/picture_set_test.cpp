@@ -1,109 +1,12 @@
 // Folders of pictures as splits: classes, bad files, keeping, caching.
-#include "harness.h"
-#include "pictures.h"
-
-#include "data/dataset.h"
-#include "data/vocabulary.h"
-#include "support/failure.h"
+#include "picture_folder.h"
 
 #include <fcntl.h>
-#include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <algorithm>
-#include <cstring>
-#include <filesystem>
-#include <map>
-#include <random>
 
 namespace kiln::runtime::testing {
 namespace {
-
-#define EXPECT_CONTAINS(text, part) EXPECT_NE((text).find(part), std::string::npos) << (text)
-
-Value text_value(const std::string &text, Value::Kind kind = Value::Kind::string) {
-    Value value;
-    value.kind = kind;
-    value.text = text;
-    return value;
-}
-Value number_value(double number) {
-    Value value;
-    value.number = number;
-    return value;
-}
-Value boolean_value(bool boolean) {
-    Value value;
-    value.kind = Value::Kind::boolean;
-    value.boolean = boolean;
-    return value;
-}
-
-const std::vector<Column> kColumns{{"image", DType::f32, {6, 8, 3}, 0}, {"label", DType::i32, {}, 3}};
-
-struct PictureFolder : ::testing::Test {
-    TemporaryFolder folder;
-
-    // Three classes of four pictures; the shade tells the class and the picture.
-    void SetUp() override {
-        for (int c = 0; c < 3; ++c)
-            for (int i = 0; i < 4; ++i)
-                write("train/c" + std::to_string(c) + "/" + std::to_string(i) + (i % 2 ? ".png" : ".jpg"),
-                      shade(60 * c + 10 * i, i % 2));
-    }
-    static std::string shade(int value, bool as_png) {
-        Image image{12, 16, 3, std::vector<uint8_t>(12 * 16 * 3, uint8_t(value))};
-        return as_png ? encode_png(image) : jpeg(image);
-    }
-    void write(const std::string &name, const std::string &content) {
-        std::filesystem::create_directories(std::filesystem::path(folder / name).parent_path());
-        write_text(folder / name, content);
-    }
-
-    Dataset open(std::vector<std::pair<std::string, Value>> arguments = {}, const std::string &name = "train",
-                 const std::vector<Column> &columns = kColumns) {
-        arguments.emplace_back("folder", text_value(name, Value::Kind::path));
-        if (std::none_of(arguments.begin(), arguments.end(), [](const auto &argument) { return argument.first == "most_kept"; }))
-            arguments.emplace_back("most_kept", number_value(1));
-        return numbered({name, "images", arguments}, columns);
-    }
-    // The split with its classes numbered by itself.
-    Dataset numbered(Split split, const std::vector<Column> &columns) {
-        Metadata metadata;
-        metadata.columns = columns;
-        split.name = "train";
-        metadata.splits = {split};
-        Vocabularies vocabularies;
-        return open_training_split(folder.path(), metadata, vocabularies);
-    }
-    // The message of the failure that opening ends with; its code must be `data`.
-    std::string error(std::vector<std::pair<std::string, Value>> arguments = {}, const std::string &name = "train",
-                      const std::vector<Column> &columns = kColumns) {
-        try {
-            open(std::move(arguments), name, columns);
-        } catch (const Failure &failure) {
-            EXPECT_EQ(failure.code, ExitCode::data) << failure.what();
-            return failure.what();
-        }
-        return "no error";
-    }
-    struct Record {
-        std::vector<float> pixels = std::vector<float>(6 * 8 * 3);
-        int32_t label = -1;
-    };
-    static Record record(const Dataset &dataset, int64_t index) {
-        Record record;
-        uint8_t *rows[] = {reinterpret_cast<uint8_t *>(record.pixels.data()), reinterpret_cast<uint8_t *>(&record.label)};
-        dataset.read(index, rows);
-        return record;
-    }
-    // What opening prints as warnings and notes.
-    std::string said(std::vector<std::pair<std::string, Value>> arguments = {}, const std::string &name = "train") {
-        ::testing::internal::CaptureStderr();
-        open(std::move(arguments), name);
-        return ::testing::internal::GetCapturedStderr();
-    }
-};
 
 TEST_F(PictureFolder, a_class_for_each_folder_in_the_order_of_names) {
     Dataset dataset = open();
@@ -119,8 +22,8 @@ TEST_F(PictureFolder, a_class_for_each_folder_in_the_order_of_names) {
 TEST_F(PictureFolder, kept_cached_and_decoded_each_time_are_the_same) {
     Image image = gradient(31, 47);
     write("train/c0/0.jpg", jpeg(image));
-    Dataset kept = open({{"most_kept", number_value(1)}}), again = open({{"keep", boolean_value(false)}});
-    Value cache = text_value("train.cache", Value::Kind::path);
+    Dataset kept = open({{"most_kept", number(1)}}), again = open({{"keep", flag(false)}});
+    Value cache = path("train.cache");
     Dataset made = open({{"cache", cache}}), cached = open({{"cache", cache}});
     for (int64_t i = 0; i < 12; ++i)
         for (const Dataset *other : {&again, &made, &cached}) {
@@ -135,7 +38,7 @@ TEST_F(PictureFolder, kept_cached_and_decoded_each_time_are_the_same) {
 }
 
 TEST_F(PictureFolder, a_stale_or_damaged_cache_is_made_again) {
-    std::vector<std::pair<std::string, Value>> cache{{"cache", text_value("train.cache", Value::Kind::path)}};
+    std::vector<std::pair<std::string, Value>> cache{{"cache", path("train.cache")}};
     EXPECT_EQ(said(cache), "");
     std::string path = folder / "train.cache", good = read_text(path);
     EXPECT_EQ(said(cache), "");
@@ -153,7 +56,7 @@ TEST_F(PictureFolder, a_stale_or_damaged_cache_is_made_again) {
     EXPECT_CONTAINS(said(cache), "is stale: it holds 12 pictures, now there are 13");
     std::filesystem::remove(folder / "train/c1/9.jpg");
     EXPECT_CONTAINS(said(cache), "is stale");
-    cache.emplace_back("fit", text_value("crop"));
+    cache.emplace_back("fit", text("crop"));
     EXPECT_CONTAINS(said(cache), "was made with other settings");
 
     good = read_text(path);
@@ -184,24 +87,24 @@ TEST_F(PictureFolder, a_stale_or_damaged_cache_is_made_again) {
 TEST_F(PictureFolder, what_is_no_cache_is_not_overwritten) {
     for (const char *content : {"1", "a diary", "kiln picture books, with their titles, their authors and what they are about"}) {
         write_text(folder / "train.cache", content);
-        EXPECT_CONTAINS(error({{"cache", text_value("train.cache", Value::Kind::path)}}), "train.cache is to be a cache of pictures, but holds something else");
+        EXPECT_CONTAINS(error({{"cache", path("train.cache")}}), "train.cache is to be a cache of pictures, but holds something else");
         EXPECT_EQ(read_text(folder / "train.cache"), content);
     }
     std::filesystem::remove(folder / "train.cache");
     std::filesystem::create_directory(folder / "train.cache");
-    EXPECT_EQ(error({{"cache", text_value("train.cache", Value::Kind::path)}}), (folder / "train.cache") + " is a folder, not a file");
+    EXPECT_EQ(error({{"cache", path("train.cache")}}), (folder / "train.cache") + " is a folder, not a file");
 }
 
 TEST_F(PictureFolder, more_than_may_be_kept_is_said) {
-    EXPECT_EQ(said({{"most_kept", number_value(0.002)}}), "");  // 12 pictures of 144 bytes
-    EXPECT_CONTAINS(said({{"most_kept", number_value(0.0016)}}), "12 pictures of 144 bytes are more than most_kept, 0.001599 MiB");
-    EXPECT_EQ(said({{"most_kept", number_value(0)}, {"keep", boolean_value(false)}}), "");
+    EXPECT_EQ(said({{"most_kept", number(0.002)}}), "");  // 12 pictures of 144 bytes
+    EXPECT_CONTAINS(said({{"most_kept", number(0.0016)}}), "12 pictures of 144 bytes are more than most_kept, 0.001599 MiB");
+    EXPECT_EQ(said({{"most_kept", number(0)}, {"keep", flag(false)}}), "");
 }
 
 TEST_F(PictureFolder, a_cache_remembers_bad_files) {
     write("train/c0/0.jpg", "no picture");
-    std::vector<std::pair<std::string, Value>> arguments{{"cache", text_value("train.cache", Value::Kind::path)},
-                                                         {"bad_files", number_value(0.1)}};
+    std::vector<std::pair<std::string, Value>> arguments{{"cache", path("train.cache")},
+                                                         {"bad_files", number(0.1)}};
     for (int i = 0; i < 2; ++i) {
         EXPECT_CONTAINS(said(arguments), "train/c0/0.jpg is no picture");
         EXPECT_EQ(open(arguments).records, 11);
@@ -214,15 +117,15 @@ TEST_F(PictureFolder, bad_files_are_named_counted_and_limited) {
     write("train/c1/1.png", "a text");
     std::filesystem::remove(folder / "train/c2/3.png");
     std::filesystem::create_symlink("nowhere", folder / "train/c2/3.png");
-    std::string message = error({{"bad_files", number_value(0.2)}});
+    std::string message = error({{"bad_files", number(0.2)}});
     EXPECT_CONTAINS(message, "train/: 3 of 12 pictures are bad; bad_files = 0.2 allows 2:");
     EXPECT_CONTAINS(message, "c0/0.jpg is damaged: Premature end of JPEG file");
     EXPECT_CONTAINS(message, "c1/1.png is no picture");
     EXPECT_CONTAINS(message, "c2/3.png: No such file");
     EXPECT_CONTAINS(error(), "bad_files = 0 allows 0");
-    EXPECT_CONTAINS(said({{"bad_files", number_value(0.25)}}),
+    EXPECT_CONTAINS(said({{"bad_files", number(0.25)}}),
                     "warning: " + (folder / "train/") + ": 3 of 12 pictures are bad and left out:");
-    Dataset dataset = open({{"bad_files", number_value(0.25)}});
+    Dataset dataset = open({{"bad_files", number(0.25)}});
     ASSERT_EQ(dataset.records, 9);
     EXPECT_EQ(dataset.name(0), "c0/1.png");
     EXPECT_EQ(record(dataset, 3).label, 1);
@@ -235,8 +138,8 @@ TEST_F(PictureFolder, only_what_transforms_leave_is_decoded) {
         Value source;
         source.kind = Value::Kind::call;
         source.text = "images";
-        source.arguments = {{"folder", text_value("train", Value::Kind::path)}, {"most_kept", number_value(1)}, {"bad_files", number_value(bad_files)}};
-        return numbered({"train", reader, {{"source", source}, {"share", number_value(0.5)}, {"rest", boolean_value(rest)}}}, kColumns);
+        source.arguments = {{"folder", path("train")}, {"most_kept", number(1)}, {"bad_files", number(bad_files)}};
+        return numbered({"train", reader, {{"source", source}, {"share", number(0.5)}, {"rest", flag(rest)}}}, kColumns);
     };
     std::vector<std::string> chosen;
     std::vector<Record> before;
@@ -287,7 +190,7 @@ TEST_F(PictureFolder, balanced_pictures_may_be_bad) {
     Value source;
     source.kind = Value::Kind::call;
     source.text = "images";
-    source.arguments = {{"folder", text_value("train", Value::Kind::path)}, {"most_kept", number_value(1)}, {"bad_files", number_value(0.2)}};
+    source.arguments = {{"folder", path("train")}, {"most_kept", number(1)}, {"bad_files", number(0.2)}};
     ::testing::internal::CaptureStderr();
     Dataset balanced = numbered({"train", "balanced", {{"source", source}}}, kColumns);
     EXPECT_CONTAINS(::testing::internal::GetCapturedStderr(), "1 of 9 pictures is bad and left out:");
@@ -352,141 +255,9 @@ TEST_F(PictureFolder, the_models_inputs_must_be_a_picture_and_a_label) {
     columns.push_back({"speed", DType::f32, {5}, 0});
     EXPECT_CONTAINS(error({}, "train", columns), "the model's inputs are image: f32[6, 8, 3], label: class[3], speed: f32[5]");
     EXPECT_CONTAINS(error({}, "train", {kColumns[1]}), "feeds one picture");
-    EXPECT_CONTAINS(error({{"fit", text_value("zoom")}}), "images has no fit `zoom`; it has: stretch, crop, letterbox");
-    EXPECT_CONTAINS(error({{"bad_files", number_value(1)}}), "`bad_files` of images is 1");
+    EXPECT_CONTAINS(error({{"fit", text("zoom")}}), "images has no fit `zoom`; it has: stretch, crop, letterbox");
+    EXPECT_CONTAINS(error({{"bad_files", number(1)}}), "`bad_files` of images is 1");
     EXPECT_EQ(open({}, "train", {kColumns[0]}).records, 12);
-}
-
-// A ustar archive of (name, content) pairs; `sizes` overrides what a header says, those in `links` are of that type, and their content is what they lead to.
-std::string tar(const std::vector<std::pair<std::string, std::string>> &files, const std::map<size_t, uint64_t> &sizes = {}, const std::map<size_t, char> &links = {}) {
-    std::string out;
-    for (size_t i = 0; i < files.size(); ++i) {
-        const auto &[name, target] = files[i];
-        const std::string content = links.contains(i) ? "" : target;
-        char header[512] = {};
-        uint64_t size = sizes.count(i) ? sizes.at(i) : content.size();
-        std::snprintf(header, 100, "%s", name.c_str());
-        std::snprintf(header + 100, 8, "%07o", 0644);
-        std::snprintf(header + 124, 12, "%011llo", (unsigned long long)size);
-        std::snprintf(header + 136, 12, "%011o", 0);
-        std::memcpy(header + 148, "        ", 8);
-        header[156] = links.contains(i) ? links.at(i) : '0';
-        if (links.contains(i)) std::snprintf(header + 157, 100, "%s", target.c_str());
-        std::memcpy(header + 257, "ustar\00000", 8);
-        unsigned sum = 0;
-        for (char c : header) sum += uint8_t(c);
-        std::snprintf(header + 148, 8, "%06o", sum);
-        out.append(header, sizeof header).append(content).append((512 - content.size() % 512) % 512, '\0');
-    }
-    return out.append(1024, '\0');
-}
-
-struct Tar : PictureFolder {
-    Dataset open_tar(const Value &shards = text_value("a.tar", Value::Kind::path), double bad_files = 0) {
-        return numbered({"train", "tar", {{"shards", shards}, {"bad_files", number_value(bad_files)}}}, kColumns);
-    }
-    std::string tar_error(const std::string &content, const Value &shards = text_value("a.tar", Value::Kind::path)) {
-        write_text(folder / "a.tar", content);
-        try {
-            open_tar(shards);
-        } catch (const Failure &failure) {
-            EXPECT_EQ(failure.code, ExitCode::data) << failure.what();
-            return failure.what();
-        }
-        return "no error";
-    }
-};
-
-TEST_F(Tar, a_hard_link_is_its_file_and_other_links_are_bad) {
-    const std::vector<std::pair<std::string, std::string>> files{{"./c/1.jpg", shade(10, false)}, {"d/2.jpg", shade(20, false)}, {"./d/3.jpg", "./c/1.jpg"}};
-    write_text(folder / "a.tar", tar(files, {}, {{2, '1'}}));
-    write_gz(folder / "b.tar.gz", tar(files, {}, {{2, '1'}}));
-    for (const char *name : {"a.tar", "b.tar.gz"}) {
-        Dataset dataset = open_tar(text_value(name, Value::Kind::path));
-        ASSERT_EQ(dataset.records, 3);
-        EXPECT_EQ(record(dataset, 2).pixels, record(dataset, 0).pixels);
-    }
-    EXPECT_CONTAINS(tar_error(tar(files, {}, {{2, '2'}})), (folder / "a.tar") + ": 1 of 3 pictures is bad; bad_files = 0 allows 0:\n  " + (folder / "a.tar") + ": d/3.jpg is a symbolic link");
-    EXPECT_CONTAINS(tar_error(tar({files[2], files[0], files[1]}, {}, {{0, '1'}})), "a.tar: d/3.jpg is a link to ./c/1.jpg, which is not in the archive before it");
-    EXPECT_CONTAINS(tar_error(tar(files, {}, {{2, '3'}})), "a.tar: d/3.jpg is no file");
-    // What is cut off between two files, or joined to another, is no whole archive.
-    const std::string first = tar({files[0]}), second = tar({files[1]});
-    EXPECT_CONTAINS(tar_error(first.substr(0, first.size() - 1024)), "a.tar ends after 1 files without the empty blocks that close a tar archive");
-    EXPECT_CONTAINS(tar_error(first + second), "a.tar goes on behind the end of a tar archive, after 1 files");
-}
-
-TEST_F(Tar, classes_from_folders_plain_and_gzipped) {
-    std::string content = tar(
-        {{"./train/cat/1.jpg", shade(10, false)}, {"train/dog/1.png", shade(20, true)}, {"train/cat/2.JPG", shade(30, false)}});
-    write_text(folder / "a.tar", content);
-    write_gz(folder / "b.tar.gz", content);
-    for (const char *name : {"a.tar", "b.tar.gz"}) {
-        Dataset dataset = open_tar(text_value(name, Value::Kind::path));
-        ASSERT_EQ(dataset.records, 3);
-        EXPECT_EQ(dataset.name(0), "train/cat/1.jpg");
-        for (int64_t i = 0; i < 3; ++i) {
-            EXPECT_NEAR(record(dataset, i).pixels[0], 10 * (i + 1), 1);
-            EXPECT_EQ(record(dataset, i).label, i % 2);
-        }
-    }
-}
-
-TEST_F(Tar, classes_from_files_beside_the_pictures_and_shards) {
-    write_text(folder / "s-08.tar",
-               tar({{"1.jpg", shade(10, false)}, {"1.cls", "dog\n"}, {"2.left.jpg", shade(20, false)}, {"2.txt", "cat"}}));
-    write_text(folder / "s-09.tar",
-               tar({{"1.txt", "a caption that is no class, but .cls is there"}, {"1.cls", "cat"}, {"1.jpg", shade(30, false)}}));
-    write_text(folder / "s-10.tar", tar({{"x/1.cls", "dog"}, {"x/1.jpg", shade(40, false)}}));
-    Dataset dataset = open_tar(text_value("s-{08..10}.tar", Value::Kind::path));
-    ASSERT_EQ(dataset.records, 4);
-    for (int64_t i = 0; i < 4; ++i) EXPECT_NEAR(record(dataset, i).pixels[0], 10 * (i + 1), 1);
-    for (int64_t i : {0, 3}) EXPECT_EQ(record(dataset, i).label, 1);
-    for (int64_t i : {1, 2}) EXPECT_EQ(record(dataset, i).label, 0);
-    Value list;
-    list.kind = Value::Kind::list;
-    list.list = {text_value("s-10.tar", Value::Kind::path), text_value("s-08.tar", Value::Kind::path)};
-    EXPECT_NEAR(record(open_tar(list), 0).pixels[0], 40, 1);
-    EXPECT_CONTAINS(tar_error("", text_value("s-{10..08}.tar", Value::Kind::path)), "names no range of shards");
-    EXPECT_CONTAINS(tar_error("", text_value("s-{08..11}.tar", Value::Kind::path)), "cannot open " + (folder / "s-11.tar"));
-}
-
-TEST_F(Tar, pictures_without_a_class_or_with_two) {
-    EXPECT_CONTAINS(tar_error(tar({{"1.jpg", shade(10, false)}, {"1.cls", "dog"}, {"2.jpg", shade(20, false)}})),
-                    "1 of 2 pictures is bad; bad_files = 0 allows 0:\n  " + (folder / "a.tar") +
-                        ": 2.jpg has no class: there is no 2.cls or .txt with one");
-    EXPECT_CONTAINS(tar_error(tar({{"c/1.jpg", shade(10, false)}, {"2.jpg", shade(20, false)}})),
-                    "a.tar: 2.jpg has no class: it is in no folder");
-    EXPECT_CONTAINS(tar_error(tar({{"c/1.jpg", shade(10, false)}, {"c/1.jpg", shade(20, false)}})),
-                    "c/1.jpg is in the archive twice");
-    write_text(folder / "a.tar", tar({{"1.jpg", shade(10, false)}, {"2.jpg", shade(20, false)}}));
-    EXPECT_THROW(require_labels(open_tar(), "train"), Failure);
-}
-
-TEST_F(Tar, damaged_archives_are_named) {
-    EXPECT_CONTAINS(tar_error(""), "a.tar is empty");
-    EXPECT_CONTAINS(tar_error(std::string("\xfd"
-                                          "7zXZ\0 whatever",
-                                          15)),
-                    "unpack it: xz -d");
-    EXPECT_CONTAINS(tar_error(std::string(3000, 'x')), "a.tar is no tar archive or damaged, after 0 files");
-    EXPECT_EQ(tar_error(tar({})), (folder / "a.tar") + " holds no pictures");
-    EXPECT_CONTAINS(tar_error(tar({{"c/1.jpg", "no picture"}})), "c/1.jpg is no picture");
-    // A header that promises 7 GiB takes no memory.
-    EXPECT_CONTAINS(tar_error(tar({{"c/1.jpg", shade(1, false)}}, {{0, uint64_t(7) << 30}})), "a.tar");
-    std::string good = tar({{"c/1.jpg", shade(10, false)}, {"d/2.jpg", shade(20, false)}});
-    for (size_t keep = 0; keep < good.size() - 1024; keep += 50) EXPECT_NE(tar_error(good.substr(0, keep)), "no error") << keep;
-    std::mt19937 random(3);
-    for (int i = 0; i < 1000; ++i) {
-        std::string bad = good;
-        for (unsigned changes = 1 + random() % 3; changes > 0; --changes) bad[random() % bad.size()] = char(random());
-        tar_error(bad);
-        if (i % 10 == 0) {
-            write_gz(folder / "a.tar", bad);
-            std::string packed = read_text(folder / "a.tar");
-            packed[random() % packed.size()] = char(random());
-            tar_error(packed);
-        }
-    }
 }
 
 TEST_F(PictureFolder, the_same_picture_in_two_splits_is_an_error) {

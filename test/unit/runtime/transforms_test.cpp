@@ -1,5 +1,6 @@
 // Transforms: parts are disjoint and together the whole, groups stay together, joins find every key, whatever the reader.
 #include "harness.h"
+#include "values.h"
 
 #include "data/dataset.h"
 #include "support/failure.h"
@@ -14,41 +15,7 @@
 namespace kiln::runtime::testing {
 namespace {
 
-#define EXPECT_CONTAINS(text, part) EXPECT_NE((text).find(part), std::string::npos) << (text)
-
-using Arguments = std::vector<std::pair<std::string, Value>>;
-
-Value text(const std::string &value, Value::Kind kind = Value::Kind::string) {
-    Value result;
-    result.kind = kind;
-    result.text = value;
-    return result;
-}
-Value number(double value) {
-    Value result;
-    result.number = value;
-    return result;
-}
-Value flag(bool value) {
-    Value result;
-    result.kind = Value::Kind::boolean;
-    result.boolean = value;
-    return result;
-}
-Value list(std::vector<Value> values) {
-    Value result;
-    result.kind = Value::Kind::list;
-    result.list = std::move(values);
-    return result;
-}
-Value call(const std::string &reader, Arguments arguments) {
-    Value result;
-    result.kind = Value::Kind::call;
-    result.text = reader;
-    result.arguments = std::move(arguments);
-    return result;
-}
-Value csv(const std::string &file) { return call("csv", {{"file", text(file, Value::Kind::path)}}); }
+Value csv(const std::string &file) { return call("csv", {{"file", path(file)}}); }
 
 struct Transforms : ::testing::Test {
     TemporaryFolder folder;
@@ -165,10 +132,10 @@ TEST_F(Transforms, FiltersByTheValuesOfAColumn) {
 
 TEST_F(Transforms, ListsNameTheirRecords) {
     write_text(folder / "part.txt", "3\r\n0\n\n89");
-    auto [part, rest] = parts("listed", {{"source", csv("t.csv")}, {"file", text("part.txt", Value::Kind::path)}, {"column", text("record")}});
+    auto [part, rest] = parts("listed", {{"source", csv("t.csv")}, {"file", path("part.txt")}, {"column", text("record")}});
     EXPECT_EQ(part, (std::vector<int32_t>{0, 3, 89}));
     write_text(folder / "part.txt", "d1\nd2\n");
-    Value by_driver = call("listed", {{"source", csv("t.csv")}, {"file", text("part.txt", Value::Kind::path)}, {"column", text("driver")}});
+    Value by_driver = call("listed", {{"source", csv("t.csv")}, {"file", path("part.txt")}, {"column", text("driver")}});
     EXPECT_EQ(ids(by_driver), (std::vector<int32_t>{1, 2, 3, 4, 5}));
     write_text(folder / "part.txt", "d1\n\nD2\nd1000\n");
     EXPECT_CONTAINS(error(by_driver), "2 lines are the `driver` of no record");

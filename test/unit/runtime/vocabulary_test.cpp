@@ -12,8 +12,6 @@
 namespace kiln::runtime::testing {
 namespace {
 
-#define EXPECT_CONTAINS(text, part) EXPECT_NE((text).find(part), std::string::npos) << (text)
-
 struct VocabularyOfCsv : ::testing::Test {
     TemporaryFolder folder;
     Metadata metadata;
