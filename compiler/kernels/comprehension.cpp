@@ -75,7 +75,9 @@ public:
                 scalars.bind(id, from_storage(call(copied->second.copy.loops.func, from), value.dtype));
                 continue;
             }
-            scalars.bind(id, l_.stored_value(operand, place(value.at, l_.shape(operand), at, &scalars)));
+            Expr read = l_.stored_value(operand, place(value.at, l_.shape(operand), at, &scalars));
+            if (auto guarded = guarded_.find(i); guarded != guarded_.end()) read = select(holds(guarded->second, at), read, Internal::make_zero(read.type()));
+            scalars.bind(id, read);
         }
         Point point;
         point.term = to_storage(scalars.value(NodeId{int32_t(attrs_.body.size()) - 1}, {}));
@@ -90,6 +92,9 @@ public:
     const ComprehensionAttrs &attrs() const { return attrs_; }
     const Node &node() const { return node_; }
 
+    /// Whether a step of the sum has terms at all; undefined: always.
+    Expr step_counts(const Coordinates &at) const { return steps_.empty() ? Expr() : holds(steps_, at); }
+
     /// Values that are factors of the term: where one is zero, the term is.
     std::vector<size_t> factors() const {
         std::vector<size_t> result, open{attrs_.body.size() - 1};
@@ -103,9 +108,10 @@ public:
         return result;
     }
 
-    /// Reads whose tensor is copied: a guard that says that a factor is inside its tensor is dropped for zeros around it, and with
-    /// `vector_axis` a tensor that lies across the vectors is turned.
-    void copy_operands(int64_t vector_axis) {
+    /// Reads whose tensor is copied: a guard that says that a factor is inside its tensor is dropped for zeros around it, and a tensor that
+    /// lies across the vectors is turned. A window that is written out reads in place instead.
+    void prepare_reads(const SumPlan &plan) {
+        const int64_t vector_axis = plan.vector_axis;
         for (size_t i : factors()) {
             const BodyValue &value = attrs_.body[i];
             if (value.kind != BodyValue::Kind::read) continue;
@@ -137,6 +143,7 @@ public:
             }
             if (!turned && guards.empty()) continue;
             absorbed_.insert(guards.begin(), guards.end());
+            if (!turned && guard_in_place(i, guards, plan)) continue;
             OperandCopy copied = copy(i, order, guards.empty() ? Ints(shape.size(), 0) : low, guards.empty() ? shape : extent);
             const int64_t first = plain_axis(value.at[order[0]]);
             int64_t moved = 0;
@@ -153,6 +160,23 @@ public:
     }
 
 private:
+    /// The first and the last tile of a row know when they are compiled which neighbours lie outside, and the others that none does; a step that
+    /// is outside for the whole tile is left out. False if the guards of read i are about something else.
+    bool guard_in_place(size_t i, const std::set<size_t> &guards, const SumPlan &plan) {
+        auto along = [&](size_t g, int axis) { return attrs_.guards[g].coefficients[size_t(axis)] != 0; };
+        if (plan.window_axis < 0 || plan.parts > 0 || std::any_of(guards.begin(), guards.end(), [&](size_t g) { return along(g, plan.vector_axis); })) return false;
+        for (size_t g : guards) (along(g, plan.row_axis) || along(g, plan.window_axis) ? guarded_[i] : steps_).push_back(g);
+        return true;
+    }
+    Expr holds(const std::vector<size_t> &guards, const Coordinates &at) const {
+        Expr all;
+        for (size_t g : guards) {
+            const Expr each = likely(index(attrs_.guards[g], at) >= 0);
+            all = all.defined() ? all && each : each;
+        }
+        return all;
+    }
+
     /// The operand of read i over [low, low + extent), zero outside the tensor, its dimensions in this order.
     OperandCopy copy(size_t i, const std::vector<size_t> &order, const Ints &low, const Shape &extent) {
         const NodeId operand = node_.operands[size_t(attrs_.body[i].operand)];
@@ -182,6 +206,8 @@ private:
     Kernel kernel_;
     std::set<size_t> absorbed_;        ///< guards that zeros stand for
     std::map<size_t, Copied> copies_;  ///< by value of the body
+    std::map<size_t, std::vector<size_t>> guarded_;  ///< by value of the body: guards of a read in place that differ within a tile
+    std::vector<size_t> steps_;        ///< guards that are the same for a whole tile
 };
 
 Expr where(const Point &point, Expr otherwise) { return point.active.defined() ? select(point.active, point.term, otherwise) : point.term; }
@@ -296,7 +322,7 @@ void strides_of_reads(const Lowering &l, const Body &body, std::vector<Ints> &st
 Expr build_sum(Lowering &l, NodeId id, Body &body, const SumPlan &plan, const Coordinates &at) {
     const ComprehensionAttrs &a = body.attrs();
     Func result = l.storage_of(id, [&] {
-        body.copy_operands(plan.vector_axis);
+        body.prepare_reads(plan);
         SumFuncs f;
         f.copies = body.copies();
         f.plan = plan;
@@ -319,6 +345,7 @@ Expr build_sum(Lowering &l, NodeId id, Body &body, const SumPlan &plan, const Co
             outermost = f.part * index_expr(a.space[size_t(plan.order.back())] / plan.parts) + outermost;
             vars.push_back(f.part);
         }
+        if (Expr counts = body.step_counts(point); counts.defined()) f.reduced.where(counts);
         const Point term = body.at(point);
         const Expr zero = Internal::make_zero(term.term.type());
         f.sum = Func(l.name(id, plan.parts > 0 ? "part" : "sum"));
