@@ -71,8 +71,15 @@ public:
             const NodeId operand = node_.operands[size_t(value.operand)];
             if (auto copied = copies_.find(i); copied != copies_.end()) {
                 Coordinates from;
-                for (size_t d : copied->second.order) from.push_back(index(value.at[d], at));
-                scalars.bind(id, from_storage(call(copied->second.copy.loops.func, from), value.dtype));
+                const auto &[copy, order] = copied->second;
+                for (size_t d = 0; d < order.size(); d++) {
+                    const AffineIndex &affine = value.at[order[d]];
+                    const int64_t low = copy.low[d], high = low + copy.loops.shape[d] - 1;
+                    const Interval range = bounds(affine, attrs_.space);
+                    from.push_back(index(affine, at));
+                    if (range.low < low || range.high > high) from.back() = clamp(from.back(), index_expr(low), index_expr(high));
+                }
+                scalars.bind(id, from_storage(call(copy.loops.func, from), value.dtype));
                 continue;
             }
             Expr read = l_.stored_value(operand, place(value.at, l_.shape(operand), at, &scalars));

@@ -227,7 +227,7 @@ WinogradGradientPlan plan_winograd_gradient(const Lowering &l, const Shape &grad
     // the others ends with: what it reads is another expression.
     const ChannelSplit split = split_rest(l, outputs);
     const int64_t rows = ceil_div(channels, split.full);
-    if (channels >= split.full && (channels + split.rest * rows) * split.full < channels * plan.columns) {
+    if (split.rest > 0 && channels >= split.full && (channels + split.rest * rows) * split.full < channels * plan.columns) {
         const Tile tile = choose_tile(l, split.full, channels, int(lanes), kTileRows, true);
         if (channels % tile.rows == 0 && split.rest * rows <= tile.rows) plan.columns = split.full, plan.rest_rows = split.rest * rows, plan.rows_a_rest = rows, plan.tile = tile;
     }
