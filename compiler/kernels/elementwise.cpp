@@ -2,6 +2,7 @@
 #include "compiler/kernels/lowering.h"
 #include "compiler/support/check.h"
 
+#include <cmath>
 #include <numbers>
 
 namespace kiln {
@@ -56,6 +57,9 @@ Expr log1p_of(Expr x) {
     Expr series = 2.0f * s * (1.0f + q * (1.0f / 3 + q * (1.0f / 5 + q * (1.0f / 7 + q * (1.0f / 9 + q * (1.0f / 11))))));
     return or_not_a_number(x, select(near, series, Halide::log(1.0f + x)), true);
 }
+
+/// Halide multiplies by the reciprocals of constants.
+bool has_reciprocal(const Halide::Type &type, double value) { return std::isfinite(type.bits() == 32 ? double(1.0f / float(value)) : 1.0 / value); }
 
 Expr floor_divide(Expr a, Expr b) {
     // Halide rounds so that the remainder is not negative; with a negative divisor that is not the floor.
@@ -159,7 +163,8 @@ Expr lower_divide(Lowering &l, NodeId id, const Coordinates &at) {
     const NodeId divisor = l.node(id).operands[1];
     // A processor has one unit for roots and quotients: while it takes the root the multipliers are free.
     if (is_root_plus_constant(l, divisor) && l.target().has_feature(Target::FMA)) return quotient_without_divider(a, b);
-    return a.type().is_float() ? a / b : floor_divide(a, b);
+    if (!a.type().is_float()) return floor_divide(a, b);
+    return is_splat(l.node(divisor)) && !has_reciprocal(a.type(), attrs<ConstantAttrs>(l.node(divisor)).values[0]) ? a / hidden(b) : a / b;
 }
 
 Expr lower_modulo(Lowering &l, NodeId id, const Coordinates &at) {

@@ -5,6 +5,7 @@
 #include "compiler/support/check.h"
 
 #include <algorithm>
+#include <cmath>
 
 namespace kiln {
 
@@ -14,6 +15,8 @@ using namespace Halide;
 extern const std::vector<uint8_t> kVectorMath;
 /// prefetch.ll likewise.
 extern const std::vector<uint8_t> kPrefetch;
+/// hidden_constants.ll likewise.
+extern const std::vector<uint8_t> kHiddenConstants;
 
 Halide::Type expression_type(DType dtype) { return dtype == DType::boolean ? Bool() : storage_type(dtype); }
 
@@ -38,10 +41,18 @@ Expr in_domain(const Halide::RDom &domain, const Expr &term) {
     return select(domain[0] >= 0, term, Internal::make_zero(term.type()));
 }
 
+constexpr const char *kHiddenZero = "hidden_zero";
+
+Expr hidden(Expr constant) {
+    const Halide::Type bits = UInt(constant.type().bits());
+    const Expr zero = Internal::Call::make(Int(32), kHiddenZero, {}, Internal::Call::PureExtern);
+    return reinterpret(constant.type(), reinterpret(bits, constant) | cast(bits, zero));
+}
+
 Expr literal(DType dtype, double value) {
     switch (dtype) {
-        case DType::f32: return Expr(float(value));
-        case DType::f64: return Expr(value);
+        case DType::f32: return std::isfinite(float(value)) ? Expr(float(value)) : hidden(Expr(float(value)));
+        case DType::f64: return std::isfinite(value) ? Expr(value) : hidden(Expr(value));
         case DType::i32: return Expr(int32_t(value));
         case DType::i64: return Expr(int64_t(value));
         case DType::u8: return Expr(uint8_t(value));
@@ -269,6 +280,7 @@ public:
         : wide_(target.has_feature(Target::AVX512)), before_loops_(before_loops), in_loops_(in_loops) {}
     bool calls_vector_math() const { return calls_vector_math_; }
     bool calls_prefetch() const { return calls_prefetch_; }
+    bool has_hidden_constants() const { return has_hidden_constants_; }
     Internal::Stmt rewritten(const Internal::LoweredFunc &function) {
         known_ = {};
         for (const Internal::LoweredArgument &argument : function.args) known_.push(argument.name);
@@ -281,6 +293,7 @@ private:
     Expr visit(const Internal::Call *call) override {
         const bool is_wide = wide_ && call->type.is_float() && call->type.bits() == 32 && call->type.lanes() % 16 == 0;
         if (is_wide && (call->name == kQuotient || call->name == "sqrt_f32")) calls_vector_math_ = true;
+        has_hidden_constants_ |= call->name == kHiddenZero;
         if (call->name == kAsItIs) return mutate(call->args[0]);
         if (call->name != kQuotient) return IRMutator::visit(call);
         return quotient_of(mutate(call->args[0]), mutate(call->args[1]), !is_wide);
@@ -326,7 +339,7 @@ private:
         statement.accept(&reads);
         return reads.all_known;
     }
-    bool wide_, calls_vector_math_ = false, calls_prefetch_ = false;
+    bool wide_, calls_vector_math_ = false, calls_prefetch_ = false, has_hidden_constants_ = false;
     const Statements &before_loops_, &in_loops_;
     Internal::Scope<> known_;  ///< variables in scope
 };
@@ -485,6 +498,7 @@ Halide::Module Lowering::lower(const std::string &function_name) {
         ordered.append(function);
     }
     if (after.calls_vector_math()) ordered.append(ExternalCode::bitcode_wrapper(target_, kVectorMath, "vector_math"));
+    if (after.has_hidden_constants()) ordered.append(ExternalCode::bitcode_wrapper(target_, kHiddenConstants, "hidden_constants"));
     if (after.calls_prefetch()) ordered.append(ExternalCode::bitcode_wrapper(target_, kPrefetch, "prefetch"));
     return ordered;
 }

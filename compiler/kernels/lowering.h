@@ -36,6 +36,8 @@ Expr from_storage(Expr value, DType dtype);
 Expr in_domain(const Halide::RDom &domain, const Expr &term);
 /// A literal of that type.
 Expr literal(DType dtype, double value);
+/// A constant whose value LLVM does not know: infinities, which the arithmetic of kernels may take for impossible, and divisors without a reciprocal.
+Expr hidden(Expr constant);
 inline Expr index_expr(int64_t value) { return Expr(int32_t(value)); }
 
 /// A value of a Func; of several the one of this index.
