@@ -64,7 +64,8 @@ bool has_reciprocal(const Halide::Type &type, double value) { return std::isfini
 Expr floor_divide(Expr a, Expr b) {
     // Halide rounds so that the remainder is not negative; with a negative divisor that is not the floor.
     if (a.type().is_uint()) return a / b;
-    return select(b < 0, (0 - a) / (0 - b), a / b);
+    const Expr quotient = a / b;
+    return select(b < 0 && quotient * b != a, quotient - 1, quotient);
 }
 
 /// sqrt(x) + c in f32 with a constant c such that the sum is no denormal, and far from the largest number unless it is infinite.
