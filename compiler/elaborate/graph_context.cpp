@@ -26,6 +26,10 @@ void GraphContext::write(InputKind kind, const std::string &name, NodeId value) 
     current[key] = value;
 }
 
+void GraphContext::set(InputKind kind, const std::string &name, NodeId value) { current[key_of(kind, name)] = value; }
+
+bool GraphContext::is_known(InputKind kind, const std::string &name) const { return current.count(key_of(kind, name)) > 0; }
+
 std::optional<int64_t> GraphContext::classes_of(NodeId id) const {
     if (auto known = classes.find(id.index); known != classes.end()) return known->second;
     const Node &node = graph[id];

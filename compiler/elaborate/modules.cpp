@@ -99,7 +99,9 @@ void Elaborator::declare_file(const ast::Module &file, const std::shared_ptr<Sco
         binding.declared = decl.name.range;
         binding.assignable = false;
         if (const auto *value = std::get_if<ast::ValueDecl>(&decl.node)) {
-            declare_value(decl, *value, binding);
+            auto own = scope->names.extract(entry);  // it does not know itself
+            declare_value(decl, *value, own.mapped());
+            scope->names.insert(std::move(own));
             continue;
         }
         FunctionValue function;

@@ -69,6 +69,7 @@ std::optional<Value> Elaborator::builtin(const std::string &name, SourceRange ra
     bool has_loss = context && (context->graph.name.starts_with("update") || context->graph.name == "rules.epoch");
     if (!scalars.count(name) && !(name == "loss" && has_loss)) return {};
     if (!context) return fail(DiagnosticCode::not_compile_time, range, {name});
+    if (context == init_.get() && name != "seed") return fail(DiagnosticCode::no_value_yet, range, {name});
     return scalar(name);
 }
 
@@ -76,6 +77,8 @@ Value Elaborator::lookup(const std::string &name, SourceRange range) {
     if (Binding *binding = find(name)) {
         used_.insert({binding->declared.file, binding->declared.begin});
         if (binding->cell && !context_) return fail(DiagnosticCode::not_compile_time, range, {name});
+        const bool is_storage = binding->cell && binding->cell->kind == InputKind::storage;
+        if (is_storage && surroundings() == init_.get() && !init_->is_known(InputKind::storage, binding->cell->name)) return fail(DiagnosticCode::no_value_yet, range, {name});
         Value value = read(*binding);
         if (value.is<TensorValue>()) value.origin = range;  // a number keeps the place that sized it
         return value;
@@ -93,7 +96,10 @@ void Elaborator::report_unknown(const std::string &name, SourceRange range) {
         report(DiagnosticCode::classes_unknown, place, {what, found}).labels.push_back({range, fmt::format("`{}` is needed here", name)});
         return;
     }
-    suggest(report(DiagnosticCode::unknown_name, range, {name}), name, visible_names());
+    Diagnostic &diagnostic = report(DiagnosticCode::unknown_name, range, {name});
+    suggest(diagnostic, name, visible_names());
+    for (const ast::Decl &decl : main_file_->declarations)
+        if (decl.name.text == name) diagnostic.labels.push_back({decl.name.range, "declared only here: values know those above them"});
 }
 
 std::vector<std::string> Elaborator::visible_names() const {
