@@ -219,7 +219,7 @@ bool Elaborator::complete(const FunctionValue &function, std::vector<std::option
 Value Elaborator::invoke(const FunctionValue &function, std::vector<std::optional<Value>> values, SourceRange range) {
     if (int(frames_.size()) >= kMaxCalls) {
         const bool again = std::any_of(frames_.begin(), frames_.end(), [&](const auto &frame) { return frame.name == function.name(); });
-        Diagnostic &diagnostic = again ? report(DiagnosticCode::recursion, range, {function.name()})
+        Diagnostic &diagnostic = again ? report(DiagnosticCode::recursion, range, {function.name(), std::to_string(kMaxCalls)})
                                        : report(DiagnosticCode::calls_too_deep, range, {std::to_string(kMaxCalls)});
         diagnostic.labels.push_back({function.place, "defined here"});
         return {};

@@ -190,6 +190,7 @@ void Elaborator::elaborate_data(const ast::TrainDecl &train) {
                 report(DiagnosticCode::not_a_split, stmt->range);
                 continue;
             }
+            if (setting->type) report(DiagnosticCode::setting_type, setting->type->range, {setting->names[0].text});
             Value split_value = evaluate(*setting->value);
             if (split_value.poison() || split_value.is<None>()) continue;  // `none`: no such split
             const ReaderCall *call_value = split_value.get<ReaderCall>();

@@ -18,7 +18,7 @@ namespace kiln {
 inline constexpr int kMaxCalls = 256;
 inline constexpr int kMaxEvaluations = 1500;
 /// Most calls of one walk through the model, and most elements of a list: definitions that call one another twice each would be through with them in years.
-inline constexpr int64_t kMostCalls = 200000, kMostElements = 1000000;
+inline constexpr int64_t kMostCalls = 200000, kMostTurns = 1000000, kMostElements = 1000000;
 
 /// An evaluated argument.
 struct CallArgument {
@@ -139,6 +139,7 @@ private:
     bool complete(const FunctionValue &function, std::vector<std::optional<Value>> &values, SourceRange range);
 
     // unify.cpp
+    void report_type(const ast::Name &name);
     std::optional<Value> check_type(const ast::TypeExpr &type, Value value, const std::string &what, SourceRange place);
     bool unify_dims(const ast::TypeExpr &type, const TensorValue &tensor, const std::string &what, SourceRange place);
     std::optional<Value> dimension(const ast::Expr &expr);
@@ -341,6 +342,7 @@ private:
     std::set<std::string> requirements_;                      ///< those in rules.require, message and condition
     int phase_ = -1;                                          ///< whose rate is elaborated
     int64_t calls_made_ = 0;                                  ///< in this walk
+    int64_t turns_made_ = 0;                                  ///< of compile-time loops, in this walk
     bool parameters_asked_ = false;                           ///< the model calls parameters()
     std::vector<Storage> known_params_;                       ///< what it gives: all of the model's, if it was asked
     bool in_update_hook_ = false;                             ///< `update` or `update_rows` is elaborated, for one piece of the parameters

@@ -128,7 +128,7 @@ void Elaborator::walk_model(GraphContext &context) {
     module_.metrics.clear();
     module_.columns.clear();
     visits_.clear();
-    calls_made_ = 0;
+    calls_made_ = turns_made_ = 0;
     report_ = std::make_unique<GraphContext>("rules.report");
     report_->scalar_only = true;
     path_ = stream_path_ = model_->name.text;
@@ -140,7 +140,7 @@ void Elaborator::walk_model(GraphContext &context) {
                 Value value = model_input(param, context);
                 if (bind(param.name, value, false)) locals_[{param.name.range.file, param.name.range.begin}] = {param.name, {}};
             }
-            if (execute(definition.body)) report(DiagnosticCode::return_in_model, model_->name.range);
+            execute(definition.body);
             named_values_.clear();
             for (const auto &[name, binding] : scope->names)
                 if (const TensorValue *tensor = binding.value.get<TensorValue>()) named_values_.try_emplace(tensor->node.index, name);

@@ -165,6 +165,15 @@ std::optional<Value> Elaborator::parse_define(const std::string &text, const Val
     const char *end = text.data() + text.size();
     auto whole = [&](std::from_chars_result read) { return read.ec == std::errc() && read.ptr == end; };
     if (int64_t number; like.is<int64_t>() && whole(std::from_chars(text.data(), end, number))) return Value(number);
+    if (like.is<ListValue>()) {
+        Value given;
+        unreported([&] {
+            const ast::Module parsed = parse(sources_.add("-D", "const given = " + text + "\n"), *diagnostics_);
+            const auto *declaration = parsed.declarations.size() == 1 ? std::get_if<ast::ValueDecl>(&parsed.declarations[0].node) : nullptr;
+            if (declaration && !diagnostics_->has_errors()) given = evaluate(*declaration->value);
+        });
+        return given.is<ListValue>() ? std::optional(given) : std::nullopt;
+    }
     if (double number; like.is<double>() && whole(std::from_chars(text.data(), end, number)) && std::isfinite(number)) return Value(number);
     return {};
 }

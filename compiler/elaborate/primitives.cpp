@@ -84,10 +84,10 @@ bool set_attribute(Attrs &attributes, const std::string &name, const Value &valu
 
 void normalize_axes(Attrs &attributes, Op op, int64_t rank) {
     if (AxisAttrs *single = std::get_if<AxisAttrs>(&attributes))
-        if (single->axis < 0) single->axis += rank;
+        if (single->axis < 0 && single->axis >= -rank) single->axis += rank;
     if (AxesAttrs *several = std::get_if<AxesAttrs>(&attributes)) {
         for (int64_t &axis : several->axes)
-            if (axis < 0) axis += rank;
+            if (axis < 0 && axis >= -rank) axis += rank;
         if (op != Op::transpose) std::sort(several->axes.begin(), several->axes.end());
     }
 }

@@ -38,11 +38,13 @@ void Elaborator::note_regularizers(const FunctionValue &function, const std::vec
     }
 }
 
-/// What `-D name=` takes for a value.
+/// What `-D name=` takes for a value; "" if it takes none like it.
 static std::string define_text(const Value &value) {
     if (const std::string *text = value.get<std::string>()) return *text;
     if (const bool *flag = value.get<bool>()) return *flag ? "true" : "false";
     if (const int64_t *number = value.get<int64_t>()) return std::to_string(*number);
+    if (value.is<ListValue>()) return show(value);
+    if (!value.number()) return "";
     return fmt::format("{}", value.as_double());
 }
 

@@ -43,7 +43,11 @@ std::optional<Value> Elaborator::execute(const ast::Stmt &stmt) {
             [&](const ast::UpdateStmt &s) -> Result { execute_update(s, stmt.range); return {}; },
             [&](const ast::StorageStmt &s) -> Result { execute_storage(s, stmt.range); return {}; },
             [&](const ast::SharedStmt &s) -> Result { execute_shared(s, stmt.range); return {}; },
-            [&](const ast::ReturnStmt &s) -> Result { return evaluate(*s.value); },
+            [&](const ast::ReturnStmt &s) -> Result {
+                if (!in_model) return evaluate(*s.value);
+                report(DiagnosticCode::return_in_model, stmt.range);
+                return {};
+            },
             [&](const ast::IfStmt &s) -> Result { return execute_if(s, stmt.range); },
             [&](const ast::ForStmt &s) -> Result { return execute_for(s, stmt.range); },
             [&](const ast::LossStmt &s) -> Result {
@@ -239,6 +243,10 @@ std::optional<Value> Elaborator::execute_for(const ast::ForStmt &loop, SourceRan
         items = *list.get<ListValue>()->items;
     }
     for (const Value &item : items) {
+        if (++turns_made_ > kMostTurns) {
+            if (turns_made_ == kMostTurns + 1) report(DiagnosticCode::loops_too_long, loop.range->range, {std::to_string(kMostTurns)});
+            return after_error();
+        }
         auto scope = std::make_shared<Scope>();
         scope->parent = scope_;
         std::optional<Value> result = in_scope(scope, [&] {

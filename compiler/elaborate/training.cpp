@@ -29,6 +29,7 @@ TrainSettings Elaborator::collect_settings(const ast::Block &block, bool phase) 
             continue;
         }
         const ast::Name &name = setting->names[0];
+        if (setting->type) report(DiagnosticCode::setting_type, setting->type->range, {name.text});
         if (std::find(known.begin(), known.end(), name.text) == known.end()) {
             suggest(report(DiagnosticCode::unknown_setting, name.range, {name.text, phase ? "a phase" : "a `train` block"}), name.text, known);
             continue;
@@ -116,7 +117,7 @@ std::vector<PhaseSettings> Elaborator::make_phases(const TrainSettings &train) {
         if (auto data = settings.settings.find("data"); data != settings.settings.end()) phase.split = training_split(*data->second->value);
         if (auto mix = settings.settings.find("mix"); mix != settings.settings.end()) mix_splits(*mix->second, settings.settings.count("data") > 0, phase);
         for (const Phase &other : module_.phases)
-            if (other.name == name) report(DiagnosticCode::duplicate_name, place, {name});
+            if (other.name == name) name.empty() ? report(DiagnosticCode::unnamed_phases, place) : report(DiagnosticCode::duplicate_name, place, {name});
         module_.phases.push_back(std::move(phase));
         phases.push_back(settings);
     };

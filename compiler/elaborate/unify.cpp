@@ -4,11 +4,27 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace kiln {
 
 namespace {
 const std::vector<std::string> kTypeNames = {"float", "f32", "f64", "i32", "i64", "u8", "bool", "int", "string", "list", "path", "fn", "layer", "class", "tensor", "dtype", "records", "column", "vocabulary"};
 }  // namespace
+
+/// Whether a number is one of this type; reals are rounded.
+static bool holds(DType dtype, const Value &number) {
+    if (is_float(dtype)) return true;
+    const int64_t *integer = number.get<int64_t>();
+    if (!integer || dtype == DType::boolean) return false;
+    return dtype == DType::i64 || (dtype == DType::i32 ? *integer == int32_t(*integer) : *integer == uint8_t(*integer));
+}
+
+/// A name that is no element type.
+void Elaborator::report_type(const ast::Name &name) {
+    if (std::find(kTypeNames.begin(), kTypeNames.end(), name.text) != kTypeNames.end()) report(DiagnosticCode::without_dimensions, name.range, {name.text});
+    else suggest(report(DiagnosticCode::unknown_type, name.range, {name.text}), name.text, kTypeNames);
+}
 
 std::optional<DType> Elaborator::element_type(const ast::Name &name) {
     if (name.text == "float") return module_.float_type;
@@ -47,14 +63,14 @@ std::optional<Value> Elaborator::check_type(const ast::TypeExpr &type, Value val
     bool any = name == "tensor";
     std::optional<DType> dtype = element_type(type.name);
     if (!any && !dtype) {
-        suggest(report(DiagnosticCode::unknown_type, type.name.range, {name}), name, kTypeNames);
+        report_type(type.name);
         return {};
     }
     const TensorValue *tensor = value.get<TensorValue>();
     if (!tensor) {
         bool rank_0 = type.dims.empty() || (type.dims.size() == 1 && type.dims[0].ellipsis);
-        bool fits = rank_0 && (value.number() || (value.is<bool>() && (any || dtype == DType::boolean)));
-        return fits ? std::optional(value) : wrong("a tensor " + source_text(type.range));
+        bool fits = rank_0 && name != "class" && (value.is<bool>() ? any || dtype == DType::boolean : value.number() && (any || holds(*dtype, value)));
+        return fits ? std::optional(value) : wrong((rank_0 && value.number() ? "a number of type " : "a tensor ") + source_text(type.range));
     }
     DType actual = type_of(*tensor).dtype;
     bool converts = is_scalar(value) && (is_float(actual) || is_integer(actual)) && dtype && *dtype != DType::boolean;
@@ -128,6 +144,10 @@ bool Elaborator::unify_dims(const ast::TypeExpr &type, const TensorValue &tensor
         if (type.dims[i].ellipsis) ellipsis = i;
         else ++fixed;
     }
+    if (fixed + 1 < type.dims.size()) {
+        report(DiagnosticCode::two_ellipses, type.range);
+        return false;
+    }
     bool open = ellipsis < type.dims.size();
     auto mismatch = [&]() -> Diagnostic & {
         Diagnostic &diagnostic = report(DiagnosticCode::shape_mismatch, place, {what, source_text(type.range), to_string(own)});
@@ -169,7 +189,7 @@ bool Elaborator::unify_dims(const ast::TypeExpr &type, const TensorValue &tensor
 std::optional<Type> Elaborator::tensor_type(const ast::TypeExpr &type, std::vector<SourceRange> *origins) {
     std::optional<DType> dtype = element_type(type.name);
     if (!dtype) {
-        suggest(report(DiagnosticCode::unknown_type, type.name.range, {type.name.text}), type.name.text, kTypeNames);
+        report_type(type.name);
         return {};
     }
     Type result{*dtype, {}};

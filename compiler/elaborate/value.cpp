@@ -68,16 +68,33 @@ const char *kind_name(const FunctionValue &function) {
     KILN_UNREACHABLE("kind");
 }
 
+/// With a point, or an exponent: no integer.
+std::string real_text(double value) {
+    std::string text = fmt::format("{}", value);
+    return text.find_first_not_of("-0123456789") == std::string::npos ? text + ".0" : text;
+}
+
+/// Short lists of numbers as they are.
+std::string list_text(const ListValue &list) {
+    std::vector<std::string> items;
+    for (const Value &item : *list.items) {
+        if (const double *real = item.get<double>()) items.push_back(real_text(*real));
+        else if (item.is<int64_t>()) items.push_back(show(item));
+    }
+    if (items.size() < list.items->size() || items.size() > 8) return fmt::format("a list of {}", list.items->size());
+    return fmt::format("the list [{}]", fmt::join(items, ", "));
+}
+
 struct Describer {
     std::string operator()(const Poison &) const { return "a wrong value"; }
     std::string operator()(const None &) const { return "none"; }
     std::string operator()(int64_t v) const { return fmt::format("the integer {}", v); }
-    std::string operator()(double v) const { return fmt::format("the number {}", v); }
+    std::string operator()(double v) const { return fmt::format("the number {}", real_text(v)); }
     std::string operator()(bool v) const { return v ? "true" : "false"; }
     std::string operator()(const std::string &v) const { return fmt::format("the string \"{}\"", v); }
     std::string operator()(DType v) const { return fmt::format("the element type {}", name_of(v)); }
     std::string operator()(const PathValue &v) const { return fmt::format("the path \"{}\"", v.text); }
-    std::string operator()(const ListValue &v) const { return fmt::format("a list of {}", v.items->size()); }
+    std::string operator()(const ListValue &v) const { return list_text(v); }
     std::string operator()(const TupleValue &v) const { return fmt::format("{} values", v.items->size()); }
     std::string operator()(const TensorValue &v) const {
         const Type &type = type_of(v);
@@ -98,7 +115,7 @@ std::string describe(const Value &value) { return std::visit(Describer{}, value.
 
 std::string show(const Value &value) {
     if (auto v = value.get<int64_t>()) return std::to_string(*v);
-    if (auto v = value.get<double>()) return fmt::format("{}", *v);
+    if (auto v = value.get<double>()) return real_text(*v);
     if (auto v = value.get<std::string>()) return fmt::format("\"{}\"", *v);
     if (auto v = value.get<ListValue>()) {
         std::vector<std::string> items;

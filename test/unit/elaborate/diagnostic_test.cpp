@@ -60,7 +60,7 @@ TEST(Diagnostic, ShapesInNestedLayersNameThePathBothShapesAndTheirOrigin) {
 }
 
 TEST(Diagnostic, RecursionIsRefused) {
-    expect_message("fn f(x) { return f(x) }\n" + experiment(std::string("logits = f(image) |> Flatten() |> Dense(3)") + kTail), {"calls itself without end"});
+    expect_message("fn f(x) { return f(x) }\n" + experiment(std::string("logits = f(image) |> Flatten() |> Dense(3)") + kTail), {"calls itself, and calls nest"});
 }
 
 TEST(Diagnostic, Models) {
