@@ -33,8 +33,10 @@ std::optional<std::vector<std::pair<std::string, Value>>> Elaborator::augmented_
     std::vector<CallArgument> arguments;
     std::vector<std::string> names;
     for (const ast::Param &param : augmentation.params()) {
-        if (!param.type || !param.type->has_dims || augmentation.bound->count(param.name.text)) continue;
+        if (!param.type || augmentation.bound->count(param.name.text)) continue;
         auto input = std::find_if(inputs.begin(), inputs.end(), [&](const ast::Param &p) { return p.name.text == param.name.text; });
+        const bool is_number = param.default_value || !element_type(param.type->name) || input == inputs.end();
+        if (!param.type->has_dims && is_number) continue;
         if (input == inputs.end()) {
             std::vector<std::string> known;
             for (const ast::Param &p : inputs) known.push_back(p.name.text);

@@ -104,6 +104,8 @@ void Elaborator::declare_file(const ast::Module &file, const std::shared_ptr<Sco
             scope->names.insert(std::move(own));
             continue;
         }
+        const auto *definition = std::get_if<ast::DefinitionDecl>(&decl.node);
+        if (definition && definition->kind == ast::DefinitionDecl::Kind::reader && !in_stdlib(decl.range)) report(DiagnosticCode::reader_of_user, decl.name.range);
         FunctionValue function;
         function.declaration = &decl;
         function.scope = scope;

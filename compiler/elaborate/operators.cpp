@@ -38,6 +38,23 @@ NodeId Elaborator::materialize(GraphContext &context, const Value &value, DType 
     return context.builder.constant(number, Type{dtype, {}});
 }
 
+/// An operator as it is written; other ops are called by name.
+static std::string written(Op op) {
+    switch (op) {
+    case Op::add: return "+";
+    case Op::subtract:
+    case Op::negate: return "-";
+    case Op::multiply: return "*";
+    case Op::divide: return "/";
+    case Op::modulo: return "%";
+    case Op::power: return "^";
+    case Op::logical_and: return "and";
+    case Op::logical_or: return "or";
+    case Op::logical_not: return "not";
+    default: return info(op).name;
+    }
+}
+
 Value Elaborator::elementwise(Op op, std::vector<Value> operands, SourceRange range) {
     if (op_)
         for (Value &operand : operands) operand = in_body(operand, range);
@@ -49,7 +66,9 @@ Value Elaborator::elementwise(Op op, std::vector<Value> operands, SourceRange ra
         if (operand.poison()) return {};
         const TensorValue *tensor = operand.get<TensorValue>();
         if (tensor) all_constant = false;
-        else if (!operand.number() && !operand.is<bool>()) return fail(DiagnosticCode::wrong_operand, range, {info(op).name, describe(operand)});
+        else if (!operand.number() && !operand.is<bool>()) return fail(DiagnosticCode::wrong_operand, range, {written(op), describe(operand)});
+        const bool logical = op == Op::logical_and || op == Op::logical_or || op == Op::logical_not;
+        if (logical && operand.number()) return fail(DiagnosticCode::wrong_operand, range, {written(op), describe(operand)});
         if (i < first) continue;
         if (operand.is<double>() || (tensor && is_scalar(operand) && type_of(*tensor).dtype == DType::f64)) any_real = true;
         if (tensor && !is_scalar(operand) && !tensor_type) tensor_type = type_of(*tensor).dtype;
@@ -178,6 +197,7 @@ Value Elaborator::binary(ast::BinaryOp op, const Value &left, const Value &right
         const std::string &folder = left.get<PathValue>()->text, &file = *right.get<std::string>();
         return Value(PathValue{folder.empty() ? file : folder + "/" + file}, range);
     }
+    if (op == B::divide && left.is<PathValue>()) return fail(DiagnosticCode::wrong_type, range, {"what comes behind a path and `/`", "the name of a file", describe(right)});
     auto is_integer_tensor = [](const Value &v) { return v.get<TensorValue>() && !is_scalar(v) && is_integer(type_of(*v.get<TensorValue>()).dtype); };
     const bool of_integers = is_integer_tensor(left) || is_integer_tensor(right);
     switch (op) {

@@ -80,7 +80,7 @@ Value Elaborator::lookup(const std::string &name, SourceRange range) {
         const bool is_storage = binding->cell && binding->cell->kind == InputKind::storage;
         if (is_storage && surroundings() == init_.get() && !init_->is_known(InputKind::storage, binding->cell->name)) return fail(DiagnosticCode::no_value_yet, range, {name});
         Value value = read(*binding);
-        if (value.is<TensorValue>()) value.origin = range;  // a number keeps the place that sized it
+        if (value.is<TensorValue>() || value.is<FunctionValue>()) value.origin = range;  // a number keeps the place that sized it
         return value;
     }
     if (std::optional<Value> value = builtin(name, range)) return *value;

@@ -41,7 +41,8 @@ std::optional<Value> Elaborator::check_type(const ast::TypeExpr &type, Value val
         return {};
     };
     const std::string &name = type.name.text;
-    if (!type.has_dims) {
+    const bool of_a_sample = per_sample_ && value.is<TensorValue>() && !is_scalar(value);  // as inputs of a model are written
+    if (!type.has_dims && !of_a_sample) {
         if (name == "int") return value.is<int64_t>() ? std::optional(value) : wrong("an integer known at compile time");
         if (name == "float") return value.number() || is_scalar(value) ? std::optional(value) : wrong("a number");
         if (name == "bool") return value.is<bool>() ? std::optional(value) : wrong("true or false, known at compile time");
