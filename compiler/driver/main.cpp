@@ -52,6 +52,7 @@ struct CompileFlags {
         for (const std::string &define : defines) {
             size_t equals = define.find('=');
             if (equals == std::string::npos || equals == 0) throw UsageError(fmt::format("-D {}: expected NAME=VALUE", define));
+            if (std::filesystem::path(options.input).extension() == ".graph") throw UsageError(fmt::format("-D {}: graphs have no `const`; give it where {} is made of a .model file", define, options.input));
             if (!options.defines.emplace(define.substr(0, equals), define.substr(equals + 1)).second)
                 throw UsageError(fmt::format("-D {}: given twice", define.substr(0, equals)));
         }
@@ -109,6 +110,7 @@ int run(int argc, char **argv) {
     emit_command->add_option("--kernel", emit_options.kernel, "kernels and asm: this kernel only")->type_name("NAME");
     emit_command->callback([&] {
         emit_options.compile = emit_flags.finish();
+        if (!emit_options.kernel.empty() && emit_options.stage != "kernels" && emit_options.stage != "asm") throw UsageError(fmt::format("--kernel: `{}` is not of one kernel, only kernels and asm are", emit_options.stage));
         chosen = [&] { return emit(emit_options); };
     });
 
