@@ -60,7 +60,14 @@ Compilation compile(const SourceFile &file, SourceMap &sources, const ElaborateO
     Compilation c;
     if (is_graph_file(file.name)) {
         c.graph = parse_module(file, diagnostics);
-        if (!diagnostics.has_errors()) verify(c.graph, diagnostics);
+        if (!diagnostics.has_errors()) {
+            Diagnostics found;
+            verify(c.graph, found);
+            for (Diagnostic diagnostic : found.all()) {
+                if (diagnostic.loc.file.empty()) diagnostic.loc.file = file.name;  // what is wrong with the module as a whole
+                diagnostics.add(std::move(diagnostic));
+            }
+        }
     } else {
         c.tree = parse(file, diagnostics);
         if (last == Stage::ast || diagnostics.has_errors()) return c;
