@@ -33,7 +33,7 @@ Pictures pictures(int channels, double low = 0, double high = 255) {
 /// What an augmentation makes of a batch; `{}` if it leaves a column alone.
 std::map<std::string, std::vector<double>> augmented(const std::string &expression, const Pictures &images, double step = 1, double strength = 0) {
     const std::string type = "f64[" + std::to_string(kHeight) + ", " + std::to_string(kWidth) + ", " + std::to_string(images.channels) + "]";
-    Elaborated e = elaborate_text("precision f64\nhyper strength: float = 0\nreader anything(folder: path)\ndata d(dir: path) {\n train = anything(dir)\n}\n"
+    Elaborated e = elaborate_text("precision f64\nhyper strength: float = 0\ndata d(dir: path) {\n train = npz(dir / \"records.npz\")\n}\n"
                                   "augment Tested(image: float[h, w, c], label: class[n]) {\n return " + expression + "\n}\n"
                                   "model M(image: " + type + ", label: class[3]) {\n logits = image |> Flatten() |> Dense(3)\n loss cross_entropy(logits, label)\n}\n"
                                   "train M on d {\n batch = " + std::to_string(kBatch) + "\n epochs = 1\n optimizer = SGD(0.1 + 0 * strength)\n augment = Tested\n}\n");

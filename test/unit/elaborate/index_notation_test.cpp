@@ -16,7 +16,7 @@ using Values = std::vector<double>;
 /// The output `h` of a model in f64 that calls the ops, for one sample; x is [1, n] inside, t an index per element.
 Values run(const std::string &ops, const std::string &call, const Values &x, const Values &t = {}) {
     const std::string n = std::to_string(x.size()), m = std::to_string(std::max<size_t>(1, t.size()));
-    Elaborated e = elaborate_text("precision f64\n" + ops + "\nreader anything(folder: path)\ndata d(dir: path) {\n train = anything(dir)\n}\nmodel M(x: f64[" + n + "], t: i32[" + m +
+    Elaborated e = elaborate_text("precision f64\n" + ops + "\ndata d(dir: path) {\n train = npz(dir / \"records.npz\")\n}\nmodel M(x: f64[" + n + "], t: i32[" + m +
                                   "]) {\nh = " + call + "\noutput h\nloss mse(x, 0 * x + sum(Dense(x, 1)) + sum(cast(t, float)))\n}\n" + "train M on d {\nbatch = 1\nepochs = 1\noptimizer = SGD(0.1)\n}\n");
     EXPECT_FALSE(e.diagnostics.has_errors()) << e.messages();
     if (e.diagnostics.has_errors()) return {};

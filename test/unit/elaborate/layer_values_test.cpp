@@ -14,7 +14,7 @@ namespace {
 /// What a graph of an experiment gives, by the name of the result; parameters and buffers have their initial values unless given.
 std::map<std::string, std::vector<double>> run(const std::string &inputs, const std::string &statements, const std::string &graph,
                                                const std::map<std::string, std::vector<double>> &given, int batch = 2) {
-    Elaborated e = elaborate_text("precision f64\nreader anything(folder: path)\ndata d(dir: path) {\n train = anything(dir)\n}\nmodel M(" + inputs + ") {\n" + statements + "\n}\n" +
+    Elaborated e = elaborate_text("precision f64\ndata d(dir: path) {\n train = npz(dir / \"records.npz\")\n}\nmodel M(" + inputs + ") {\n" + statements + "\n}\n" +
                                   "train M on d {\nbatch = " + std::to_string(batch) + "\nepochs = 1\noptimizer = SGD(0.1)\n}\n");
     EXPECT_FALSE(e.diagnostics.has_errors()) << e.messages();
     std::map<std::string, std::vector<double>> found;
