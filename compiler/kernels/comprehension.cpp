@@ -168,11 +168,13 @@ public:
 
 private:
     /// The first and the last tile of a row know when they are compiled which neighbours lie outside, and the others that none does; a step that
-    /// is outside for the whole tile is left out. False if the guards of read i are about something else.
+    /// is outside for the whole tile is left out. So do the steps of sums over positions whose tile is the window. False if the guards of read i are
+    /// about something else.
     bool guard_in_place(size_t i, const std::set<size_t> &guards, const SumPlan &plan) {
-        auto along = [&](size_t g, int axis) { return attrs_.guards[g].coefficients[size_t(axis)] != 0; };
-        if (plan.window_axis < 0 || plan.parts > 0 || std::any_of(guards.begin(), guards.end(), [&](size_t g) { return along(g, plan.vector_axis); })) return false;
-        for (size_t g : guards) (along(g, plan.row_axis) || along(g, plan.window_axis) ? guarded_[i] : steps_).push_back(g);
+        auto along = [&](size_t g, int axis) { return axis >= 0 && attrs_.guards[g].coefficients[size_t(axis)] != 0; };
+        const bool is_window = plan.parts > 0 ? plan.joined_axis >= 0 : plan.window_axis >= 0;
+        if (!is_window || std::any_of(guards.begin(), guards.end(), [&](size_t g) { return along(g, plan.vector_axis); })) return false;
+        for (size_t g : guards) (plan.parts > 0 || along(g, plan.row_axis) || along(g, plan.window_axis) ? guarded_[i] : steps_).push_back(g);
         return true;
     }
     Expr holds(const std::vector<size_t> &guards, const Coordinates &at) const {
