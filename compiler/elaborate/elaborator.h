@@ -299,7 +299,7 @@ private:
     Diagnostics *diagnostics_;
     Module module_;
 
-    std::vector<std::unique_ptr<ast::Module>> trees_;       ///< of the stdlib and of imported files
+    std::vector<std::unique_ptr<ast::Module>> trees_;       ///< of the stdlib, of imported files and of lists after -D
     std::map<std::string, const SourceFile *> imported_;     ///< by the name that an `import` leads to; null: not readable
     std::set<std::string> used_defines_;
     std::shared_ptr<Scope> prelude_, file_scope_, scope_;

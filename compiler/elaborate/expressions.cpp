@@ -205,7 +205,7 @@ Value Elaborator::slice_tensor(const TensorValue &tensor, const ast::IndexExpr &
         std::optional<int64_t> begin = bound(single ? subscript.index : subscript.begin, 0);
         std::optional<int64_t> end = single ? (begin ? std::optional(*begin + 1) : std::nullopt) : bound(subscript.end, shape[dim]);
         if (!begin || !end) return {};
-        if (*begin >= 0 && *begin <= shape[dim] && *end >= 0 && *end <= shape[dim] && *begin >= *end)
+        if (*begin >= *end && *begin <= shape[dim] && *end >= 0)
             return fail(DiagnosticCode::empty_range, subscript.range, {fmt::format("{}..{}", *begin, *end)});
         if (*begin < 0 || *begin >= *end || *end > shape[dim])
             return fail(DiagnosticCode::index_out_of_range, subscript.range,

@@ -314,11 +314,11 @@ void Elaborator::emit_statement(IndexedStatement &statement) {
         if (declared && is_float(*declared) && is_integer(main.builder.type(result).dtype)) result = main.builder.cast(result, *declared);
         if (definition.value.context) {
             // Of parts that are floats and integers, such as 0, the whole is of floats.
-            NodeId before_it = definition.value.node;
-            const DType had = main.builder.type(before_it).dtype, has = main.builder.type(result).dtype;
+            NodeId earlier = definition.value.node;
+            const DType had = main.builder.type(earlier).dtype, has = main.builder.type(result).dtype;
             if (is_float(had) && is_integer(has)) result = main.builder.cast(result, had);
-            if (is_integer(had) && is_float(has)) before_it = main.builder.cast(before_it, has);
-            result = main.builder.elementwise(has == DType::boolean ? Op::logical_or : Op::add, {before_it, result});
+            if (is_integer(had) && is_float(has)) earlier = main.builder.cast(earlier, has);
+            result = main.builder.elementwise(has == DType::boolean ? Op::logical_or : Op::add, {earlier, result});
         }
         for (int32_t i = before; i < main.graph.size(); ++i) note_origins(main, NodeId{i}, main.graph[NodeId{i}].operands, statement.range);
         definition.value = TensorValue{result, &main};

@@ -136,8 +136,12 @@ void Elaborator::initialize(const Storage &storage, const ast::Expr &init) {
         });
         const TensorValue *tensor = stored.get<TensorValue>();
         if (!tensor) return;
-        if (tensor->context != init_.get()) report(DiagnosticCode::values_of_two_graphs, init.range);
-        else init_->graph.results.push_back({ResultKind::store, storage.path, tensor->node}), init_->set(InputKind::storage, storage.path, tensor->node);
+        if (tensor->context != init_.get()) {
+            report(DiagnosticCode::values_of_two_graphs, init.range);
+            return;
+        }
+        init_->graph.results.push_back({ResultKind::store, storage.path, tensor->node});
+        init_->set(InputKind::storage, storage.path, tensor->node);
     });
     stream_path_ = outer;
 }

@@ -170,8 +170,9 @@ std::optional<Value> Elaborator::parse_define(const std::string &text, const Val
     if (like.is<ListValue>()) {
         Value given;
         unreported([&] {
-            const ast::Module parsed = parse(sources_.add("-D", "const given = " + text + "\n"), *diagnostics_);
-            const auto *declaration = parsed.declarations.size() == 1 ? std::get_if<ast::ValueDecl>(&parsed.declarations[0].node) : nullptr;
+            trees_.push_back(std::make_unique<ast::Module>(parse(sources_.add("-D", "const given = " + text + "\n"), *diagnostics_)));
+            const auto &declarations = trees_.back()->declarations;
+            const auto *declaration = declarations.size() == 1 ? std::get_if<ast::ValueDecl>(&declarations[0].node) : nullptr;
             if (declaration && !diagnostics_->has_errors()) given = evaluate(*declaration->value);
         });
         return given.is<ListValue>() ? std::optional(given) : std::nullopt;
