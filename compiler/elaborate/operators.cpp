@@ -58,6 +58,7 @@ static std::string written(Op op) {
 Value Elaborator::elementwise(Op op, std::vector<Value> operands, SourceRange range) {
     if (op_)
         for (Value &operand : operands) operand = in_body(operand, range);
+    const bool is_logical = op == Op::logical_and || op == Op::logical_or || op == Op::logical_not;
     bool all_constant = true, any_real = op == Op::power || op == Op::divide;
     std::optional<DType> tensor_type;
     size_t first = op == Op::select ? 1 : 0;
@@ -67,8 +68,7 @@ Value Elaborator::elementwise(Op op, std::vector<Value> operands, SourceRange ra
         const TensorValue *tensor = operand.get<TensorValue>();
         if (tensor) all_constant = false;
         else if (!operand.number() && !operand.is<bool>()) return fail(DiagnosticCode::wrong_operand, range, {written(op), describe(operand)});
-        const bool logical = op == Op::logical_and || op == Op::logical_or || op == Op::logical_not;
-        if (logical && operand.number()) return fail(DiagnosticCode::wrong_operand, range, {written(op), describe(operand)});
+        if (is_logical && operand.number()) return fail(DiagnosticCode::wrong_operand, range, {written(op), describe(operand)});
         if (i < first) continue;
         if (operand.is<double>() || (tensor && is_scalar(operand) && type_of(*tensor).dtype == DType::f64)) any_real = true;
         if (tensor && !is_scalar(operand) && !tensor_type) tensor_type = type_of(*tensor).dtype;
@@ -83,7 +83,7 @@ Value Elaborator::elementwise(Op op, std::vector<Value> operands, SourceRange ra
             all_boolean &= operand.is<bool>() || (operand.get<TensorValue>() && type_of(*operand.get<TensorValue>()).dtype == DType::boolean);
         number_type = all_boolean ? DType::boolean : DType::i64;
     }
-    if (has_trait(op, kIntegral) && (op == Op::logical_and || op == Op::logical_or || op == Op::logical_not)) number_type = DType::boolean;
+    if (is_logical) number_type = DType::boolean;
 
     if (all_constant) {
         // The reference evaluation of the op itself, so that compile time and run time agree.

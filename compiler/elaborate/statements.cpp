@@ -111,7 +111,7 @@ void Elaborator::execute_update(const ast::UpdateStmt &update, SourceRange range
     Value value = evaluate(*update.value);
     Binding *binding = find(update.name.text);
     if (!binding) {
-        suggest(report(DiagnosticCode::unknown_name, update.name.range, {update.name.text}), update.name.text, visible_names());
+        report_unknown(update.name.text, update.name.range);
         return;
     }
     if (value.poison()) {

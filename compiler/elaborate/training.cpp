@@ -117,7 +117,7 @@ std::vector<PhaseSettings> Elaborator::make_phases(const TrainSettings &train) {
         if (auto data = settings.settings.find("data"); data != settings.settings.end()) phase.split = training_split(*data->second->value);
         if (auto mix = settings.settings.find("mix"); mix != settings.settings.end()) mix_splits(*mix->second, settings.settings.count("data") > 0, phase);
         for (const Phase &other : module_.phases)
-            if (other.name == name) name.empty() ? report(DiagnosticCode::unnamed_phases, place) : report(DiagnosticCode::duplicate_name, place, {name});
+            if (other.name == name) report(name.empty() ? DiagnosticCode::unnamed_phases : DiagnosticCode::duplicate_name, place, {name});
         module_.phases.push_back(std::move(phase));
         phases.push_back(settings);
     };

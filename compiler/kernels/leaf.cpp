@@ -2,9 +2,30 @@
 #include "compiler/kernels/schedule.h"
 #include "compiler/support/check.h"
 
+#include <cmath>
+
 namespace kiln {
 
 using namespace Halide;
+
+Expr hidden(Expr constant) {
+    const Halide::Type bits = UInt(constant.type().bits());
+    const Expr zero = Internal::Call::make(Int(32), kHiddenZero, {}, Internal::Call::PureExtern);
+    return reinterpret(constant.type(), reinterpret(bits, constant) | cast(bits, zero));
+}
+
+/// A literal of that type.
+static Expr literal(DType dtype, double value) {
+    switch (dtype) {
+        case DType::f32: return std::isfinite(float(value)) ? Expr(float(value)) : hidden(Expr(float(value)));
+        case DType::f64: return std::isfinite(value) ? Expr(value) : hidden(Expr(value));
+        case DType::i32: return Expr(int32_t(value));
+        case DType::i64: return Expr(int64_t(value));
+        case DType::u8: return Expr(uint8_t(value));
+        case DType::boolean: return value != 0 ? Internal::const_true() : Internal::const_false();
+    }
+    KILN_UNREACHABLE("element type {}", int(dtype));
+}
 
 Expr lower_input(Lowering &l, NodeId id, const Coordinates &) { KILN_UNREACHABLE("input {} is not an argument of the kernel", l.name(id)); }
 

@@ -5,7 +5,6 @@
 #include "compiler/support/check.h"
 
 #include <algorithm>
-#include <cmath>
 
 namespace kiln {
 
@@ -39,26 +38,6 @@ Expr in_domain(const Halide::RDom &domain, const Expr &term) {
     for (int i = 0; i < domain.dimensions(); i++)
         if (Internal::expr_uses_var(term, domain[i].name())) return term;
     return select(domain[0] >= 0, term, Internal::make_zero(term.type()));
-}
-
-constexpr const char *kHiddenZero = "hidden_zero";
-
-Expr hidden(Expr constant) {
-    const Halide::Type bits = UInt(constant.type().bits());
-    const Expr zero = Internal::Call::make(Int(32), kHiddenZero, {}, Internal::Call::PureExtern);
-    return reinterpret(constant.type(), reinterpret(bits, constant) | cast(bits, zero));
-}
-
-Expr literal(DType dtype, double value) {
-    switch (dtype) {
-        case DType::f32: return std::isfinite(float(value)) ? Expr(float(value)) : hidden(Expr(float(value)));
-        case DType::f64: return std::isfinite(value) ? Expr(value) : hidden(Expr(value));
-        case DType::i32: return Expr(int32_t(value));
-        case DType::i64: return Expr(int64_t(value));
-        case DType::u8: return Expr(uint8_t(value));
-        case DType::boolean: return value != 0 ? Internal::const_true() : Internal::const_false();
-    }
-    KILN_UNREACHABLE("element type {}", int(dtype));
 }
 
 Expr element(const FuncRef &at, int index) { return at.size() == 1 ? Expr(at) : Expr(at[index]); }

@@ -34,10 +34,10 @@ Expr from_storage(Expr value, DType dtype);
 /// A term of an update over `domain`. Halide repeats an update for each position of a domain only if a variable of it occurs, so a term that is the same at all of
 /// them is made to mention one.
 Expr in_domain(const Halide::RDom &domain, const Expr &term);
-/// A literal of that type.
-Expr literal(DType dtype, double value);
 /// A constant whose value LLVM does not know: infinities, which the arithmetic of kernels may take for impossible, and divisors without a reciprocal.
 Expr hidden(Expr constant);
+/// The 0 of hidden_constants.ll that hides them.
+inline constexpr const char *kHiddenZero = "hidden_zero";
 inline Expr index_expr(int64_t value) { return Expr(int32_t(value)); }
 
 /// A value of a Func; of several the one of this index.

@@ -76,13 +76,7 @@ struct Arrays : ::testing::Test {
 
     Dataset open(const Split &split) { return open_split(folder.path(), split, columns); }
     std::string error(const Split &split) {
-        try {
-            open(split);
-        } catch (const Failure &failure) {
-            EXPECT_EQ(failure.code, ExitCode::data) << failure.what();
-            return failure.what();
-        }
-        return "no error";
+        return failure_of(ExitCode::data, [&] { open(split); });
     }
     Split npy_split() const { return {"train", "npy", {{"inputs", path("a.npy")}}}; }
     Split npz_split() const { return {"train", "npz", {{"file", path("a.npz")}}}; }

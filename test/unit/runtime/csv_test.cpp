@@ -37,13 +37,7 @@ struct Csv : ::testing::Test {
         return open_split(folder.path(), split, columns);
     }
     std::string error(const std::string &content) {
-        try {
-            open(content);
-        } catch (const Failure &failure) {
-            EXPECT_EQ(failure.code, ExitCode::data) << failure.what();
-            return failure.what();
-        }
-        return "no error";
+        return failure_of(ExitCode::data, [&] { open(content); });
     }
     static Row row(const Dataset &data, int64_t record) {
         Row row;

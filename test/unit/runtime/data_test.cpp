@@ -29,13 +29,7 @@ struct Data : ::testing::Test {
     }
     // The message of the failure that opening ends with; its code must be `data`.
     std::string error(const std::vector<Column> &columns = kColumns, const Split &split = kSplit) {
-        try {
-            open(columns, split);
-        } catch (const Failure &failure) {
-            EXPECT_EQ(failure.code, ExitCode::data) << failure.what();
-            return failure.what();
-        }
-        return "no error";
+        return failure_of(ExitCode::data, [&] { open(columns, split); });
     }
     void images(const std::string &content) { write_text(folder / "train-images", content); }
     void labels(const std::string &content) { write_text(folder / "train-labels", content); }

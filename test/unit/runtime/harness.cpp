@@ -69,6 +69,16 @@ Outcome Process::wait() {
 
 Outcome run(const std::vector<std::string> &arguments, const FakeOptions &options) { return Process(arguments, options).wait(); }
 
+std::string failure_of(ExitCode code, const std::function<void()> &action) {
+    try {
+        action();
+    } catch (const Failure &failure) {
+        EXPECT_EQ(failure.code, code) << failure.what();
+        return failure.what();
+    }
+    return "no error";
+}
+
 std::string read_text(const std::string &path) {
     std::ifstream in(path, std::ios::binary);
     std::ostringstream out;

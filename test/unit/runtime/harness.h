@@ -2,10 +2,12 @@
 #pragma once
 
 #include "fake_program.h"
+#include "support/failure.h"
 
 #include <gtest/gtest.h>
 #include <sys/types.h>
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -46,6 +48,9 @@ private:
 };
 
 Outcome run(const std::vector<std::string> &arguments, const FakeOptions &options = {});
+
+/// The message of the failure that the action ends with, which must have this code; "no error" if it ends with none.
+std::string failure_of(ExitCode code, const std::function<void()> &action);
 
 std::string read_text(const std::string &path);
 void write_text(const std::string &path, const std::string &content);

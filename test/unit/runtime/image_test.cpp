@@ -13,13 +13,7 @@ namespace {
 
 // The message of the failure that decoding ends with; its code must be `data`.
 std::string error(const std::string &file, const Frame *frame = nullptr) {
-    try {
-        decode_image(file, "the file", frame);
-    } catch (const Failure &failure) {
-        EXPECT_EQ(failure.code, ExitCode::data) << failure.what();
-        return failure.what();
-    }
-    return "no error";
+    return failure_of(ExitCode::data, [&] { decode_image(file, "the file", frame); });
 }
 
 TEST(Jpeg, colour_grey_progressive) {

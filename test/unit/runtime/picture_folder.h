@@ -56,13 +56,7 @@ struct PictureFolder : ::testing::Test {
     // The message of the failure that opening ends with; its code must be `data`.
     std::string error(Arguments arguments = {}, const std::string &name = "train",
                       const std::vector<Column> &columns = kColumns) {
-        try {
-            open(std::move(arguments), name, columns);
-        } catch (const Failure &failure) {
-            EXPECT_EQ(failure.code, ExitCode::data) << failure.what();
-            return failure.what();
-        }
-        return "no error";
+        return failure_of(ExitCode::data, [&] { open(std::move(arguments), name, columns); });
     }
     struct Record {
         std::vector<float> pixels = std::vector<float>(6 * 8 * 3);

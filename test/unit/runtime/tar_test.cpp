@@ -38,13 +38,7 @@ struct Tar : PictureFolder {
     }
     std::string tar_error(const std::string &content, const Value &shards = path("a.tar")) {
         write_text(folder / "a.tar", content);
-        try {
-            open_tar(shards);
-        } catch (const Failure &failure) {
-            EXPECT_EQ(failure.code, ExitCode::data) << failure.what();
-            return failure.what();
-        }
-        return "no error";
+        return failure_of(ExitCode::data, [&] { open_tar(shards); });
     }
 };
 

@@ -48,13 +48,7 @@ struct Transforms : ::testing::Test {
         return result;
     }
     std::string error(const Value &source) {
-        try {
-            open(source);
-        } catch (const Failure &failure) {
-            EXPECT_EQ(failure.code, ExitCode::data) << failure.what();
-            return failure.what();
-        }
-        return "no error";
+        return failure_of(ExitCode::data, [&] { open(source); });
     }
     /// Both parts of a transform: each record is in one of them, and each part is in file order.
     std::pair<std::vector<int32_t>, std::vector<int32_t>> parts(const std::string &reader, Arguments arguments, int total = 90) {

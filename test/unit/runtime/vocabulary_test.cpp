@@ -40,15 +40,6 @@ struct VocabularyOfCsv : ::testing::Test {
         }
         return rows;
     }
-    std::string error(ExitCode code, const std::function<void()> &action) {
-        try {
-            action();
-        } catch (const Failure &failure) {
-            EXPECT_EQ(failure.code, code) << failure.what();
-            return failure.what();
-        }
-        return "no error";
-    }
 };
 
 TEST_F(VocabularyOfCsv, NumbersTheTrainingSplitAndLooksUpInTheOthers) {
@@ -81,10 +72,10 @@ TEST_F(VocabularyOfCsv, MoreValuesThanRowsNameTheDefine) {
     write("train", "a,1\nb,1\nc,1\nd,1\ne,1\n");
     Vocabularies vocabularies;
     auto open = [&] { open_training_split(folder.path(), metadata, vocabularies); };
-    EXPECT_CONTAINS(error(ExitCode::data, open), "train.csv: `user` has 5 different values, but it is class[4]: build with -D users=5");
+    EXPECT_CONTAINS(failure_of(ExitCode::data, open), "train.csv: `user` has 5 different values, but it is class[4]: build with -D users=5");
     user().capacity = "";
     user().vocabulary->unknown = "?";
-    EXPECT_CONTAINS(error(ExitCode::data, open), "`user` has 6 different values with the unknown one, but it is class[4]: it should be class[6]");
+    EXPECT_CONTAINS(failure_of(ExitCode::data, open), "`user` has 6 different values with the unknown one, but it is class[4]: it should be class[6]");
     EXPECT_TRUE(vocabularies.empty());
 }
 
@@ -93,7 +84,7 @@ TEST_F(VocabularyOfCsv, UnknownValuesAreNamedByFileAndLine) {
     write("validation", "a,1\nz,1\n\n\"line\nbreak\",1\nz,1\nz,1\nz,1\nz,1\n");
     Vocabularies vocabularies;
     open_training_split(folder.path(), metadata, vocabularies);
-    std::string text = error(ExitCode::data, [&] { open_split(folder.path(), metadata, "validation", vocabularies); });
+    std::string text = failure_of(ExitCode::data, [&] { open_split(folder.path(), metadata, "validation", vocabularies); });
     EXPECT_CONTAINS(text, "6 of 7 records have a `user` that the split train does not have");
     EXPECT_CONTAINS(text, "validation.csv:3: `z`");
     EXPECT_CONTAINS(text, "validation.csv:5: `line\nbreak`");
@@ -117,14 +108,14 @@ TEST_F(VocabularyOfCsv, RareValuesTrainTheUnknownRow) {
     Vocabularies vocabularies;
     EXPECT_EQ(rows_of(open_training_split(folder.path(), metadata, vocabularies)), (std::vector<int32_t>{0, 1, 2, 0, 1, 2, 2}));
     user().vocabulary->at_least = 3;
-    EXPECT_CONTAINS(error(ExitCode::data, [&] { vocabularies.clear(); open_training_split(folder.path(), metadata, vocabularies); }),
+    EXPECT_CONTAINS(failure_of(ExitCode::data, [&] { vocabularies.clear(); open_training_split(folder.path(), metadata, vocabularies); }),
                     "no value of `user` occurs 3 times (at_least); the most frequent one occurs 2 times");
 }
 
 TEST_F(VocabularyOfCsv, AnEmptyValueIsMalformedUnlessItIsTheUnknownOne) {
     write("train", "a,1\n,1\n");
     Vocabularies vocabularies;
-    EXPECT_CONTAINS(error(ExitCode::data, [&] { open_training_split(folder.path(), metadata, vocabularies); }), "train.csv:3: column `user`: `` is empty");
+    EXPECT_CONTAINS(failure_of(ExitCode::data, [&] { open_training_split(folder.path(), metadata, vocabularies); }), "train.csv:3: column `user`: `` is empty");
     user().vocabulary->unknown = "";
     EXPECT_EQ(rows_of(open_training_split(folder.path(), metadata, vocabularies)), (std::vector<int32_t>{0, 1}));
 }
@@ -135,24 +126,24 @@ TEST_F(VocabularyOfCsv, TrainingGoesOnWithTheSameValuesOnly) {
     open_training_split(folder.path(), metadata, vocabularies);
     write("train", "a,1\nc,1\n");
     auto open = [&] { open_training_split(folder.path(), metadata, vocabularies); };
-    EXPECT_CONTAINS(error(ExitCode::checkpoint, open), "the vocabulary of `user` is not the checkpoint's: `b` is gone, `c` is new");
+    EXPECT_CONTAINS(failure_of(ExitCode::checkpoint, open), "the vocabulary of `user` is not the checkpoint's: `b` is gone, `c` is new");
     write("train", "a,1\nb,1\nc,1\nd,1\ne,1\n");
-    EXPECT_CONTAINS(error(ExitCode::checkpoint, open), "`c` is new");
+    EXPECT_CONTAINS(failure_of(ExitCode::checkpoint, open), "`c` is new");
 }
 
 TEST_F(VocabularyOfCsv, ACheckpointFitsTheProgram) {
     Vocabularies vocabularies{{"user", Vocabulary({"1", "2", "3"}, std::nullopt)}};
     auto check = [&] { check_vocabularies(vocabularies, metadata, "run/last"); };
-    EXPECT_EQ(error(ExitCode::checkpoint, check), "no error");
+    EXPECT_EQ(failure_of(ExitCode::checkpoint, check), "no error");
     user().classes = 2;
-    EXPECT_CONTAINS(error(ExitCode::checkpoint, check), "run/last is of another program: its vocabulary of `user` has 3 rows, but this program's `user` is class[2]: build with -D users=3");
+    EXPECT_CONTAINS(failure_of(ExitCode::checkpoint, check), "run/last is of another program: its vocabulary of `user` has 3 rows, but this program's `user` is class[2]: build with -D users=3");
     user().classes = 4;
     user().vocabulary->unknown = "?";
-    EXPECT_CONTAINS(error(ExitCode::checkpoint, check), "the unknown row of `user` is none there and one called `?` in this program");
+    EXPECT_CONTAINS(failure_of(ExitCode::checkpoint, check), "the unknown row of `user` is none there and one called `?` in this program");
     vocabularies["size"] = Vocabulary({"1"}, std::nullopt);
-    EXPECT_CONTAINS(error(ExitCode::checkpoint, check), "it has a vocabulary for `size`, and this program has no such input of class[n]");
+    EXPECT_CONTAINS(failure_of(ExitCode::checkpoint, check), "it has a vocabulary for `size`, and this program has no such input of class[n]");
     vocabularies.clear();
-    EXPECT_CONTAINS(error(ExitCode::checkpoint, check), "it has no vocabulary for `user`, which this program reads as text");
+    EXPECT_CONTAINS(failure_of(ExitCode::checkpoint, check), "it has no vocabulary for `user`, which this program reads as text");
 }
 
 TEST(Vocabulary, SurvivesItsFile) {
