@@ -4,6 +4,7 @@
 #include "compiler/support/check.h"
 
 #include <algorithm>
+#include <cmath>
 #include <tuple>
 #include <utility>
 
@@ -12,6 +13,9 @@ namespace kiln {
 namespace {
 
 bool is_early(const Result &result) { return result.kind != ResultKind::store || result.name.starts_with("gradient"); }
+
+/// Zeros, whose bytes are zeros, too: those of -0 are not.
+bool is_zero_bytes(const Node &node) { return is_splat(node, 0) && !std::signbit(attrs<ConstantAttrs>(node).values[0]); }
 
 }  // namespace
 
@@ -126,6 +130,7 @@ void ProgramPlanner::make_copies_and_targets() {
         for (const ByteRange &other : written) KILN_CHECK(!other.overlaps(range), "graph `{}` stores \"{}\" twice", graph_.name, result.name);
         written.push_back(range);
         if (input_range(source) == range) continue;  // keeps its value
+        if (graph_.name == "init" && is_zero_bytes(graph_[source])) continue;  // storage is zeros before: so large states are not touched before a step
         bool direct = unit >= 0 && (units_[size_t(unit)].late || is_transient(range));
         if (direct) {
             auto &outputs = units_[size_t(unit)].outputs;

@@ -39,7 +39,7 @@ typedef struct KilnProgram {
     const uint8_t *constants;  /* content of the "constant" arena, copied into it before bind; null if there is none */
     /* Once, after the arenas are allocated (zeroed), before anything else. */
     void (*bind)(KilnContext *);
-    /* Fills storage with its initial values from the scalar `seed`. */
+    /* Gives storage, which must be zeros, its initial values from the scalar `seed`. */
     void (*init)(KilnContext *);
     /* The phase's rule before a step: writes the scalars `rate` and what else changes from step to step. */
     void (*step_rule)(KilnContext *, int32_t phase);

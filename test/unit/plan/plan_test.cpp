@@ -49,6 +49,25 @@ TEST(Plan, SwappedStoragesGoThroughTheWorkArena) {
     EXPECT_EQ(read(16), old_a);
 }
 
+TEST(Plan, StorageThatBeginsAsZerosIsNotWritten) {
+    testing::Network n(1);
+    const Type type{DType::f32, {4}};
+    for (const auto &[name, value] : {std::pair("zero", 0.0), std::pair("minus zero", -0.0), std::pair("one", 1.0)}) {
+        n.storage(StorageKind::buffer, name, type.shape);
+        n.store(name, n.b().constant(value, type));
+    }
+    Module module = n.done();
+    module.graphs["init"] = module.graphs.at("train");
+    module.graphs["init"].name = "init";
+    const Plan plan = make_plan(module);
+    EXPECT_EQ(verify_plan(plan), std::vector<std::string>()) << print(plan);
+    std::map<std::string, std::vector<int64_t>> written;
+    for (const Program &program : plan.programs)
+        for (const Call &call : program.calls) written[program.name].push_back(plan[call.outputs[0]].offset);
+    EXPECT_EQ(written["init"], (std::vector<int64_t>{64, 128}));
+    EXPECT_EQ(written["train"], (std::vector<int64_t>{0, 64, 128}));
+}
+
 TEST(Plan, EqualBodiesAreOneKernel) {
     testing::Network n(2);
     const NodeId x = n.column("x", {8});
