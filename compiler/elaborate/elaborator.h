@@ -307,6 +307,7 @@ private:
 
     struct Frame { SourceRange call; const SourceFile *file; std::string name; };
     std::vector<Frame> frames_;                              ///< calls of definitions under way, outermost first
+    SourceRange text_argument_;                              ///< the last argument to a parameter that is text unless given
     int evaluations_ = 0;
     int reports_ = 0;                                        ///< errors so far, those of an earlier walk included
     std::set<std::pair<const SourceFile *, uint32_t>> used_; ///< declarations that were read

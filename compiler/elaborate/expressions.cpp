@@ -99,12 +99,16 @@ Value Elaborator::evaluate_call(const ast::CallExpr &call_expr, SourceRange rang
     bool is_piped = piped.has_value();
     bool poison = callee.poison() || (piped && piped->value.poison());
     if (piped) arguments.push_back(std::move(*piped));
+    const FunctionValue *function = callee.get<FunctionValue>();
     for (const ast::Argument &argument : call_expr.arguments) {
+        if (function)
+            for (const ast::Param &param : function->params())
+                if (param.name.text == argument.name.text && param.default_value && std::holds_alternative<ast::StringLiteral>(param.default_value->node))
+                    text_argument_ = argument.value->range;
         Value value = in_body(evaluate(*argument.value), argument.value->range);
         poison |= value.poison();
         arguments.push_back({argument.name, std::move(value), argument.value->range});
     }
-    const FunctionValue *function = callee.get<FunctionValue>();
     if (poison && !function) return {};
     if (!function) return fail(DiagnosticCode::not_callable, call_expr.callee->range, {describe(callee)});
     if (poison) {

@@ -97,7 +97,10 @@ void Elaborator::report_unknown(const std::string &name, SourceRange range) {
         return;
     }
     Diagnostic &diagnostic = report(DiagnosticCode::unknown_name, range, {name});
-    suggest(diagnostic, name, visible_names());
+    if (text_argument_.file == range.file && text_argument_.begin == range.begin && text_argument_.end == range.end)
+        diagnostic.notes.push_back(fmt::format("text stands in quotes: \"{}\"", name));
+    else
+        suggest(diagnostic, name, visible_names());
     for (const ast::Decl &decl : main_file_->declarations)
         if (decl.name.text == name) diagnostic.labels.push_back({decl.name.range, "declared only here: values know those above them"});
 }

@@ -177,9 +177,9 @@ void schedule_winograd(Lowering &l, Consumer &consumer, WinogradFuncs &f) {
     schedule_transform(f.tile, {a, i}, {i, j}, {tx, ty, tn});
 
     f.weights.compute_root().bound(u, 0, width).bound(panel, 0, panels).bound(i, 0, kWinogradPoints).bound(j, 0, kWinogradPoints);
-    f.weights.reorder(u, i, j, c, panel).vectorize(u, lanes).unroll(i).unroll(j);
     Var some("some");
-    f.weights.fuse(c, panel, some).parallel(some, std::max(1, int(f.channels) / 8));
+    f.weights.split(u, u, in_vector, lanes).reorder(in_vector, i, j, u, c, panel).vectorize(in_vector).unroll(i).unroll(j);
+    f.weights.fuse(c, panel, some).parallel(some, int(divisor(f.channels * panels, std::max<int64_t>(1, f.channels / 8))));
     f.half_weights.compute_at(f.weights, u).vectorize(u, lanes).unroll(i).unroll(s);
 
     Var tile_x("tile_x"), tile_y("tile_y"), tile_n("tile_n");

@@ -109,8 +109,11 @@ public:
             if (same(label.range, d.range) && primary_text.empty()) primary_text = label.text;
         }
         mark(d.range, true, primary_text);
-        for (const Label &label : d.labels) {
-            if (!same(label.range, d.range) || label.text != primary_text) mark(label.range, false, label.text);
+        for (size_t i = 0; i < d.labels.size(); ++i) {
+            const Label &label = d.labels[i];
+            const auto says_so = [&](const Label &other) { return same(label.range, other.range) && label.text == other.text; };
+            if (says_so({d.range, primary_text}) || std::any_of(d.labels.begin(), d.labels.begin() + long(i), says_so)) continue;
+            mark(label.range, false, label.text);
         }
         int last_line = 1;
         for (auto &[file, lines] : markers) last_line = std::max(last_line, lines.rbegin()->first);

@@ -32,6 +32,7 @@ TEST(Render, LabelsOfOneFileShareTheSnippet) {
     Diagnostic &d = diagnostics.report(kCode, range_of(file, "two"), {"a", "b"});
     d.labels.push_back({range_of(file, "one"), "declared here"});
     d.labels.push_back({range_of(file, "two"), "used here"});
+    d.labels.push_back({range_of(file, "one"), "declared here"});  // said once
     d.notes.push_back("did you mean `one`?");
     EXPECT_EQ(render(diagnostics, false),
               "a.model:4:5: error[E0001]: cannot read `a`: b\n"
