@@ -213,6 +213,7 @@ private:
     TrainSettings collect_settings(const ast::Block &block, bool phase);
     TrainSettings collect_quietly(const ast::Block &block, bool phase);
     std::vector<PhaseSettings> make_phases(const TrainSettings &train);
+    void find_phases_without_gradients();
     std::string training_split(const ast::Expr &expr);
     std::vector<std::string> frozen_paths(const ast::Expr &list);
     std::optional<FunctionValue> optimizer_of(const PhaseSettings &phase, const Value *rate, std::vector<FunctionValue> *wrappers = nullptr);

@@ -80,9 +80,30 @@ void Elaborator::elaborate_training() {
         report(DiagnosticCode::no_parameters, model_->name.range, {module_.name});
         return;
     }
+    find_phases_without_gradients();
     elaborate_rules(phases);
     if (!diagnostics_->has_errors()) epoch_rules(phases);
     if (!diagnostics_->has_errors()) elaborate_updates(phases);
+}
+
+void Elaborator::find_phases_without_gradients() {
+    const Graph &graph = module_.graphs.at("train");
+    std::vector<bool> reached(graph.nodes.size(), false);
+    for (const Result &result : graph.results)
+        if (result.kind == ResultKind::loss) reached[size_t(result.value.index)] = true;
+    std::set<std::string> paths;
+    for (size_t i = graph.nodes.size(); i-- > 0;) {
+        const Node &node = graph.nodes[i];
+        if (!reached[i] || has_trait(node.op, kIntegral) || !is_float(node.type.dtype)) continue;
+        if (node.op == Op::input) paths.insert(attrs<InputAttrs>(node).name);
+        for (NodeId operand : node.operands) reached[size_t(operand.index)] = true;
+    }
+    for (const Phase &phase : module_.phases) {
+        auto is_trained = [&](const Storage &storage) {
+            return storage.kind == StorageKind::param && paths.count(storage.path) && std::find(phase.frozen.begin(), phase.frozen.end(), storage.path) == phase.frozen.end();
+        };
+        if (std::none_of(module_.storages.begin(), module_.storages.end(), is_trained)) report(DiagnosticCode::no_gradient, losses_.front().second, {phase.name});
+    }
 }
 
 std::vector<PhaseSettings> Elaborator::make_phases(const TrainSettings &train) {
