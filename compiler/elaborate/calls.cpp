@@ -265,6 +265,8 @@ Value Elaborator::call_body(const FunctionValue &function, SourceRange range) {
     if (is_layer) {
         path_ = function.instance.empty() ? instance_path(function, range) : function.instance;
         stream_path_ = path_;
+        // Each call of one instance finds the layers in it that the first call made.
+        if (!function.instance.empty()) std::erase_if(visits_, [&](const auto &visit) { return visit.first.first.starts_with(path_ + "/"); });
     }
     // What an index means ends with its op: a function that is called from there is on its own.
     OpFrame *outer_op = op_;
