@@ -23,7 +23,7 @@ parameter  : name ( COLON type )? ( ASSIGN expression )? ;
 results    : ARROW ( type ( COMMA type )* | LPAREN type ( COMMA type )* RPAREN ) ;
 
 type      : name ( LBRACK ( dimension ( COMMA dimension )* )? RBRACK )? ;
-dimension : DOTDOT | expression ;
+dimension : DOTDOT name? | expression ;
 
 block : LBRACE statement* RBRACE ;
 

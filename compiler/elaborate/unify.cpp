@@ -166,7 +166,17 @@ bool Elaborator::unify_dims(const ast::TypeExpr &type, const TensorValue &tensor
     };
     bool ok = true;
     for (size_t i = 0; i < type.dims.size(); ++i) {
-        if (type.dims[i].ellipsis) continue;
+        if (type.dims[i].ellipsis) {
+            if (type.dims[i].rest.text.empty()) continue;
+            std::vector<Value> extents;
+            for (size_t at = i; at < i + shape.size() - fixed; ++at) extents.push_back(Value(shape[at], origin_of(at)));
+            const Value rest = make_list(std::move(extents), place);
+            auto [known, is_new] = scope_->names.try_emplace(type.dims[i].rest.text, Binding{rest, {}, false, false, type.dims[i].range});
+            if (is_new || equal(known->second.value, rest)) continue;
+            mismatch().notes.push_back(fmt::format("`{}` should be {} and is {}", source_text(type.dims[i].range), show(known->second.value), show(rest)));
+            ok = false;
+            continue;
+        }
         size_t at = i < ellipsis ? i : shape.size() - (type.dims.size() - i);
         std::optional<Value> expected = dimension(*type.dims[i].value);
         if (!expected) {

@@ -78,7 +78,7 @@ MatmulPlan plan_matmul(const Lowering &l, int64_t m, int64_t n, int64_t k, bool 
 static void schedule_panels(const Lowering &l, MatmulFuncs &f) {
     const int64_t lanes = l.lanes(), lines = (f.columns + lanes - 1) / lanes;
     Var u = f.packed.args()[0], in_vector("in_vector");
-    f.packed.split(u, u, in_vector, int(lanes), TailStrategy::ShiftInwards).vectorize(in_vector).align_storage(u, int((lines | 1) * lanes));
+    f.packed.split(u, u, in_vector, int(std::min(lanes, f.columns)), TailStrategy::ShiftInwards).vectorize(in_vector).align_storage(u, int((lines | 1) * lanes));
 }
 
 /// Of the packed vector operand, a panel.
@@ -147,7 +147,7 @@ static void schedule_parts(Lowering &l, MatmulFuncs &f) {
         prefetch_next_block(l, f);
     }
     f.part.update().vectorize(in_panel, lanes).unroll(in_panel).unroll(in_tile).parallel(f.p);
-    if (f.packed_rows.defined()) f.packed_rows.compute_at(f.part, block).vectorize(f.packed_rows.args()[0], lanes);
+    if (f.packed_rows.defined()) f.packed_rows.compute_at(f.part, block).vectorize(f.packed_rows.args()[0], int(std::min<int64_t>(lanes, f.rows)));
 }
 
 void schedule_matmul(Lowering &l, Consumer &consumer, MatmulFuncs &f) {
@@ -226,7 +226,7 @@ void schedule_matmul(Lowering &l, Consumer &consumer, MatmulFuncs &f) {
         f.packed.compute_at(consumer.func, outermost);
         schedule_panel(l, f, packs_in_parallel);
     }
-    if (f.packed_rows.defined()) f.packed_rows.compute_at(consumer.func, block).vectorize(f.packed_rows.args()[0], lanes);
+    if (f.packed_rows.defined()) f.packed_rows.compute_at(consumer.func, block).vectorize(f.packed_rows.args()[0], int(std::min<int64_t>(lanes, std::min(f.rows, block_rows))));
 
     const std::string k = f.product.name() + ".s1." + f.depth.x.name(), loops = consumer.func.name() + (consumer.updates ? ".s1." : ".s0."), row_loops = loops + row.name() + ".";
     const Expr at_block = loop_variable(row_loops + block.name(), (f.rows + block_rows - 1) / block_rows);

@@ -27,9 +27,11 @@ struct Name {
 
 // ---------------------------------------------------------------------------------------------------------- types
 
-/// One dimension of a tensor type: `..` (any leading dimensions) or an expression (a literal, a variable to bind, h / 2).
+/// One dimension of a tensor type: `..` (any number of them), `..rest` (these as a list, the same wherever the name stands) or an
+/// expression (a literal, a variable to bind, h / 2).
 struct Dim {
     bool ellipsis = false;
+    Name rest;      ///< of `..rest`
     ExprPtr value;  ///< null for `..`
     SourceRange range;
 };

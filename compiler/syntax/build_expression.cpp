@@ -340,6 +340,7 @@ ast::TypeExpr ExpressionBuilder::type(Parser::TypeContext *tree) {
         ast::Dim dim;
         dim.range = range(dimension);
         dim.ellipsis = dimension->DOTDOT() != nullptr;
+        if (dim.ellipsis && dimension->name()) dim.rest = name(dimension->name());
         if (!dim.ellipsis) dim.value = expression(dimension->expression());
         result.dims.push_back(std::move(dim));
     }

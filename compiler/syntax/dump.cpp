@@ -118,7 +118,7 @@ private:
     void type(const TypeExpr &t) {
         nested(fmt::format("type {}{}", t.name.text, t.has_dims ? "[]" : ""), t.range, [&] {
             for (const Dim &dim : t.dims) {
-                if (dim.ellipsis) line("..", dim.range);
+                if (dim.ellipsis) line(".." + dim.rest.text, dim.range);
                 else expr(*dim.value);
             }
         });

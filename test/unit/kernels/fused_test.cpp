@@ -65,8 +65,9 @@ public:
             }
             size_t next = 0;
             const std::vector<Tensor> expected = interpret(body, [&](const Node &) { return inputs[next++]; });
-            const std::vector<Tensor> actual = library.run(i, inputs);
-            for (size_t k = 0; k < expected.size(); k++)
+            std::vector<Tensor> actual;
+            EXPECT_NO_THROW(actual = library.run(i, inputs)) << entries_[i].name << " on " << target;
+            for (size_t k = 0; k < actual.size(); k++)
                 EXPECT_EQ(difference(actual[k], expected[k], reduction_length(body)), "") << entries_[i].name << ", result " << k << " on " << target;
         }
     }

@@ -25,8 +25,9 @@ void check_examples(DType float_type, const std::string &target) {
         const std::vector<Tensor> inputs = draw_inputs(examples[i], 7);
         size_t next = 0;
         const std::vector<Tensor> expected = interpret(examples[i].graph, [&](const Node &) { return inputs[next++]; });
-        const std::vector<Tensor> actual = library.run(i, inputs);
-        for (size_t k = 0; k < expected.size(); k++)
+        std::vector<Tensor> actual;
+        EXPECT_NO_THROW(actual = library.run(i, inputs)) << examples[i].name << " on " << target;
+        for (size_t k = 0; k < actual.size(); k++)
             EXPECT_EQ(difference(actual[k], expected[k], reduction_length(examples[i].graph)), "") << examples[i].name << " on " << target;
     }
 }

@@ -6,11 +6,15 @@
 
 #include <algorithm>
 #include <cmath>
+#include <csetjmp>
+#include <csignal>
 #include <cstring>
 #include <dlfcn.h>
 #include <filesystem>
 #include <fstream>
+#include <sys/mman.h>
 #include <unistd.h>
+#include <utility>
 
 // What the runtime gives kernels. Parallel loops run backwards: no result may depend on the order of their parts.
 extern "C" {
@@ -56,19 +60,33 @@ halide_type_t halide_type(DType dtype) {
     return {};
 }
 
-/// Bytes with guards on both sides.
-struct Memory {
-    static constexpr size_t kGuard = 4096;
-    std::unique_ptr<uint8_t, decltype(&free)> bytes;
-    size_t size;
-    explicit Memory(size_t n) : bytes(static_cast<uint8_t *>(aligned_alloc(4096, (n + 2 * kGuard + 4095) / 4096 * 4096)), free), size(n) {
-        memset(bytes.get(), 0xAB, n + 2 * kGuard);
+/// Bytes between pages that can neither be read nor written: the one before begins where the bytes do, or the one behind a line after
+/// their last, for vectors may be read past the end, but not written. What is left of their pages is filled with a pattern.
+class Memory {
+public:
+    Memory(size_t size, bool at_end) : size_(size), pages_((size + kLine + kPage - 1) / kPage * kPage) {
+        mapping_ = static_cast<uint8_t *>(mmap(nullptr, pages_ + 2 * kPage, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+        KILN_CHECK(mapping_ != MAP_FAILED && mprotect(begin(), pages_, PROT_READ | PROT_WRITE) == 0, "no memory for {} bytes", size);
+        memset(begin(), kPattern, pages_);
+        data_ = at_end ? end() - (size + kLine - 1) / kLine * kLine - kLine : begin();
     }
-    uint8_t *data() const { return bytes.get() + kGuard; }
+    Memory(Memory &&other) noexcept : size_(other.size_), pages_(other.pages_), mapping_(std::exchange(other.mapping_, nullptr)), data_(other.data_) {}
+    ~Memory() {
+        if (mapping_) munmap(mapping_, pages_ + 2 * kPage);
+    }
+    uint8_t *data() const { return data_; }
     bool intact() const {
-        auto guard = [&](const uint8_t *p) { return std::all_of(p, p + kGuard, [](uint8_t b) { return b == 0xAB; }); };
-        return guard(bytes.get()) && guard(data() + size);
+        auto untouched = [](uint8_t byte) { return byte == kPattern; };
+        return std::all_of(begin(), data_, untouched) && std::all_of(data_ + size_, end(), untouched);
     }
+
+private:
+    static constexpr size_t kPage = 4096, kLine = 64;
+    static constexpr uint8_t kPattern = 0xAB;
+    uint8_t *begin() const { return mapping_ + kPage; }
+    uint8_t *end() const { return begin() + pages_; }
+    size_t size_, pages_;
+    uint8_t *mapping_ = nullptr, *data_ = nullptr;
 };
 
 struct BufferView {
@@ -84,6 +102,23 @@ struct BufferView {
         buffer.type = halide_type(type.dtype);
         buffer.dimensions = int32_t(dims.size());
     }
+};
+
+/// Where a kernel that touches a guarded page goes back to.
+sigjmp_buf guarded_call;
+
+/// SIGSEGV leaves the call that is under way while this lives.
+class FaultHandler {
+public:
+    FaultHandler() {
+        struct sigaction action {};
+        action.sa_handler = [](int) { siglongjmp(guarded_call, 1); };
+        sigaction(SIGSEGV, &action, &before_);
+    }
+    ~FaultHandler() { sigaction(SIGSEGV, &before_, nullptr); }
+
+private:
+    struct sigaction before_ {};
 };
 
 bool is_scalar_argument(const Node &node) { return node.type.rank() == 0 && attrs<InputAttrs>(node).name.starts_with("scalar"); }
@@ -118,6 +153,11 @@ void *KernelLibrary::symbol(size_t index) const {
 }
 
 std::vector<Tensor> KernelLibrary::run(size_t index, const std::vector<Tensor> &arguments) const {
+    run_in_memory(index, arguments, true);
+    return run_in_memory(index, arguments, false);
+}
+
+std::vector<Tensor> KernelLibrary::run_in_memory(size_t index, const std::vector<Tensor> &arguments, bool at_end) const {
     const Kernel &kernel = kernels_[index];
     // In the calling convention of x86-64 scalars and pointers go to registers by class, so the values are passed by Halide's argv form:
     // here by casting to a function of integer registers and doubles.
@@ -145,7 +185,7 @@ std::vector<Tensor> KernelLibrary::run(size_t index, const std::vector<Tensor> &
             });
             continue;
         }
-        memory.emplace_back(size_t(node.type.bytes()));
+        memory.emplace_back(size_t(node.type.bytes()), at_end);
         with_type(node.type.dtype, [&](auto zero) { store<decltype(zero)>(tensor.values, memory.back().data()); });
         argument_data.push_back(memory.back().data());
         views.emplace_back(node.type, memory.back().data());
@@ -155,7 +195,7 @@ std::vector<Tensor> KernelLibrary::run(size_t index, const std::vector<Tensor> &
     for (size_t i = 0; i < kernel.body.results.size(); i++) {
         const Type &type = kernel.body[kernel.body.results[i].value].type;
         const int over = i < kernel.in_place.size() ? kernel.in_place[i] : -1;
-        if (over < 0) memory.emplace_back(size_t(type.bytes()));
+        if (over < 0) memory.emplace_back(size_t(type.bytes()), at_end);
         result_data.push_back(over >= 0 ? argument_data[size_t(over)] : memory.back().data());
         views.emplace_back(type, result_data.back());
         integers.push_back(uint64_t(&views.back().buffer));
@@ -167,6 +207,8 @@ std::vector<Tensor> KernelLibrary::run(size_t index, const std::vector<Tensor> &
                              double, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t);
     const auto &n = integers;
     const auto &f = floats;
+    const FaultHandler handler;
+    KILN_CHECK(sigsetjmp(guarded_call, 1) == 0, "kernel {} reads or writes {} a buffer", kernel.name, at_end ? "behind" : "before");
     const int status = reinterpret_cast<Function>(symbol(index))(n[0], n[1], n[2], n[3], n[4], n[5], f[0], f[1], f[2], f[3], f[4], f[5], f[6], f[7],
                                                                  n[6], n[7], n[8], n[9], n[10], n[11], n[12], n[13], n[14], n[15]);
     KILN_CHECK(status == 0, "kernel {} returned {}", kernel.name, status);

@@ -16,12 +16,15 @@ public:
     ~KernelLibrary();
     KernelLibrary(const KernelLibrary &) = delete;
 
-    /// Results of kernel `index`; `in_place` results are stored over copies of their arguments.
+    /// Results of kernel `index`; `in_place` results are stored over copies of their arguments. It runs twice, with memory that is neither
+    /// readable nor writable behind each buffer and before it.
     std::vector<Tensor> run(size_t index, const std::vector<Tensor> &arguments) const;
     /// Address of the kernel's function.
     void *symbol(size_t index) const;
 
 private:
+    std::vector<Tensor> run_in_memory(size_t index, const std::vector<Tensor> &arguments, bool at_end) const;
+
     std::vector<Kernel> kernels_;
     void *library_ = nullptr;
 };

@@ -28,6 +28,7 @@ TEST(Declaration, EveryDefinitionKind) {
 }
 
 TEST(Declaration, TypesParametersAndResults) {
+    EXPECT_EQ(shape("fn f(x: f32[b, ..rest]) { }").find("        ..rest\n") == std::string::npos, false);
     EXPECT_EQ(shape("layer L(x: f32[.., c], n: int = 3, f: fn = relu) -> f32[.., n / 2], float[] { }"),
               "module test.model\n  layer L\n"
               "    parameter x\n      type f32[]\n        ..\n        name c\n"

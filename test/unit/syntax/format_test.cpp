@@ -21,6 +21,7 @@ std::string formatted(const std::string &text) {
 }
 
 TEST(Format, SpacesAndIndentation) {
+    EXPECT_EQ(formatted("fn f(x:f32[ b,.. s ]) { return x }"), "fn f(x: f32[b, ..s]) { return x }\n");
     EXPECT_EQ(formatted("layer  L( x:f32[ ..,n ],k=-1 )->f32[..,n/2]{\nparam W:f32[n]=init( a=1 )\nif a{b<-f ( x )[ 1 .. 2 , .. ]\n}else{ return-x^2 }\n\n\n\nreturn x@W\n}"),
               "layer L(x: f32[.., n], k = -1) -> f32[.., n / 2] {\n"
               "    param W: f32[n] = init(a = 1)\n"
