@@ -78,10 +78,20 @@ bool is_from_data(const Graph &graph, NodeId id) {
     return true;
 }
 
+/// Whether nothing but lookups reads the parameter: a product with the whole of it needs no gradient to make it more than a table of rows.
+bool is_only_looked_up(const Graph &train, const std::string &path) {
+    for (const Node &node : train.nodes)
+        for (size_t i = 0; i < node.operands.size(); ++i) {
+            const Node &operand = train[node.operands[i]];
+            if (operand.op == Op::input && attrs<InputAttrs>(operand).name == path && (node.op != Op::gather_rows || i != 0)) return false;
+        }
+    return true;
+}
+
 std::vector<Table> find_tables(const Module &module, const Graph &train) {
     std::vector<Table> tables;
     for (const Storage &storage : module.storages) {
-        if (storage.kind != StorageKind::param || storage.type.rank() == 0) continue;
+        if (storage.kind != StorageKind::param || storage.type.rank() == 0 || !is_only_looked_up(train, storage.path)) continue;
         for (const Result &result : train.results) {
             if (result.kind != ResultKind::store || result.name != "gradient:" + storage.path) continue;
             Table table{&storage, result.value, {}, 0, false};
