@@ -72,10 +72,6 @@ void change_epochs(Manifest &manifest, const std::vector<int64_t> &epochs, const
         position.phase = current;
         position.epoch_in_phase = done;
         manifest.trained.pop_back();
-    } else if (!complete && now == done) {
-        position.phase = current + 1;
-        position.epoch_in_phase = 0;
-        manifest.trained.push_back(done);
     }
     manifest.epochs = epochs;
 }

@@ -54,7 +54,7 @@ private:
     void close_epoch();
     void end_phase();
     void count_batches();
-    bool out_of_patience(const Phase &phase, int64_t epochs_before);
+    bool out_of_patience();
     void restore_best();
     void note_best(const std::vector<double> &values, int64_t epoch);
     void begin_to_write();
@@ -67,6 +67,8 @@ private:
     double seconds() const { return earlier_seconds_ + seconds_since(start_); }
     int64_t total_epochs() const;
     int64_t steps_left() const;
+    bool complete() const { return position().phase == int64_t(metadata_.phases.size()); }
+    bool phase_has_its_epochs() const { return position().epoch_in_phase >= manifest_.epochs[size_t(position().phase)]; }
     const Phase &phase() const { return metadata_.phases[size_t(position().phase)]; }
     Position &position() { return manifest_.position; }
     const Position &position() const { return manifest_.position; }
@@ -88,6 +90,7 @@ private:
     Clock::time_point start_ = Clock::now(), epoch_start_ = start_, last_save_ = start_;
     int64_t epoch_first_batch_ = 0, steps_since_save_ = 0, run_first_step_ = 0;
     double earlier_seconds_ = 0;
+    bool unsaved_ = false;  ///< a phase has ended since last/ was saved
 };
 
 Trainer::Trainer(ProgramState &state, const TrainOptions &options)
@@ -157,7 +160,7 @@ void Trainer::check_data() {
 }
 
 ExitCode Trainer::run() {
-    if (position().phase == int64_t(metadata_.phases.size())) {
+    if (complete()) {
         progress_.line(format("%s is complete: %lld epochs, %lld steps; --epochs N trains on", options_.run.c_str(),
                               (long long)position().epoch, (long long)position().step));
         return ExitCode::ok;
@@ -166,8 +169,8 @@ ExitCode Trainer::run() {
         progress_.line(format("resuming at step %lld (epoch %lld, batch %lld of %lld)", (long long)position().step + 1,
                               (long long)position().epoch + 1, (long long)position().batch, (long long)batches_));
     start_ = last_save_ = Clock::now();
-    while (position().phase < int64_t(metadata_.phases.size())) {
-        if (position().epoch_in_phase >= manifest_.epochs[size_t(position().phase)]) {
+    while (!complete()) {
+        if (phase_has_its_epochs()) {  // of none, or by the --epochs that it is resumed with
             end_phase();
         } else if (run_epoch() == Outcome::stopped) {
             save("last");
@@ -180,7 +183,7 @@ ExitCode Trainer::run() {
             return ExitCode(128 + signal);
         }
     }
-    if (!log_ || !has_checkpoint(options_.run, "last")) save("last");  // --epochs 0: the initial weights
+    if (unsaved_) save("last");
     return ExitCode::ok;
 }
 
@@ -208,8 +211,6 @@ Trainer::Outcome Trainer::run_epoch() {
                  training_seconds > 0 ? double((batches_ - epoch_first_batch_) * metadata_.batch) / training_seconds : 0,
                  seconds(),
                  pseudo_reports(state_, phase())};
-    const Phase &this_phase = phase();
-    int64_t epochs_before = position().epoch - position().epoch_in_phase;
     begin_to_write();
     close_epoch();
     log_->append(row);
@@ -220,14 +221,9 @@ Trainer::Outcome Trainer::run_epoch() {
     progress_.line(text + format("  %.0f samples/s  %.1f s", row.samples_per_second, seconds_since(epoch_start_)));
     // best/ first: once last/ says that this epoch is done, best/ is never written for it again.
     note_best(validation ? validation->values : values, epoch);
-    bool over = &this_phase != metadata_.phases.data() + position().phase;
-    if (!over && out_of_patience(this_phase, epochs_before)) {
-        end_phase();
-        over = true;
-    }
-    if (over && this_phase.restore_best) restore_best();
+    if (phase_has_its_epochs() || out_of_patience()) end_phase();
     save("last");
-    return stop_signal() && position().phase < int64_t(metadata_.phases.size()) ? Outcome::stopped : Outcome::done;
+    return stop_signal() && !complete() ? Outcome::stopped : Outcome::done;
 }
 
 /// Labels for the epoch that begins: all of the phase's at its start, then those that every epoch has anew. Within an epoch they are the checkpoint's.
@@ -328,15 +324,17 @@ void Trainer::close_epoch() {
     position().epoch += 1;
     position().epoch_in_phase += 1;
     position().batch = 0;
-    if (position().epoch_in_phase >= manifest_.epochs[size_t(position().phase)]) end_phase();
 }
 
+/// All that the end of a phase is, whatever ends it.
 void Trainer::end_phase() {
+    if (phase().restore_best) restore_best();
     manifest_.trained.push_back(position().epoch_in_phase);
     position().phase += 1;
     position().epoch_in_phase = 0;
     state_.clear_gradients();
     count_batches();
+    unsaved_ = true;
 }
 
 void Trainer::count_batches() { batches_ = steps_[std::min(size_t(position().phase), steps_.size() - 1)]; }
@@ -347,14 +345,15 @@ int64_t Trainer::total_epochs() const {
 }
 
 // Counted from the epoch that is the best so far, or from the start of the phase if that is later.
-bool Trainer::out_of_patience(const Phase &phase, int64_t epochs_before) {
-    if (phase.patience == 0) return false;
-    int64_t waited = position().epoch - std::max(manifest_.best ? manifest_.best->epoch : 0, epochs_before);
-    if (waited < phase.patience) return false;
+bool Trainer::out_of_patience() {
+    if (phase().patience == 0) return false;
+    const int64_t epochs_before = position().epoch - position().epoch_in_phase;
+    const int64_t waited = position().epoch - std::max(manifest_.best ? manifest_.best->epoch : 0, epochs_before);
+    if (waited < phase().patience) return false;
     std::string best = manifest_.best ? format("; the best is %s, of epoch %lld", number_text(manifest_.best->value).c_str(),
                                                (long long)manifest_.best->epoch)
                                       : "";
-    progress_.line(format("phase %s is over: no better %s%s for %lld epoch%s%s", phase.name.c_str(),
+    progress_.line(format("phase %s is over: no better %s%s for %lld epoch%s%s", phase().name.c_str(),
                           validation_ ? "validation " : "", metadata_.best_metric.c_str(), (long long)waited,
                           waited == 1 ? "" : "s", best.c_str()));
     return true;
@@ -399,7 +398,10 @@ void Trainer::save(const std::string &name) {
     manifest_.seconds = seconds();
     for (size_t i = 0; i < metadata_.means.size(); ++i) manifest_.sums[metadata_.means[i]] = state_.sums()[i];
     save_checkpoint(options_.run, name, state_, manifest_);
-    if (name == "last") folder_.earlier.done();
+    if (name == "last") {
+        folder_.earlier.done();
+        unsaved_ = false;
+    }
     last_save_ = Clock::now();
     steps_since_save_ = 0;
 }

@@ -156,7 +156,8 @@ std::string fake_metadata(const FakeOptions &options) {
                        n + R"(], "arena": 2, "offset": 0}],
  "splits": [)" + split_of("train") +
                        (options.with_validation ? ", " + split_of("validation") : "") + R"(],
- "phases": [{"name": "main", "epochs": 3})" +
+ "phases": [{"name": "main", "epochs": 3, "restore_best": )" +
+                       (options.restore_best ? "true}" : "false}") +
                        (options.second_phase.empty() ? "" : R"(, {"name": ")" + options.second_phase + R"(", "epochs": 1})") +
                        R"(],
  "samples": ["loss", "accuracy"], "metrics": [{"name": "accuracy", "higher_is_better": true}], "best_metric": "accuracy",

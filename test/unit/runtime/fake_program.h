@@ -19,6 +19,7 @@ struct FakeOptions {
     bool with_validation = true;
     std::string extra_scalar;  ///< another schedule
     std::string second_phase;  ///< name of a second phase of one epoch
+    bool restore_best = false; ///< of the first phase
 };
 
 /// The metadata of the fake program; kept alive by the caller.
