@@ -53,6 +53,12 @@ Manifest new_run(ProgramState &state, const TrainOptions &options) {
     return manifest;
 }
 
+// Whether two checkpoints can be of one run, by all that a run keeps from its start to its end.
+bool same_run(const Manifest &a, const Manifest &b) {
+    const bool same_data = a.records == b.records && (a.data_checksum.empty() || b.data_checksum.empty() || a.data_checksum == b.data_checksum);
+    return same_data && a.fingerprint == b.fingerprint && a.batch == b.batch && a.seed == b.seed && a.hypers == b.hypers;
+}
+
 // More epochs for the current phase or later ones; the past cannot change.
 void change_epochs(Manifest &manifest, const std::vector<int64_t> &epochs, const Metadata &metadata) {
     Position &position = manifest.position;
@@ -76,11 +82,11 @@ void change_epochs(Manifest &manifest, const std::vector<int64_t> &epochs, const
     manifest.epochs = epochs;
 }
 
-Manifest resumed_run(ProgramState &state, const TrainOptions &options) {
+Manifest resumed_run(ProgramState &state, const TrainOptions &options, const std::string &from) {
     const Metadata &metadata = state.metadata;
-    Manifest manifest = load_checkpoint(options.run, "last", state, true);
+    Manifest manifest = load_checkpoint(options.run, from, state, true);
     if (manifest.batch != metadata.batch)
-        fail(ExitCode::checkpoint, "%s/last was made with batches of %lld; this program's are of %lld", options.run.c_str(),
+        fail(ExitCode::checkpoint, "%s/%s was made with batches of %lld; this program's are of %lld", options.run.c_str(), from.c_str(),
              (long long)manifest.batch, (long long)metadata.batch);
     if (options.seed && *options.seed != manifest.seed)
         fail(ExitCode::usage, "--seed %llu differs from the checkpoint's %llu: leave it out, or start a new run",
@@ -95,7 +101,7 @@ Manifest resumed_run(ProgramState &state, const TrainOptions &options) {
     bool sound = manifest.epochs.size() == metadata.phases.size() && int64_t(manifest.trained.size()) == p.phase && p.phase <= int64_t(manifest.epochs.size()) &&
                  p.batch >= 0 && p.step >= 0 && p.epoch >= 0;
     if (!sound)
-        fail(ExitCode::checkpoint, "%s/last is a checkpoint of a run with %zu phases; this program has %zu", options.run.c_str(),
+        fail(ExitCode::checkpoint, "%s/%s is a checkpoint of a run with %zu phases; this program has %zu", options.run.c_str(), from.c_str(),
              manifest.epochs.size(), metadata.phases.size());
     change_epochs(manifest, epochs_of(metadata, options, manifest.epochs), metadata);
     if (!options.data.empty()) manifest.data = absolute(options.data);
@@ -112,16 +118,15 @@ RunFolder::RunFolder(const TrainOptions &options)
              "%s already holds a run: go on with it by --resume, replace it by --overwrite, or name another --run", options.run.c_str());
 }
 
-Manifest begin_run(ProgramState &state, const TrainOptions &options) {
-    if (options.resume) {
-        if (has_checkpoint(options.run, "last")) return resumed_run(state, options);
-        // A run that was killed before its first checkpoint starts over, which gives the same numbers. best/ alone means last/
-        // was lost.
-        if (has_checkpoint(options.run, "best"))
-            fail(ExitCode::checkpoint, "%s has best/ but no last/ to resume from; copy best/ to last/ to go on from there",
-                 options.run.c_str());
-    }
-    return new_run(state, options);
+std::string latest_checkpoint(const std::string &run, const Metadata &metadata) {
+    if (!has_checkpoint(run, "last")) return has_checkpoint(run, "best") ? "best" : "";
+    if (!has_checkpoint(run, "best")) return "last";
+    const Manifest last = read_manifest(run, "last", metadata), best = read_manifest(run, "best", metadata);
+    return same_run(last, best) && best.position.epoch == last.position.epoch + 1 ? "best" : "last";
+}
+
+Manifest begin_run(ProgramState &state, const TrainOptions &options, const std::string &from) {
+    return from.empty() ? new_run(state, options) : resumed_run(state, options, from);
 }
 
 }  // namespace kiln::runtime

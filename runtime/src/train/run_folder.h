@@ -16,8 +16,12 @@ struct RunFolder {
     Replacement earlier;  ///< the run that --overwrite replaces
 };
 
-/// The manifest a run begins with: from options and metadata, or from `last/`, whose tensors are then loaded into state. What the
-/// command line says must agree with the checkpoint, except for epochs of phases not yet past.
-Manifest begin_run(ProgramState &state, const TrainOptions &options);
+/// The checkpoint that holds the latest state of a run: `last`; or `best`, where a kill left the folder between the two. They are saved in this
+/// order and are the same after an epoch that is the best so far. "" if there is none, as after a kill before the first one.
+std::string latest_checkpoint(const std::string &run, const Metadata &metadata);
+
+/// The manifest a run begins with: that of the checkpoint `from`, whose tensors are then loaded into state, or if this is "" one from options
+/// and metadata. What the command line says must agree with the checkpoint, except for epochs of phases not yet past.
+Manifest begin_run(ProgramState &state, const TrainOptions &options, const std::string &from);
 
 }  // namespace kiln::runtime

@@ -77,6 +77,7 @@ private:
     const Metadata &metadata_;
     const TrainOptions &options_;
     RunFolder folder_;
+    const std::string from_;  ///< the checkpoint that the run goes on from, "" for a new run
     Manifest manifest_;
     std::map<std::string, Dataset> training_;  ///< by split
     std::map<std::string, Dataset> unlabelled_;  ///< by split: those that pseudo-labels are made for
@@ -98,7 +99,8 @@ Trainer::Trainer(ProgramState &state, const TrainOptions &options)
       metadata_(state.metadata),
       options_(options),
       folder_(options),
-      manifest_(begin_run(state, options)),
+      from_(options.resume ? latest_checkpoint(options.run, state.metadata) : ""),
+      manifest_(begin_run(state, options, from_)),
       progress_(style_for(options.out, options.quiet), options.out) {
     training_ = open_training_sets(manifest_.data, metadata_, state.vocabularies);
     open_unlabelled();
@@ -106,8 +108,8 @@ Trainer::Trainer(ProgramState &state, const TrainOptions &options)
     check_data();
     count_batches();
     if (position().batch > batches_)
-        fail(ExitCode::checkpoint, "%s/last stands at batch %lld of %lld", options.run.c_str(), (long long)position().batch,
-             (long long)batches_);
+        fail(ExitCode::checkpoint, "%s/%s stands at batch %lld of %lld", options.run.c_str(), from_.c_str(),
+             (long long)position().batch, (long long)batches_);
     if (metadata_.find_split("validation") && state.program.eval_step)
         require_labels(*(validation_ = open_split(manifest_.data, metadata_, "validation", state.vocabularies)), "validation");
     for (const auto &[name, set] : training_)
@@ -153,13 +155,14 @@ void Trainer::check_data() {
     if (resumed && (!as_many || (!manifest_.data_checksum.empty() && manifest_.data_checksum != checksum))) {
         const std::string differs = as_many ? "differ from those" : format("have %lld records, %lld in those", (long long)records, (long long)manifest_.records);
         fail(ExitCode::data, "the training data in %s %s that the checkpoint was made with, in %s: a run resumes only on its own data", manifest_.data.c_str(), differs.c_str(),
-             read_manifest(options_.run, "last", metadata_).data.c_str());
+             read_manifest(options_.run, from_, metadata_).data.c_str());
     }
     manifest_.records = records;
     manifest_.data_checksum = checksum;
 }
 
 ExitCode Trainer::run() {
+    if (from_ == "best") save("last");  // before the next best/ takes its place
     if (complete()) {
         progress_.line(format("%s is complete: %lld epochs, %lld steps; --epochs N trains on", options_.run.c_str(),
                               (long long)position().epoch, (long long)position().step));

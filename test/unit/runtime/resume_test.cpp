@@ -4,6 +4,9 @@
 #include "checkpoint/manifest.h"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
+#include <csignal>
+#include <sstream>
 
 namespace kiln::runtime::testing {
 namespace {
@@ -26,6 +29,20 @@ struct Resume : ::testing::Test {
     std::string text(const std::string &name) { return read_text(path(name)); }
     std::string weights(const std::string &name) { return text(name + "/last/weights.safetensors"); }
     Manifest manifest(const std::string &name) { return parse_manifest(text(name + "/manifest.json"), name); }
+    /// The columns of metrics.csv that are a function of the run.
+    std::string rows(const std::string &name) {
+        std::istringstream lines(text(name + "/metrics.csv"));
+        std::string kept;
+        for (std::string line; std::getline(lines, line); kept += line + "\n")
+            for (int timing = 0; timing < 2; ++timing) line.resize(line.rfind(','));
+        return kept;
+    }
+    void copy(const std::string &from, const std::string &to) { fs::copy(path(from), path(to), fs::copy_options::recursive); }
+    void expect_same(const std::string &a, const std::string &b) {
+        for (const char *file : {"/last/weights.safetensors", "/last/state.safetensors", "/best/weights.safetensors", "/best/state.safetensors"})
+            EXPECT_EQ(text(a + file), text(b + file)) << file;
+        EXPECT_EQ(rows(a), rows(b));
+    }
     void change(const std::string &name, const std::function<void(Manifest &)> &edit) {
         Manifest changed = manifest(name);
         edit(changed);
@@ -50,6 +67,52 @@ TEST_F(Resume, a_phase_that_is_given_no_more_epochs_ends_as_any_other) {
     EXPECT_EQ(weights("a"), weights("undisturbed"));
     EXPECT_EQ(text("a/last/state.safetensors"), text("undisturbed/last/state.safetensors"));
     EXPECT_CONTAINS(train("a", {"--resume"}, restoring).out, "is complete: 2 epochs, 24 steps");
+}
+
+// At this rate epoch 2 is the best one of three.
+TEST_F(Resume, best_alone_is_gone_on_from) {
+    ASSERT_EQ(train("undisturbed", {"--lr", "0.003"}).code, 0);
+    copy("undisturbed", "a");
+    fs::remove_all(path("a/last"));
+    const Outcome outcome = train("a", {"--resume"});
+    EXPECT_EQ(outcome.code, 0) << outcome.error;
+    EXPECT_CONTAINS(outcome.out, "resuming at step 25 (epoch 3,");
+    expect_same("a", "undisturbed");
+}
+
+TEST_F(Resume, best_alone_of_a_run_that_is_complete_becomes_last) {
+    ASSERT_EQ(train("undisturbed", {"--epochs", "1"}, restoring).code, 0);
+    copy("undisturbed", "a");
+    fs::remove_all(path("a/last"));
+    EXPECT_EQ(train("a", {"--resume"}, restoring).code, 0);
+    expect_same("a", "undisturbed");
+    EXPECT_CONTAINS(train("a", {"--resume"}, restoring).out, "is complete");
+}
+
+TEST_F(Resume, a_kill_between_best_and_last_is_gone_on_from_best) {
+    const std::vector<std::string> flags{"--lr", "0.003", "--delay-us", "5000"};
+    ASSERT_EQ(train("undisturbed", flags, restoring).code, 0);
+    std::vector<std::string> all{"train", "--data", folder.path(), "--run", path("a")};
+    all.insert(all.end(), flags.begin(), flags.end());
+    Process process(all, restoring);
+    for (int wait = 0; wait < 10000 && text("a/metrics.csv").find("\n1,") == std::string::npos; ++wait) ::usleep(1000);
+    process.kill(SIGTERM);
+    ASSERT_EQ(process.wait().code, 143);
+    ASSERT_EQ(manifest("a/last").position.epoch, 1);
+    for (const char *entry : {"best", "metrics.csv", "metrics.jsonl"}) {
+        fs::remove_all(path("a") + "/" + entry);
+        copy(std::string("undisturbed/") + entry, std::string("a/") + entry);
+    }
+    for (const char *epochs : {"3", "2", "4"}) {
+        const std::string name = std::string("b") + epochs;
+        copy("a", name);
+        const Outcome outcome = train(name, {"--resume", "--epochs", epochs}, restoring);
+        EXPECT_EQ(outcome.code, 0) << outcome.error;
+        EXPECT_CONTAINS(outcome.out, "resuming at step 25 (epoch 3,");
+    }
+    expect_same("b3", "undisturbed");
+    EXPECT_EQ(weights("b2"), text("undisturbed/best/weights.safetensors"));
+    EXPECT_CONTAINS(train("a", {"--resume", "--epochs", "1"}, restoring).error, "phase main has already had more");
 }
 
 }  // namespace
