@@ -3,6 +3,7 @@
 #include "checkpoint/checkpoint.h"
 #include "support/text.h"
 
+#include <algorithm>
 #include <filesystem>
 
 namespace kiln::runtime {
@@ -53,10 +54,24 @@ Manifest new_run(ProgramState &state, const TrainOptions &options) {
     return manifest;
 }
 
-// Whether two checkpoints can be of one run, by all that a run keeps from its start to its end.
-bool same_run(const Manifest &a, const Manifest &b) {
-    const bool same_data = a.records == b.records && (a.data_checksum.empty() || b.data_checksum.empty() || a.data_checksum == b.data_checksum);
-    return same_data && a.fingerprint == b.fingerprint && a.batch == b.batch && a.seed == b.seed && a.hypers == b.hypers;
+// What tells two checkpoints apart as those of different runs, of all that a run keeps from its start to its end: "seed 7, not 0". "" if nothing does.
+std::string difference(const Manifest &a, const Manifest &b) {
+    if (a.fingerprint != b.fingerprint) return "of another version of the model";
+    if (a.batch != b.batch) return format("batches of %lld, not %lld", (long long)a.batch, (long long)b.batch);
+    if (a.seed != b.seed) return format("seed %llu, not %llu", (unsigned long long)a.seed, (unsigned long long)b.seed);
+    for (const auto &[name, value] : a.hypers)
+        if (auto other = b.hypers.find(name); other != b.hypers.end() && other->second != value)
+            return format("%s %s, not %s", name.c_str(), number_text(value).c_str(), number_text(other->second).c_str());
+    const bool known = !a.data_checksum.empty() && !b.data_checksum.empty();
+    return a.records != b.records || (known && a.data_checksum != b.data_checksum) ? "other training data" : "";
+}
+
+std::string text_of(const BestSoFar &best) { return format("epoch %lld, %s %s", (long long)best.epoch, best.metric.c_str(), number_text(best.value).c_str()); }
+
+// Found at the start, not after the epochs that are left of a phase.
+void check_best_to_restore(const std::string &run, const Manifest &manifest, const Metadata &metadata) {
+    const bool restores = std::any_of(metadata.phases.begin() + manifest.position.phase, metadata.phases.end(), [](const Phase &phase) { return phase.restore_best; });
+    if (restores && manifest.best) check_best(run, manifest, metadata);
 }
 
 // More epochs for the current phase or later ones; the past cannot change.
@@ -104,6 +119,7 @@ Manifest resumed_run(ProgramState &state, const TrainOptions &options, const std
         fail(ExitCode::checkpoint, "%s/%s is a checkpoint of a run with %zu phases; this program has %zu", options.run.c_str(), from.c_str(),
              manifest.epochs.size(), metadata.phases.size());
     change_epochs(manifest, epochs_of(metadata, options, manifest.epochs), metadata);
+    check_best_to_restore(options.run, manifest, metadata);
     if (!options.data.empty()) manifest.data = absolute(options.data);
     return manifest;
 }
@@ -122,7 +138,21 @@ std::string latest_checkpoint(const std::string &run, const Metadata &metadata) 
     if (!has_checkpoint(run, "last")) return has_checkpoint(run, "best") ? "best" : "";
     if (!has_checkpoint(run, "best")) return "last";
     const Manifest last = read_manifest(run, "last", metadata), best = read_manifest(run, "best", metadata);
-    return same_run(last, best) && best.position.epoch == last.position.epoch + 1 ? "best" : "last";
+    return difference(last, best).empty() && best.position.epoch == last.position.epoch + 1 ? "best" : "last";
+}
+
+void check_best(const std::string &run, const Manifest &manifest, const Metadata &metadata) {
+    const BestSoFar &known = *manifest.best;
+    const std::string place = run + "/best", wanted = text_of(known) + ": put back the best/ of this run, or start a new run";
+    if (!has_checkpoint(run, "best"))
+        fail(ExitCode::checkpoint, "%s is not there, but a phase is to end with the best state, that of %s", place.c_str(), wanted.c_str());
+    const Manifest best = read_manifest(run, "best", metadata);
+    if (const std::string differs = difference(best, manifest); !differs.empty())
+        fail(ExitCode::checkpoint, "%s is a checkpoint of another run (%s), but a phase is to end with the best state of this one, that of %s", place.c_str(), differs.c_str(), wanted.c_str());
+    const bool same = best.best && best.position.epoch == known.epoch && best.best->epoch == known.epoch && best.best->metric == known.metric && best.best->value == known.value;
+    if (!same)
+        fail(ExitCode::checkpoint, "%s is the state after epoch %lld (the best so far is there %s), but a phase is to end with that of %s", place.c_str(), (long long)best.position.epoch,
+             best.best ? text_of(*best.best).c_str() : "none", wanted.c_str());
 }
 
 Manifest begin_run(ProgramState &state, const TrainOptions &options, const std::string &from) {

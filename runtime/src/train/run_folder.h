@@ -20,6 +20,9 @@ struct RunFolder {
 /// order and are the same after an epoch that is the best so far. "" if there is none, as after a kill before the first one.
 std::string latest_checkpoint(const std::string &run, const Metadata &metadata);
 
+/// Throws Failure (checkpoint) unless `best/` holds what the run of `manifest` knows as its best state: anything else is not to be restored.
+void check_best(const std::string &run, const Manifest &manifest, const Metadata &metadata);
+
 /// The manifest a run begins with: that of the checkpoint `from`, whose tensors are then loaded into state, or if this is "" one from options
 /// and metadata. What the command line says must agree with the checkpoint, except for epochs of phases not yet past.
 Manifest begin_run(ProgramState &state, const TrainOptions &options, const std::string &from);

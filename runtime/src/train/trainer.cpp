@@ -365,6 +365,7 @@ bool Trainer::out_of_patience() {
 // Everything is as it was after the best epoch, the optimizer's state and the rules' memory too; only the position goes on.
 void Trainer::restore_best() {
     if (!manifest_.best || manifest_.best->epoch == position().epoch) return;
+    check_best(options_.run, manifest_, metadata_);
     PseudoLabelSets labels = std::move(state_.pseudo_labels);  // of the phase, should it be given more epochs
     load_checkpoint(options_.run, "best", state_, true);
     state_.pseudo_labels = std::move(labels);

@@ -115,5 +115,48 @@ TEST_F(Resume, a_kill_between_best_and_last_is_gone_on_from_best) {
     EXPECT_CONTAINS(train("a", {"--resume", "--epochs", "1"}, restoring).error, "phase main has already had more");
 }
 
+TEST_F(Resume, a_best_that_is_not_what_the_run_knows_as_its_best_is_not_restored) {
+    ASSERT_EQ(train("a", {"--lr", "0.03", "--epochs", "2"}, restoring).code, 0);
+    ASSERT_EQ(train("seed", {"--lr", "0.03", "--epochs", "2", "--seed", "5"}, restoring).code, 0);
+    ASSERT_EQ(train("rate", {"--lr", "0.1", "--epochs", "2"}, restoring).code, 0);
+    copy("a/best", "another_epoch");
+    change("another_epoch", [](Manifest &m) { m.best->epoch = m.position.epoch = 2; });
+    copy("a/best", "another_value");
+    change("another_value", [](Manifest &m) { m.best->value = 0.75; });
+    const std::string metrics = text("a/metrics.csv");
+    auto expect_refused = [&](const char *message) {
+        const Outcome outcome = train("a", {"--resume", "--epochs", "3"}, restoring);
+        EXPECT_EQ(outcome.code, 4);
+        EXPECT_CONTAINS(outcome.error, path("a/best") + message);
+        EXPECT_CONTAINS(outcome.error, "that of epoch 1, accuracy 1: put back the best/ of this run, or start a new run");
+        EXPECT_EQ(text("a/metrics.csv"), metrics) << "it is found before anything is trained";
+    };
+    fs::rename(path("a/best"), path("kept"));
+    expect_refused(" is not there, but a phase is to end with the best state");
+    for (const auto &[other, message] : std::vector<std::pair<std::string, const char *>>{{"seed/best", " is a checkpoint of another run (seed 5, not 0)"},
+                                                                                        {"rate/best", " is a checkpoint of another run (lr 0.1, not 0.03)"},
+                                                                                        {"another_epoch", " is the state after epoch 2 (the best so far is there epoch 2, accuracy 1)"},
+                                                                                        {"another_value", " is the state after epoch 1 (the best so far is there epoch 1, accuracy 0.75)"}}) {
+        copy(other, "a/best");
+        expect_refused(message);
+        fs::remove_all(path("a/best"));
+    }
+    EXPECT_EQ(train("a", {"--resume"}, restoring).code, 0) << "a run that is complete restores nothing";
+    EXPECT_EQ(train("a", {"--resume", "--epochs", "3"}).code, 0) << "nor does a program that does not ask for it";
+    fs::rename(path("kept"), path("a/best"));
+    EXPECT_EQ(train("a", {"--resume", "--epochs", "4"}, restoring).code, 0);
+}
+
+TEST_F(Resume, a_best_that_is_replaced_while_the_run_trains_is_not_restored) {
+    ASSERT_EQ(train("seed", {"--lr", "0.03", "--epochs", "1", "--seed", "5"}).code, 0);
+    Process process({"train", "--data", folder.path(), "--run", path("a"), "--lr", "0.03", "--delay-us", "5000"}, restoring);
+    for (int wait = 0; wait < 10000 && !fs::exists(path("a/last/manifest.json")); ++wait) ::usleep(1000);
+    fs::rename(path("a/best"), path("kept"));
+    fs::rename(path("seed/best"), path("a/best"));
+    const Outcome outcome = process.wait();
+    EXPECT_EQ(outcome.code, 4) << outcome.out;
+    EXPECT_CONTAINS(outcome.error, "is a checkpoint of another run (seed 5, not 0)");
+}
+
 }  // namespace
 }  // namespace kiln::runtime::testing
