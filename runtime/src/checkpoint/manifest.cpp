@@ -70,6 +70,7 @@ Manifest read(Json json, const std::string &path) {
     m.data = json.at("data");
     m.records = json.at("records");
     m.data_checksum = json.value("data_checksum", "");
+    m.validation_checksum = json.value("validation_checksum", "");
     m.seconds = double_from(json.at("seconds"));
     for (const auto &[file, record] : json.at("files").items()) m.files[file] = {record.at("bytes"), record.at("xxh64")};
     return m;
@@ -94,6 +95,7 @@ std::string print(const Manifest &m) {
                  {"data", m.data},
                  {"records", m.records},
                  {"data_checksum", m.data_checksum},
+                 {"validation_checksum", m.validation_checksum},
                  {"seconds", json_from(m.seconds)}};
     json["position"] = {{"step", m.position.step},
                         {"phase", m.position.phase},

@@ -45,6 +45,7 @@ struct Manifest {
     std::string data;     ///< the folder given as --data
     int64_t records = 0;  ///< of the training split
     std::string data_checksum;  ///< of what is trained on (sample_checksum); "" in checkpoints of before there was one
+    std::string validation_checksum;  ///< of what tells which epoch is the best; "" if nothing does, and in checkpoints of before there was one
     double seconds = 0;   ///< spent training
     std::map<std::string, FileRecord> files;
 };

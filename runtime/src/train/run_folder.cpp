@@ -62,8 +62,9 @@ std::string difference(const Manifest &a, const Manifest &b) {
     for (const auto &[name, value] : a.hypers)
         if (auto other = b.hypers.find(name); other != b.hypers.end() && other->second != value)
             return format("%s %s, not %s", name.c_str(), number_text(value).c_str(), number_text(other->second).c_str());
-    const bool known = !a.data_checksum.empty() && !b.data_checksum.empty();
-    return a.records != b.records || (known && a.data_checksum != b.data_checksum) ? "other training data" : "";
+    auto differ = [](const std::string &one, const std::string &other) { return !one.empty() && !other.empty() && one != other; };
+    if (a.records != b.records || differ(a.data_checksum, b.data_checksum)) return "other training data";
+    return differ(a.validation_checksum, b.validation_checksum) ? "other validation data" : "";
 }
 
 std::string text_of(const BestSoFar &best) { return format("epoch %lld, %s %s", (long long)best.epoch, best.metric.c_str(), number_text(best.value).c_str()); }

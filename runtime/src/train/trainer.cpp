@@ -4,7 +4,6 @@
 #include "data/batch_stream.h"
 #include "data/shuffle.h"
 #include "support/file.h"
-#include "support/hash.h"
 #include "support/text.h"
 #include "train/augmenter.h"
 #include "train/evaluate.h"
@@ -14,6 +13,7 @@
 #include "train/progress.h"
 #include "train/run_folder.h"
 #include "train/signals.h"
+#include "train/training_data.h"
 
 #include <unistd.h>
 #include <algorithm>
@@ -43,7 +43,7 @@ private:
     enum class Outcome { done, stopped };
     Outcome run_epoch();
     Outcome run_steps();
-    void open_unlabelled();
+    void check_unlabelled();
     void check_data();
     Outcome refresh_pseudo_labels();
     StepClock clock() const;
@@ -79,11 +79,8 @@ private:
     RunFolder folder_;
     const std::string from_;  ///< the checkpoint that the run goes on from, "" for a new run
     Manifest manifest_;
-    std::map<std::string, Dataset> training_;  ///< by split
-    std::map<std::string, Dataset> unlabelled_;  ///< by split: those that pseudo-labels are made for
-    DatasetsByName splits_;                      ///< all of these
+    const TrainingData data_;
     std::vector<int64_t> steps_;               ///< of an epoch, by phase
-    std::optional<Dataset> validation_;
     int64_t batches_ = 0;  ///< a full epoch's of the phase
     std::optional<MetricsLog> log_;
     std::optional<StopSignals> signals_;
@@ -101,23 +98,19 @@ Trainer::Trainer(ProgramState &state, const TrainOptions &options)
       folder_(options),
       from_(options.resume ? latest_checkpoint(options.run, state.metadata) : ""),
       manifest_(begin_run(state, options, from_)),
+      data_(manifest_.data, metadata_, state.vocabularies, state.program.eval_step != nullptr),
       progress_(style_for(options.out, options.quiet), options.out) {
-    training_ = open_training_sets(manifest_.data, metadata_, state.vocabularies);
-    open_unlabelled();
-    steps_ = steps_per_epoch(training_, metadata_);
+    check_unlabelled();
+    steps_ = steps_per_epoch(data_.training, metadata_);
     check_data();
     count_batches();
     if (position().batch > batches_)
         fail(ExitCode::checkpoint, "%s/%s stands at batch %lld of %lld", options.run.c_str(), from_.c_str(),
              (long long)position().batch, (long long)batches_);
-    if (metadata_.find_split("validation") && state.program.eval_step)
-        require_labels(*(validation_ = open_split(manifest_.data, metadata_, "validation", state.vocabularies)), "validation");
-    for (const auto &[name, set] : training_)
-        if (validation_) check_overlap(set, *validation_, "validation");
     for (const std::string &text : state.unmet_plan(manifest_.epochs, steps_))
         std::fprintf(stderr, "warning: %s\n", text.c_str());
     auto best = std::find(metadata_.samples.begin(), metadata_.samples.end(), metadata_.best_metric);
-    bool measured = best != metadata_.samples.end() && (validation_ || metadata_.in_training[size_t(best - metadata_.samples.begin())]);
+    bool measured = best != metadata_.samples.end() && (data_.validation || metadata_.in_training[size_t(best - metadata_.samples.begin())]);
     for (const Phase &each : metadata_.phases)
         if (!measured && (each.patience > 0 || each.restore_best))
             fail(ExitCode::usage, "the phase %s goes by %s, which is not measured: there is no validation split",
@@ -128,11 +121,8 @@ Trainer::Trainer(ProgramState &state, const TrainOptions &options)
     run_first_step_ = position().step;
 }
 
-void Trainer::open_unlabelled() {
-    unlabelled_ = open_unlabelled_sets(manifest_.data, metadata_, state_.vocabularies);
-    for (const auto &[name, set] : training_) splits_[name] = &set;
-    for (const auto &[name, set] : unlabelled_) {
-        splits_[name] = &set;
+void Trainer::check_unlabelled() {
+    for (const auto &[name, set] : data_.unlabelled) {
         check_probabilities(state_, name, set);
         const PseudoLabels *labels = state_.pseudo_labels.find(name);
         if (labels && int64_t(labels->classes.size()) != set.records)
@@ -143,22 +133,19 @@ void Trainer::open_unlabelled() {
 
 /// A run goes on with its own data alone, wherever they lie by now.
 void Trainer::check_data() {
-    int64_t records = 0;
-    for (const auto &[name, set] : training_) records += set.records;
-    Xxh64 sum;
-    for (const auto &[name, set] : splits_) {
-        const uint64_t part = sample_checksum(*set, metadata_.columns);
-        sum.update(&part, sizeof part);
-    }
-    const std::string checksum = hash_text(sum.digest());
-    const bool resumed = manifest_.records != 0, as_many = manifest_.records == records;
-    if (resumed && (!as_many || (!manifest_.data_checksum.empty() && manifest_.data_checksum != checksum))) {
-        const std::string differs = as_many ? "differ from those" : format("have %lld records, %lld in those", (long long)records, (long long)manifest_.records);
-        fail(ExitCode::data, "the training data in %s %s that the checkpoint was made with, in %s: a run resumes only on its own data", manifest_.data.c_str(), differs.c_str(),
+    auto refuse = [this](const char *which, const std::string &differs) {
+        fail(ExitCode::data, "the %s data in %s %s that the checkpoint was made with, in %s: a run resumes only on its own data", which, manifest_.data.c_str(), differs.c_str(),
              read_manifest(options_.run, from_, metadata_).data.c_str());
-    }
+    };
+    const int64_t records = data_.records();
+    const std::string checksum = data_.checksum(), validation = data_.validation_checksum();
+    if (!from_.empty() && manifest_.records != records)
+        refuse("training", format("have %lld records, %lld in those", (long long)records, (long long)manifest_.records));
+    if (!manifest_.data_checksum.empty() && manifest_.data_checksum != checksum) refuse("training", "differ from those");
+    if (!manifest_.validation_checksum.empty() && manifest_.validation_checksum != validation) refuse("validation", "differ from those");
     manifest_.records = records;
     manifest_.data_checksum = checksum;
+    manifest_.validation_checksum = validation;
 }
 
 ExitCode Trainer::run() {
@@ -198,8 +185,8 @@ Trainer::Outcome Trainer::run_epoch() {
     if (run_steps() == Outcome::stopped) return Outcome::stopped;
     double training_seconds = seconds_since(epoch_start_);
     std::optional<Evaluation> validation;
-    if (validation_) {
-        validation = evaluate(state_, *validation_, [] { return stop_signal() != 0; });
+    if (data_.validation) {
+        validation = evaluate(state_, *data_.validation, [] { return stop_signal() != 0; });
         if (!validation) return Outcome::stopped;
     }
 
@@ -235,7 +222,7 @@ Trainer::Outcome Trainer::refresh_pseudo_labels() {
     const auto &mix = phase().mix;
     auto wanted = [&](const MixPart &part) { return part.pseudo && (first || part.every_epoch || state_.pseudo_labels.phase != position().phase); };
     if (position().batch > 0 || std::none_of(mix.begin(), mix.end(), wanted)) return Outcome::done;
-    if (!label_unlabelled(state_, position().phase, first, splits_, [] { return stop_signal() != 0; })) return Outcome::stopped;
+    if (!label_unlabelled(state_, position().phase, first, data_.splits, [] { return stop_signal() != 0; })) return Outcome::stopped;
     for (const PseudoReport &report : pseudo_reports(state_, phase())) {
         progress_.line(describe(report, state_));
         check_confident(report, *state_.pseudo_labels.find(report.split), batches_);
@@ -245,8 +232,8 @@ Trainer::Outcome Trainer::refresh_pseudo_labels() {
 
 Trainer::Outcome Trainer::run_steps() {
     std::optional<Mixture> mixture;
-    if (!phase().mix.empty()) mixture.emplace(state_, phase(), splits_);
-    const Dataset &training = mixture ? mixture->dataset() : training_.at(phase().split);
+    if (!phase().mix.empty()) mixture.emplace(state_, phase(), data_.splits);
+    const Dataset &training = mixture ? mixture->dataset() : data_.training.at(phase().split);
     const std::vector<Column> &columns = mixture ? mixture->columns() : metadata_.columns;
     auto order = mixture            ? mixture->order(manifest_.seed, position().epoch, batches_)
                  : metadata_.shuffle ? shuffled_order(training.records, manifest_.seed, uint64_t(position().epoch))
@@ -357,7 +344,7 @@ bool Trainer::out_of_patience() {
                                                (long long)manifest_.best->epoch)
                                       : "";
     progress_.line(format("phase %s is over: no better %s%s for %lld epoch%s%s", phase().name.c_str(),
-                          validation_ ? "validation " : "", metadata_.best_metric.c_str(), (long long)waited,
+                          data_.validation ? "validation " : "", metadata_.best_metric.c_str(), (long long)waited,
                           waited == 1 ? "" : "s", best.c_str()));
     return true;
 }
@@ -376,7 +363,7 @@ void Trainer::restore_best() {
 void Trainer::note_best(const std::vector<double> &values, int64_t epoch) {
     auto found = std::find(metadata_.samples.begin(), metadata_.samples.end(), metadata_.best_metric);
     if (found == metadata_.samples.end()) return;
-    if (!validation_ && !metadata_.in_training[size_t(found - metadata_.samples.begin())]) return;
+    if (!data_.validation && !metadata_.in_training[size_t(found - metadata_.samples.begin())]) return;
     double value = values[size_t(found - metadata_.samples.begin())];
     if (std::isnan(value)) return;
     bool higher = metadata_.higher_is_better(metadata_.best_metric);
@@ -390,7 +377,7 @@ void Trainer::note_best(const std::vector<double> &values, int64_t epoch) {
 void Trainer::begin_to_write() {
     if (log_) return;
     if (options_.overwrite) folder_.earlier.put_aside();
-    log_.emplace(options_.run, metadata_, validation_.has_value(), position().epoch);
+    log_.emplace(options_.run, metadata_, data_.validation.has_value(), position().epoch);
 }
 
 void Trainer::save(const std::string &name) {

@@ -158,5 +158,22 @@ TEST_F(Resume, a_best_that_is_replaced_while_the_run_trains_is_not_restored) {
     EXPECT_CONTAINS(outcome.error, "is a checkpoint of another run (seed 5, not 0)");
 }
 
+// Which epoch is the best, and when patience is over, would be decided by values of different records.
+TEST_F(Resume, other_validation_data_are_refused) {
+    ASSERT_EQ(train("a", {"--epochs", "1"}).code, 0);
+    const std::string labels = text("validation-labels");
+    std::string changed = labels;
+    changed[20] = char((changed[20] + 1) % 3);
+    write_text(path("validation-labels"), changed);
+    const Outcome outcome = train("a", {"--resume", "--epochs", "2"});
+    EXPECT_EQ(outcome.code, 3);
+    EXPECT_CONTAINS(outcome.error, "the validation data in " + folder.path() + " differ from those that the checkpoint was made with, in " + folder.path());
+    change("a/last", [](Manifest &m) { m.validation_checksum = ""; });
+    EXPECT_EQ(train("a", {"--resume", "--epochs", "2"}).code, 0) << "a checkpoint of before there was this checksum";
+    EXPECT_NE(manifest("a/last").validation_checksum, "");
+    write_text(path("validation-labels"), labels);
+    EXPECT_EQ(train("a", {"--resume", "--epochs", "3"}).code, 3);
+}
+
 }  // namespace
 }  // namespace kiln::runtime::testing
