@@ -15,6 +15,7 @@
 #include "support/text.h"
 #include "train/evaluate.h"
 #include "train/signals.h"
+#include "train/training_data.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -129,6 +130,14 @@ private:
         for (int64_t epochs : epochs()) text += " " + std::to_string(epochs);
         return text + "\n";
     }
+    /// The line of scan.txt by which the data are known again: what the trials train on and what they are measured on.
+    std::string data_description() const {
+        Vocabularies vocabularies;
+        const TrainingData data(options_.data, metadata_, vocabularies, program_.eval_step != nullptr);
+        std::vector<std::string> parts{"data", data.checksum(), data.validation_checksum()};
+        if (scan_.on != "validation") parts.push_back(hash_text(sample_checksum(open_split(options_.data, metadata_, scan_.on, vocabularies), metadata_.columns)));
+        return join(parts, " ") + "\n";
+    }
     /// By phase.
     std::vector<int64_t> epochs() const {
         if (options_.epochs) return *options_.epochs;
@@ -202,14 +211,21 @@ private:
         lock_ = lock_folder(options_.run);
         if (!lock_.valid()) fail(ExitCode::checkpoint, "another scan is writing to %s", options_.run.c_str());
         earlier_.emplace(options_.run, std::vector<std::string>{"scan.txt", "scan.model", "programs", "trials", "ranking.csv", "curves.svg", "best.model"});
+        if (exists(path) && !options_.resume && !options_.overwrite)
+            fail(ExitCode::checkpoint, "%s already holds a scan: go on with it by --resume, replace it by --overwrite, or name another --run", options_.run.c_str());
+        const std::string data = data_description();
         if (options_.overwrite) earlier_->put_aside();
-        if (exists(path)) {
-            if (!options_.resume)
-                fail(ExitCode::checkpoint, "%s already holds a scan: go on with it by --resume, replace it by --overwrite, or name another --run", options_.run.c_str());
-            if (read_file(path, ExitCode::checkpoint) != description())
-                fail(ExitCode::checkpoint, "%s holds a scan of other values, seeds, epochs or hypers, or of another model", options_.run.c_str());
-        }
-        replace_file(path, description());
+        if (exists(path)) check_found(path, data);
+        replace_file(path, description() + data);
+    }
+
+    /// A scan goes on with its own values and data alone.
+    void check_found(const std::string &path, const std::string &data) const {
+        const std::string found = read_file(path, ExitCode::checkpoint), own = description();
+        if (!found.starts_with(own))
+            fail(ExitCode::checkpoint, "%s holds a scan of other values, seeds, epochs or hypers, or of another model", options_.run.c_str());
+        if (found.size() > own.size() && found != own + data)  // a scan of before there was this line has none
+            fail(ExitCode::data, "the data in %s differ from those that the scan in %s was begun with: a scan resumes only on its own data", options_.data.c_str(), options_.run.c_str());
     }
 
     ExitCode try_choice(const std::vector<size_t> &choice) {
