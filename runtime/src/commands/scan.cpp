@@ -241,7 +241,7 @@ private:
                 if (has_checkpoint(run, "last")) earlier_->done();  // there is something to resume from
                 if (code != ExitCode::ok) return code;
             }
-            trial.scores.push_back(std::strtod(read_file(score, ExitCode::checkpoint).c_str(), nullptr));
+            trial.scores.push_back(score_in(score));
             trial.curves.push_back(curve_of(run));
             ++done_;
             if (!known) ++trained_;
@@ -253,6 +253,16 @@ private:
         }
         trials_.push_back(std::move(trial));
         return ExitCode::ok;
+    }
+
+    /// What train_one wrote into a file.
+    static double score_in(const std::string &path) {
+        const std::string text = read_file(path, ExitCode::checkpoint);
+        char *end = nullptr;
+        const double score = std::strtod(text.c_str(), &end);
+        if (end == text.c_str() || std::string_view(end) != "\n" || std::isnan(score))
+            fail(ExitCode::checkpoint, "%s holds `%.60s`, which is no score: remove it, and --resume measures the trial again", path.c_str(), text.substr(0, text.find('\n')).c_str());
+        return score;
     }
 
     ExitCode train_choice(const std::vector<size_t> &choice, int64_t seed, const std::string &run) {
@@ -283,7 +293,9 @@ private:
         Dataset dataset = open_split(options_.data, metadata_, scan_.on, state.vocabularies);
         std::optional<Evaluation> result = evaluate(state, dataset, [] { return false; });
         size_t metric = size_t(std::find(metadata_.samples.begin(), metadata_.samples.end(), scan_.metric) - metadata_.samples.begin());
-        replace_file(run + "/score", number_text(result->values.at(metric)) + "\n");
+        const double score = result->values.at(metric);
+        if (std::isnan(score)) fail(ExitCode::not_finite, "%s %s of the trial %s is nan, which no score can be compared with", scan_.on.c_str(), scan_.metric.c_str(), run.c_str());
+        replace_file(run + "/score", number_text(score) + "\n");
         return ExitCode::ok;
     }
 
