@@ -186,7 +186,6 @@ void CommandParser::add_train() {
         TrainOptions &options = given->options;
         options.epochs = given_epochs();
         if (options.resume && options.overwrite) fail(ExitCode::usage, "--resume and --overwrite exclude each other");
-        if (options.resume && !options.init.empty()) fail(ExitCode::usage, "--resume and --init exclude each other: a run goes on with its own weights");
         options.save_every = parse_save_every(given->save_every);
         options.hypers = given_hypers();
         return options;
@@ -197,7 +196,7 @@ void CommandParser::add_train() {
     add_epochs(train, "epochs to train; of several phases, one number each: 1,3", true);
     train->add_option("--seed", options.seed, "seed of all randomness")->check(between(uint64_t(0), uint64_t(kLargestInteger)))->type_name("N")->default_str("0");
     train->add_option("--init", options.init, "initial weights: a safetensors file, such as another run's last/weights.safetensors; what it lacks begins as usual")->type_name("FILE");
-    train->add_flag("--resume", options.resume, "go on where the run folder's last checkpoint stands, exactly");
+    train->add_flag("--resume", options.resume, "go on where the run folder's last checkpoint stands, exactly; start if there is none");
     train->add_flag("--overwrite", options.overwrite, "replace the run that the run folder holds");
     train->add_flag("--quiet", options.quiet, "print nothing but errors and warnings");
     train->add_option("--save-every", given->save_every, "checkpoint also within an epoch: a time (30s, 5m) or a number of steps; 0: do not")->type_name("TIME|N")->capture_default_str();

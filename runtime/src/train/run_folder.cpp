@@ -157,7 +157,11 @@ void check_best(const std::string &run, const Manifest &manifest, const Metadata
 }
 
 Manifest begin_run(ProgramState &state, const TrainOptions &options, const std::string &from) {
-    return from.empty() ? new_run(state, options) : resumed_run(state, options, from);
+    if (from.empty()) return new_run(state, options);
+    if (!options.init.empty())
+        fail(ExitCode::usage, "--resume and --init exclude each other where there is something to resume: a run goes on with its own weights, those of %s/%s; leave --init out",
+             options.run.c_str(), from.c_str());
+    return resumed_run(state, options, from);
 }
 
 }  // namespace kiln::runtime

@@ -149,6 +149,7 @@ void Trainer::check_data() {
 }
 
 ExitCode Trainer::run() {
+    if (options_.resume && from_.empty()) progress_.line(format("there is nothing to resume in %s: training starts", options_.run.c_str()));
     if (from_ == "best") save("last");  // before the next best/ takes its place
     if (complete()) {
         progress_.line(format("%s is complete: %lld epochs, %lld steps; --epochs N trains on", options_.run.c_str(),

@@ -175,5 +175,26 @@ TEST_F(Resume, other_validation_data_are_refused) {
     EXPECT_EQ(train("a", {"--resume", "--epochs", "3"}).code, 3);
 }
 
+TEST_F(Resume, starts_with_all_flags_where_there_is_no_checkpoint) {
+    ASSERT_EQ(train("pretrained", {"--epochs", "1", "--seed", "5"}).code, 0);
+    const std::vector<std::string> flags{"--init", path("pretrained/last/weights.safetensors"), "--epochs", "2", "--seed", "3", "--lr", "0.03"};
+    ASSERT_EQ(train("undisturbed", flags).code, 0);
+    std::vector<std::string> again = flags;
+    again.push_back("--resume");
+    fs::create_directory(path("killed"));  // before its first checkpoint
+    write_text(path("killed/metrics.csv"), text("undisturbed/metrics.csv").substr(0, 120));
+    for (const std::string name : {"killed", "nowhere"}) {
+        const Outcome outcome = train(name, again);
+        EXPECT_EQ(outcome.code, 0) << outcome.error;
+        EXPECT_TRUE(outcome.out.starts_with("there is nothing to resume in " + path(name) + ": training starts\n")) << outcome.out;
+        expect_same(name, "undisturbed");
+    }
+    const Outcome outcome = train("killed", again);
+    EXPECT_EQ(outcome.code, 2);
+    EXPECT_CONTAINS(outcome.error, "a run goes on with its own weights, those of " + path("killed/last") + "; leave --init out");
+    again.push_back("--quiet");
+    EXPECT_EQ(train("quiet", again).out, "");
+}
+
 }  // namespace
 }  // namespace kiln::runtime::testing
