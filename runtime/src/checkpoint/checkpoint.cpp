@@ -11,9 +11,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 
 namespace kiln::runtime {
 namespace {
@@ -204,6 +206,16 @@ void recover(const std::string &run) {
 
 bool has_checkpoint(const std::string &run, const std::string &name) {
     return exists(run + "/" + name) || exists(aside_name(run, name));
+}
+
+void refuse_within_checkpoint(const std::string &run) {
+    namespace fs = std::filesystem;
+    std::error_code ignored;
+    for (fs::path folder = fs::weakly_canonical(fs::absolute(run), ignored); folder.has_relative_path(); folder = folder.parent_path()) {
+        const bool checkpoint = std::ranges::all_of(std::array{kWeights, kState, kManifest}, [&](const char *file) { return exists(folder / file); });
+        if (checkpoint)
+            fail(ExitCode::checkpoint, "--run %s is in the checkpoint %s, which its run replaces as a whole when it saves: name another --run", run.c_str(), folder.c_str());
+    }
 }
 
 Manifest read_manifest(const std::string &run, const std::string &name, const Metadata &metadata) {

@@ -26,6 +26,9 @@ void recover(const std::string &run);
 
 bool has_checkpoint(const std::string &run, const std::string &name);
 
+/// Throws Failure (checkpoint) if a folder that is to be written to is a checkpoint or lies in one: it would go with the next save.
+void refuse_within_checkpoint(const std::string &run);
+
 /// Only the manifest, with the model it belongs to checked. Throws Failure (checkpoint).
 Manifest read_manifest(const std::string &run, const std::string &name, const Metadata &metadata);
 

@@ -208,6 +208,7 @@ private:
 
     void claim() {
         const std::string path = options_.run + "/scan.txt";
+        refuse_within_checkpoint(options_.run);
         lock_ = lock_folder(options_.run);
         if (!lock_.valid()) fail(ExitCode::checkpoint, "another scan is writing to %s", options_.run.c_str());
         earlier_.emplace(options_.run, std::vector<std::string>{"scan.txt", "scan.model", "programs", "trials", "ranking.csv", "curves.svg", "best.model"});

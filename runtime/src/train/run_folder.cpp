@@ -10,6 +10,7 @@ namespace kiln::runtime {
 namespace {
 
 FileDescriptor locked(const std::string &run) {
+    refuse_within_checkpoint(run);
     FileDescriptor folder = lock_folder(run);
     if (!folder.valid()) fail(ExitCode::checkpoint, "another training is writing to %s", run.c_str());
     return folder;

@@ -196,5 +196,18 @@ TEST_F(Resume, starts_with_all_flags_where_there_is_no_checkpoint) {
     EXPECT_EQ(train("quiet", again).out, "");
 }
 
+TEST_F(Resume, no_run_lives_in_a_checkpoint) {
+    ASSERT_EQ(train("a", {"--epochs", "1"}).code, 0);
+    fs::create_directory_symlink(path("a/best"), path("link"));
+    for (const char *name : {"a/last", "a/best", "a/last/", "a/last/deeper/still", "link", "link/deeper"})
+        for (const char *flag : {"--resume", "--overwrite"}) {
+            const Outcome outcome = train(name, {flag});
+            EXPECT_EQ(outcome.code, 4) << name;
+            EXPECT_CONTAINS(outcome.error, "--run " + path(name) + " is in the checkpoint " + path("a/"));
+        }
+    EXPECT_EQ(names_in(path("a/last")), (std::vector<std::string>{"manifest.json", "state.safetensors", "weights.safetensors"}));
+    EXPECT_EQ(train("a/another").code, 0) << "beside the checkpoints nothing is replaced";
+}
+
 }  // namespace
 }  // namespace kiln::runtime::testing
