@@ -4,23 +4,76 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <nlohmann/json.hpp>
 
 namespace kiln::runtime {
 namespace {
 
-// The complete lines of a file's `text` whose epoch, read behind `prefix`, is at most `epochs`. Anything but rows is not this program's to drop.
-std::string kept_lines(const std::string &path, const std::string &text, std::string_view prefix, int64_t epochs) {
+constexpr const char *kRepair = "put the file back as it was, or start a new run, from the weights of this one by --init FILE";
+
+using Json = nlohmann::json;
+
+// The rows of the first `epochs` epochs in a file of metrics, whose first line is line `number`. Lines behind them come again and are left out, like a last
+// line that a kill cut short; but anything that is no row is not this program's to drop, and all rows of those epochs must be there.
+template <typename IsRow>
+std::string kept_rows(const std::string &path, const std::string &text, int64_t number, std::string_view prefix, int64_t epochs, const IsRow &is_row) {
     std::string kept;
+    int64_t next = 1;  // epoch
     size_t begin = 0;
-    for (size_t end; (end = text.find('\n', begin)) != std::string::npos; begin = end + 1) {
-        std::string line = text.substr(begin, end - begin + 1);
+    for (size_t end; (end = text.find('\n', begin)) != std::string::npos; begin = end + 1, ++number) {
+        const std::string line = text.substr(begin, end - begin);
         char *after = nullptr;
         const long long epoch = line.starts_with(prefix) ? std::strtoll(line.c_str() + prefix.size(), &after, 10) : 0;
-        if (after == nullptr || after == line.c_str() + prefix.size())
-            fail(ExitCode::checkpoint, "%s has a line that this program does not write: %.60s", path.c_str(), line.substr(0, line.size() - 1).c_str());
-        if (epoch <= epochs) kept += line;
+        if (after == nullptr || *after != ',')
+            fail(ExitCode::checkpoint, "%s has a line that this program does not write: %.60s (line %lld)", path.c_str(), line.c_str(), (long long)number);
+        if (next > epochs) {
+            if (epoch <= epochs)
+                fail(ExitCode::checkpoint, "%s, line %lld: %.60s comes after the row of epoch %lld, the latest that the run has had; %s", path.c_str(), (long long)number, line.c_str(),
+                     (long long)epochs, kRepair);
+            continue;
+        }
+        if (!line.starts_with(std::string(prefix) + std::to_string(next) + ",") || !is_row(line))
+            fail(ExitCode::checkpoint, "%s, line %lld: %.60s is not the row of epoch %lld; %s", path.c_str(), (long long)number, line.c_str(), (long long)next, kRepair);
+        kept += line + "\n";
+        ++next;
     }
+    if (next <= epochs)
+        fail(ExitCode::checkpoint, "%s lacks the row of epoch %lld, as a whole line %lld, though the run has had %lld epochs; %s", path.c_str(), (long long)next, (long long)number,
+             (long long)epochs, kRepair);
     return kept;
+}
+
+std::vector<std::string> fields_of(const std::string &line) {
+    std::vector<std::string> fields(1);
+    for (char c : line)
+        if (c == ',') fields.emplace_back();
+        else fields.back() += c;
+    return fields;
+}
+
+bool is_number(const std::string &text) {
+    char *end = nullptr;
+    std::strtod(text.c_str(), &end);
+    return end != text.c_str() && *end == '\0';
+}
+
+// A field for each column: the name of a phase, a number, or nothing in an epoch without pseudo-labels.
+bool is_csv_row(const std::string &line, size_t columns, const Metadata &metadata) {
+    const std::vector<std::string> fields = fields_of(line);
+    if (fields.size() != columns) return false;
+    for (size_t i = 0; i < columns; ++i) {
+        const bool named = i == 1 && std::any_of(metadata.phases.begin(), metadata.phases.end(), [&](const Phase &phase) { return phase.name == fields[i]; });
+        const bool may_be_empty = metadata.pseudo_label && i > 3 && i + 2 < columns;
+        if (!named && !is_number(fields[i]) && !(may_be_empty && fields[i].empty())) return false;
+    }
+    return true;
+}
+
+bool is_json_row(const std::string &line, bool with_validation) {
+    const Json row = Json::parse(line, nullptr, false);
+    std::vector<const char *> keys{"epoch", "phase", "step", "rate", "train", "samples_per_second", "seconds"};
+    if (with_validation) keys.push_back("validation");
+    return row.is_object() && std::all_of(keys.begin(), keys.end(), [&](const char *key) { return row.contains(key); });
 }
 
 std::string content_of(const std::string &path) { return exists(path) ? read_file(path, ExitCode::disk) : ""; }
@@ -56,13 +109,15 @@ MetricsLog::MetricsLog(const std::string &run, const Metadata &metadata, bool wi
       with_validation_(with_validation),
       csv_path_(run + "/metrics.csv"),
       jsonl_path_(run + "/metrics.jsonl") {
-    std::string header = csv_header(metadata, with_validation), csv = content_of(csv_path_), rows, json_rows;
-    if (epochs > 0 && !csv.empty()) {
-        if (!csv.starts_with(header))
+    std::string header = csv_header(metadata, with_validation), rows, json_rows;
+    if (epochs > 0) {
+        const std::string csv = content_of(csv_path_);
+        if (!csv.empty() && !csv.starts_with(header))
             fail(ExitCode::checkpoint, "%s has other columns than this program writes", csv_path_.c_str());
-        rows = kept_lines(csv_path_, csv.substr(header.size()), "", epochs);
+        const size_t columns = fields_of(header).size();
+        rows = kept_rows(csv_path_, csv.substr(std::min(header.size(), csv.size())), 2, "", epochs, [&](const std::string &line) { return is_csv_row(line, columns, metadata); });
+        json_rows = kept_rows(jsonl_path_, content_of(jsonl_path_), 1, "{\"epoch\":", epochs, [&](const std::string &line) { return is_json_row(line, with_validation); });
     }
-    if (epochs > 0) json_rows = kept_lines(jsonl_path_, content_of(jsonl_path_), "{\"epoch\":", epochs);
     replace_file(csv_path_, header + rows);
     replace_file(jsonl_path_, json_rows);
     flush_folder(run);

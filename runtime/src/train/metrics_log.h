@@ -1,6 +1,6 @@
 // metrics.csv and metrics.jsonl of a run folder: one row an epoch, on the disk before the epoch's checkpoint is.
 //
-// On resume, rows after the checkpoint's epoch (and a last line cut short by a kill) are dropped, since they will come again.
+// On resume, rows after the checkpoint's epoch (and a last line cut short by a kill) are dropped, since they will come again. The others must be there.
 #pragma once
 
 #include "program/metadata.h"
@@ -25,7 +25,7 @@ struct EpochRow {
 class MetricsLog {
 public:
     /// Opens or creates both files, keeping rows of the first `epochs` epochs. Throws Failure (disk; checkpoint if metrics.csv
-    /// there has other columns).
+    /// there has other columns, or a file has not one whole row of each of these epochs).
     MetricsLog(const std::string &run, const Metadata &metadata, bool with_validation, int64_t epochs);
     void append(const EpochRow &row);
 

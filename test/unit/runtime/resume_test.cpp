@@ -209,5 +209,43 @@ TEST_F(Resume, no_run_lives_in_a_checkpoint) {
     EXPECT_EQ(train("a/another").code, 0) << "beside the checkpoints nothing is replaced";
 }
 
+TEST_F(Resume, rows_of_epochs_that_are_done_must_be_there_and_whole) {
+    ASSERT_EQ(train("a", {"--epochs", "2"}).code, 0);
+    const std::string csv = text("a/metrics.csv"), json = text("a/metrics.jsonl");
+    auto line = [](const std::string &content, int number) {
+        std::istringstream lines(content);
+        std::string found;
+        for (int i = 0; i < number; ++i) std::getline(lines, found);
+        return found + "\n";
+    };
+    const std::string header = line(csv, 1), first = line(csv, 2), second = line(csv, 3), first_json = line(json, 1), second_json = line(json, 2);
+    auto expect_refused = [&](const std::string &file, const std::string &content, const std::string &message) {
+        write_text(path(file), content);
+        const Outcome outcome = train("a", {"--resume", "--epochs", "3"});
+        EXPECT_EQ(outcome.code, 4) << message;
+        EXPECT_CONTAINS(outcome.error, path(file) + message);
+        EXPECT_EQ(text(file), content) << "it is left as it was found";
+        write_text(path("a/metrics.csv"), csv);
+        write_text(path("a/metrics.jsonl"), json);
+    };
+    const std::string cut = second.substr(0, second.size() - 9), inner = second.substr(0, second.rfind(',')) + "\n";
+    expect_refused("a/metrics.csv", "", " lacks the row of epoch 1, as a whole line 2");
+    expect_refused("a/metrics.csv", header + first, " lacks the row of epoch 2, as a whole line 3, though the run has had 2 epochs");
+    expect_refused("a/metrics.csv", header + second, ", line 2: " + second.substr(0, 60) + " is not the row of epoch 1; put the file back as it was");
+    expect_refused("a/metrics.csv", header + first + first + second, ", line 3: 1,main,12,");
+    expect_refused("a/metrics.csv", csv + second, ", line 4: 2,main,24,");
+    expect_refused("a/metrics.csv", header + first + cut, " lacks the row of epoch 2, as a whole line 3");
+    expect_refused("a/metrics.csv", header + first + inner, ", line 3: 2,main,24,");
+    expect_refused("a/metrics.csv", header + "1zzz;DROP" + first.substr(1) + second, " has a line that this program does not write: 1zzz;DROP");
+    expect_refused("a/metrics.csv", header + "-" + first + second, ", line 2: -1,main,12,");
+    expect_refused("a/metrics.csv", header + "1,other" + first.substr(6) + second, ", line 2: 1,other,12,");
+    expect_refused("a/metrics.csv", header + "1,main,x" + first.substr(6) + second, ", line 2: 1,main,x,12,");
+    expect_refused("a/metrics.jsonl", "", " lacks the row of epoch 1, as a whole line 1");
+    expect_refused("a/metrics.jsonl", first_json + first_json + second_json, ", line 2: {\"epoch\":1,");
+    expect_refused("a/metrics.jsonl", first_json + second_json.substr(0, 60) + "\n", ", line 2: {\"epoch\":2,");
+    expect_refused("a/metrics.jsonl", first_json + "{\"epoch\":2,\"phase\":\"main\"}\n", ", line 2: {\"epoch\":2,");
+    EXPECT_EQ(train("a", {"--resume", "--epochs", "3"}).code, 0);
+}
+
 }  // namespace
 }  // namespace kiln::runtime::testing
