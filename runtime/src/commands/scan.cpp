@@ -212,6 +212,7 @@ private:
         lock_ = lock_folder(options_.run);
         if (!lock_.valid()) fail(ExitCode::checkpoint, "another scan is writing to %s", options_.run.c_str());
         earlier_.emplace(options_.run, std::vector<std::string>{"scan.txt", "scan.model", "programs", "trials", "ranking.csv", "curves.svg", "best.model"});
+        for (const char *file : {"scan.txt", "scan.model", "ranking.csv", "curves.svg", "best.model"}) remove_unfinished(options_.run + "/" + file);
         if (exists(path) && !options_.resume && !options_.overwrite)
             fail(ExitCode::checkpoint, "%s already holds a scan: go on with it by --resume, replace it by --overwrite, or name another --run", options_.run.c_str());
         const std::string data = data_description();
@@ -238,6 +239,7 @@ private:
             const std::string run = folder(choice, seed), score = run + "/score";
             const bool known = exists(score);
             if (!known) {
+                remove_unfinished(score);
                 const ExitCode code = train_choice(choice, seed, run);
                 if (has_checkpoint(run, "last")) earlier_->done();  // there is something to resume from
                 if (code != ExitCode::ok) return code;

@@ -17,10 +17,12 @@ namespace {
     fail(ExitCode::disk, "cannot %s %s: %s", action, path.c_str(), std::strerror(errno));
 }
 
+std::string fresh_name(const std::string &path, int number) { return path + "." + std::to_string(number) + ".new"; }
+
 // A file of a name that nothing has.
 FileDescriptor create_beside(const std::string &path, std::string &name) {
     for (int number = 0;; ++number) {
-        name = path + "." + std::to_string(number) + ".new";
+        name = fresh_name(path, number);
         FileDescriptor file(::open(name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
         if (file.valid()) return file;
         if (errno != EEXIST) fail_disk("create", path);
@@ -151,6 +153,11 @@ void replace_file(const std::string &path, std::string_view content) {
         ::unlink(fresh.c_str());
         throw;
     }
+}
+
+void remove_unfinished(const std::string &path) {
+    const std::string target = behind_links(path);
+    for (int number = 0; exists(fresh_name(target, number)); ++number) remove_all(fresh_name(target, number));
 }
 
 std::string behind_links(const std::string &path) {

@@ -42,6 +42,8 @@ void flush_folder(const std::string &path);
 /// Replaces `path`, or what a symbolic link of that name leads to, by a file with this content, atomically. What is no regular file (a device, a pipe), and the
 /// standard output whatever it is, is written to instead.
 void replace_file(const std::string &path, std::string_view content);
+/// Removes what processes that were killed in replace_file left beside `path`. Needs the right to write there alone.
+void remove_unfinished(const std::string &path);
 /// What the symbolic links of this name lead to, be it there or not, which a new file is to replace in place of the link.
 std::string behind_links(const std::string &path);
 

@@ -131,6 +131,7 @@ Manifest resumed_run(ProgramState &state, const TrainOptions &options, const std
 RunFolder::RunFolder(const TrainOptions &options)
     : lock(locked(options.run)), earlier(options.run, {"last", "best", "metrics.csv", "metrics.jsonl"}) {
     recover(options.run);
+    for (const char *file : {"/metrics.csv", "/metrics.jsonl"}) remove_unfinished(options.run + file);
     if (!options.resume && !options.overwrite && holds_run(options.run))
         fail(ExitCode::checkpoint,
              "%s already holds a run: go on with it by --resume, replace it by --overwrite, or name another --run", options.run.c_str());

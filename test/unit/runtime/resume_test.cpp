@@ -247,5 +247,13 @@ TEST_F(Resume, rows_of_epochs_that_are_done_must_be_there_and_whole) {
     EXPECT_EQ(train("a", {"--resume", "--epochs", "3"}).code, 0);
 }
 
+TEST_F(Resume, files_that_a_kill_left_unfinished_are_removed) {
+    ASSERT_EQ(train("a", {"--epochs", "1"}).code, 0);
+    const std::vector<std::string> names = names_in(path("a"));
+    for (const char *file : {"metrics.csv.0.new", "metrics.csv.1.new", "metrics.jsonl.0.new"}) write_text(path("a/") + file, "epo");
+    EXPECT_EQ(train("a", {"--resume"}).code, 0);
+    EXPECT_EQ(names_in(path("a")), names);
+}
+
 }  // namespace
 }  // namespace kiln::runtime::testing
