@@ -61,6 +61,17 @@ TEST(LayerValues, LayerNormNormalisesEachSample) {
     expect_near(found["h"], {-0.5, 1, 1.5, -1});
 }
 
+TEST(LossValues, CrossEntropyOfSeveralRowsIsTheirMean) {
+    // Logits of two rows of a sample: log of (1, 2, 1) and of (1, 1, 6).
+    const std::map<std::string, std::vector<double>> given{{"x", {0, std::log(2.0), 0, 0, 0, std::log(6.0)}}, {"t", {1, 2}}, {"M/dense/W", {1, 0, 0, 0, 1, 0, 0, 0, 1}}};
+    const std::string inputs = "x: f64[2, 3], t: i32[2]", logits = "h = reshape(x, [2, 3]) |> Dense(3)\nh <- reshape(h, [1, 2, 3])\n";
+    auto found = run(inputs, logits + "loss cross_entropy(h, t % 3)\nmetric accuracy(h, t % 2)\noutput h", "evaluate", given, 1);
+    expect_near(found["loss"], {-(std::log(2.0 / 4) + std::log(6.0 / 8)) / 2});
+    expect_near(found["accuracy"], {0.5});
+    found = run("x: f64[2, 3]", logits + "loss soft_cross_entropy(h, 0 * h + 1 / 3)\noutput h", "evaluate", given, 1);
+    expect_near(found["loss"], {-(std::log(1.0 / 4) + std::log(2.0 / 4) + std::log(1.0 / 4) + 2 * std::log(1.0 / 8) + std::log(6.0 / 8)) / 6});
+}
+
 TEST(LayerValues, CallsInABranchAtRunTime) {
     // What a called function assigns, and a loop, are no names of the branch.
     const std::string calls = "if training or seed > 0 { h <- LayerNorm(h, eps = 0) \nfor i in 0..2 { k = h\n k <- k + i\n h <- k } } else { h <- softmax(h) }\n";
