@@ -4,6 +4,7 @@
 #include "compiler/support/check.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 
@@ -50,6 +51,7 @@ std::optional<std::vector<std::optional<Value>>> Elaborator::match_arguments(con
                 Diagnostic &diagnostic = report(DiagnosticCode::unknown_argument, argument.name.range, {function.name(), argument.name.text});
                 diagnostic.labels.push_back({function.place, "defined here"});
                 suggest(diagnostic, argument.name.text, names);
+                if (diagnostic.notes.empty() && !names.empty()) diagnostic.notes.push_back(fmt::format("it has `{}`", fmt::join(names, "`, `")));
                 ok = false;
                 continue;
             }

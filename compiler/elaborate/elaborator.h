@@ -99,6 +99,7 @@ private:
 
     // expressions.cpp
     Value evaluate(const ast::Expr &expr);
+    Value fail_not_callable(const Value &callee, SourceRange range);
     Value evaluate_call(const ast::CallExpr &call, SourceRange range, std::optional<CallArgument> piped);
     Value evaluate_pipe(const ast::PipeExpr &pipe, SourceRange range);
     Value evaluate_index(const ast::IndexExpr &index, SourceRange range);

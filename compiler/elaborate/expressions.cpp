@@ -43,7 +43,10 @@ Value Elaborator::evaluate(const ast::Expr &expr) {
             [&](const ast::FieldExpr &e) {
                 Value object = evaluate(*e.object);
                 if (object.poison()) return Value();
-                return fail(DiagnosticCode::no_field, e.field.range, {describe(object), e.field.text});
+                Diagnostic &diagnostic = report(DiagnosticCode::no_field, e.field.range, {describe(object), e.field.text});
+                const std::string callee = e.field.text, argument = source_text(e.object->range);
+                if (object.is<TensorValue>() && prelude_->names.count(callee)) diagnostic.notes.push_back(fmt::format("did you mean `{}({})`?", callee, argument));
+                return Value();
             },
             [&](const ast::IndexExpr &e) { return evaluate_index(e, range); },
             [&](const ast::UnaryExpr &e) { return unary(e.op, evaluate(*e.operand), range); },
@@ -93,6 +96,12 @@ std::optional<int64_t> Elaborator::evaluate_int(const ast::Expr &expr, const cha
     return {};
 }
 
+Value Elaborator::fail_not_callable(const Value &callee, SourceRange range) {
+    Diagnostic &diagnostic = report(DiagnosticCode::not_callable, range, {describe(callee)});
+    if (const std::string *text = callee.get<std::string>(); text && find(*text)) diagnostic.notes.push_back(fmt::format("without quotes, `{}` is a function", *text));
+    return {};
+}
+
 Value Elaborator::evaluate_call(const ast::CallExpr &call_expr, SourceRange range, std::optional<CallArgument> piped) {
     Value callee = evaluate(*call_expr.callee);
     std::vector<CallArgument> arguments;
@@ -110,7 +119,7 @@ Value Elaborator::evaluate_call(const ast::CallExpr &call_expr, SourceRange rang
         arguments.push_back({argument.name, std::move(value), argument.value->range});
     }
     if (poison && !function) return {};
-    if (!function) return fail(DiagnosticCode::not_callable, call_expr.callee->range, {describe(callee)});
+    if (!function) return fail_not_callable(callee, call_expr.callee->range);
     if (poison) {
         // The call itself is still checked for names and count.
         match_arguments(*function, arguments, range, 0);
@@ -136,7 +145,7 @@ Value Elaborator::evaluate_pipe(const ast::PipeExpr &pipe, SourceRange range) {
     Value callee = evaluate(*pipe.call);
     if (callee.poison() || value.poison()) return {};
     const FunctionValue *function = callee.get<FunctionValue>();
-    if (!function) return fail(DiagnosticCode::not_callable, pipe.call->range, {describe(callee)});
+    if (!function) return fail_not_callable(callee, pipe.call->range);
     return call_from_op(*function, {std::move(piped)}, pipe.call->range, true);
 }
 
@@ -184,6 +193,7 @@ Value Elaborator::slice_tensor(const TensorValue &tensor, const ast::IndexExpr &
     for (const ast::Subscript &subscript : index.subscripts) {
         if (subscript.kind != ast::Subscript::Kind::ellipsis) ++given;
     }
+    if (index.subscripts.size() > given + 1) return fail(DiagnosticCode::two_ellipses, range, {"subscript"});
     if (given > rank) return fail(DiagnosticCode::too_many_indices, range, {std::to_string(given), to_string(type_of(tensor))});
     SliceAttrs slice;
     Shape result;

@@ -46,6 +46,8 @@ void Elaborator::report_unused() {
     for (const auto &[place, local] : locals_) {
         if (used_.count(place)) continue;
         Diagnostic &diagnostic = diagnostics_->report(DiagnosticCode::unused_name, local.name.range, {"name", local.name.text});
+        static const std::set<std::string> statements = {"loss", "metric", "output"};
+        if (statements.count(local.name.text)) diagnostic.notes.push_back(fmt::format("`{} ..` without `=` is the statement", local.name.text));
         if (local.hides.valid()) diagnostic.labels.push_back({local.hides, fmt::format("hides this one, which `{} <- ..` would change", local.name.text)});
     }
 }

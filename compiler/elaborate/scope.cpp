@@ -23,6 +23,7 @@ bool Elaborator::bind(const ast::Name &name, Value value, bool assignable, std::
     if (!is_new) {
         Diagnostic &diagnostic = report(DiagnosticCode::duplicate_name, name.range, {name.text});
         diagnostic.labels.push_back({entry->second.declared, "first bound here"});
+        if (entry->second.assignable) diagnostic.notes.push_back(fmt::format("`{} <- ..` gives it another value", name.text));
         return false;
     }
     entry->second = Binding{std::move(value), std::move(cell), false, assignable, name.range};
@@ -65,6 +66,7 @@ std::optional<Value> Elaborator::builtin(const std::string &name, SourceRange ra
     step_asked_ |= name == "step";
     if (name == "step" && !counter_.empty()) return counted_step();
     if (name == "grad" && gradient_) return gradient_;
+    if (name == "batch" && context_ && !path_.empty()) return Value(module_.batch, range);
     static const std::set<std::string> scalars = {"seed", "step", "epoch", "progress", "steps_per_epoch", "phase_step", "phase_steps"};
     bool has_loss = context && (context->graph.name.starts_with("update") || context->graph.name == "rules.epoch");
     if (!scalars.count(name) && !(name == "loss" && has_loss)) return {};

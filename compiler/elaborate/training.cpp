@@ -194,7 +194,9 @@ std::vector<std::string> Elaborator::frozen_paths(const ast::Expr &list) {
         bool matches = false;
         for (const std::string &path : paths)
             if (path_matches(*text, path)) matches = true, chosen.insert(path);
-        if (!matches) suggest(report(DiagnosticCode::no_such_parameter, pattern.origin, {*text}), *text, paths);
+        const bool is_layer = !matches && std::any_of(paths.begin(), paths.end(), [&](const std::string &path) { return path_matches(*text + "/*", path); });
+        if (is_layer) report(DiagnosticCode::no_such_parameter, pattern.origin, {*text}).notes.push_back(fmt::format("`{}/*` are those of the layer", *text));
+        else if (!matches) suggest(report(DiagnosticCode::no_such_parameter, pattern.origin, {*text}), *text, paths);
         else if (chosen.size() == before) report(DiagnosticCode::frozen_already, pattern.origin, {*text});
     }
     if (!paths.empty() && chosen.size() == paths.size()) report(DiagnosticCode::everything_frozen, list.range);

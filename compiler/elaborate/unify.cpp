@@ -146,7 +146,7 @@ bool Elaborator::unify_dims(const ast::TypeExpr &type, const TensorValue &tensor
         else ++fixed;
     }
     if (fixed + 1 < type.dims.size()) {
-        report(DiagnosticCode::two_ellipses, type.range);
+        report(DiagnosticCode::two_ellipses, type.range, {"type"});
         return false;
     }
     bool open = ellipsis < type.dims.size();

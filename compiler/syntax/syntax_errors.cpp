@@ -137,6 +137,12 @@ void StatementRecovery::report(antlr4::Parser *parser, size_t index, const antlr
     }
     Diagnostic &diagnostic =
         diagnostics_.report(DiagnosticCode::unexpected_token, range, {describe_expected(parser, index, expected), describe_found(index)});
+    const std::string before = index > 0 ? std::string(text_of(*input_.file, input_.tokens[index - 1])) : "";
+    if (token.type == KilnParser::ASSIGN && (before == "+" || before == "-" || before == "*" || before == "/"))
+        diagnostic.notes.push_back(fmt::format("a name gets another value by `<-`: `x <- x {} ..`", before));
+    if (token.type == KilnParser::STAR && previous == KilnParser::STAR) diagnostic.notes.push_back("a power is written `^`");
+    if (token.type == KilnParser::COLON && (previous == KilnParser::LBRACK || previous == KilnParser::COMMA || next == KilnParser::INT))
+        diagnostic.notes.push_back("a range is written `a..b`, a whole axis `0..`");
     if (token.type == KilnParser::UPDATE) diagnostic.notes.push_back("to compare with a negative number, write `< -`");
     if (std::string word = bracketed_reduction(index); !word.empty())
         diagnostic.notes.push_back(fmt::format("the indices of a reduction stand in parentheses: `{}(i) ..`", word));
