@@ -11,7 +11,7 @@ namespace {
 
 // Every label is looked at before training starts: the file is small, and an error in the middle of an epoch costs time.
 void check_labels(const ArrayFile &file, const Column &column) {
-    if (!file.is_integer)
+    if (!file.is_integer())
         fail(ExitCode::data, "%s holds floating-point numbers, but `%s` is a label of class[%lld]", file.path.c_str(),
              column.name.c_str(), (long long)column.classes);
     std::vector<int64_t> labels(size_t(element_count(file.record_shape)));
@@ -25,9 +25,33 @@ void check_labels(const ArrayFile &file, const Column &column) {
     }
 }
 
+/// A record in the file's own type. Throws Failure (data) if it has a number that the input cannot hold.
+const uint8_t *checked_record(const ArrayFile &file, int64_t record, const Column &column) {
+    thread_local std::vector<uint8_t> values;
+    const int64_t count = element_count(file.record_shape);
+    values.resize(size_t(count * size_of(file.type)));
+    file.read(record, file.type, values.data());
+    if (const int64_t wrong = first_without_place(file.type, values.data(), column.dtype, count); wrong >= 0)
+        fail(ExitCode::data, "%s: record %lld (counted from 0) has the value %s, which is no number of %s, as the input `%s` needs", file.path.c_str(),
+             (long long)record, element_text(file.type, values.data(), wrong).c_str(), name_of(column.dtype), column.name.c_str());
+    return values.data();
+}
+
+/// Numbers that the input cannot hold would end training with a loss that is NaN, and validation with none. They are looked for before anything
+/// starts; those of a file that stays on the disk only as they are read, since it may be larger than memory.
+void refuse_others(ArrayFile &file, const Column &column) {
+    if (file.is_integer() && (file.type == column.dtype || column.dtype == DType::f32 || column.dtype == DType::f64)) return;
+    if (file.in_memory)
+        for (int64_t record = 0; record < file.records; ++record) checked_record(file, record, column);
+    else
+        file.read = [file, column](int64_t record, DType dtype, uint8_t *to) {
+            convert_elements(file.type, checked_record(file, record, column), dtype, to, element_count(file.record_shape));
+        };
+}
+
 /// What a vocabulary numbers: whole numbers as they are written.
 TextColumn values_as_text(const ArrayFile &file, const Column &column) {
-    if (!file.is_integer || column.elements() != 1)
+    if (!file.is_integer() || column.elements() != 1)
         fail(ExitCode::data, "%s: the vocabulary of `%s` needs one whole number a record", file.path.c_str(), column.name.c_str());
     TextBuilder text(column.name);
     for (int64_t record = 0; record < file.records; ++record) {
@@ -91,6 +115,8 @@ Dataset arrays_as_split(const ReaderRequest &request, std::vector<ArrayFile> arr
             file.read = nullptr;
         } else if (column.classes > 0) {
             check_labels(file, column);
+        } else {
+            refuse_others(file, column);
         }
     }
     data.records = first->records;

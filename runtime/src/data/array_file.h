@@ -14,16 +14,19 @@ struct ArrayFile {
     std::string path;
     int64_t records = 0;
     std::vector<int64_t> record_shape;
-    bool is_integer = false, in_memory = false;
+    DType type = DType::f32;  ///< what its elements are
+    bool in_memory = false;
     /// Elements of one record converted to a type. From any thread, several at once.
     std::function<void(int64_t record, DType dtype, uint8_t *to)> read;
+
+    bool is_integer() const { return type != DType::f32 && type != DType::f64; }
 };
 
 /// The argument for an input: that of its name, with or without a final s. Null if there is none.
 const Value *argument_for(const ReaderRequest &request, const Column &column);
 
-/// Opens the file of each input with `open` and checks them: shapes, equal counts, and every label against its input's classes.
-/// Throws Failure (data) that names the file and the record.
+/// Opens the file of each input with `open` and checks them: shapes, equal counts, every label against its input's classes, and that the input
+/// can hold every number: at once in memory, as it is read from a disk. Throws Failure (data) that names the file and the record.
 Dataset open_arrays(const ReaderRequest &request, const std::function<ArrayFile(const std::string &path)> &open);
 /// The same with files that are open, one for each input; without `read` where another source gives the input.
 Dataset arrays_as_split(const ReaderRequest &request, std::vector<ArrayFile> files);

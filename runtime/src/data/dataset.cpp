@@ -9,8 +9,11 @@
 #include <cmath>
 #include <cstdio>
 #include <cstring>
+#include <limits>
+#include <type_traits>
 #include <unordered_map>
 #include <unordered_set>
+#include <utility>
 
 namespace kiln::runtime {
 
@@ -40,6 +43,36 @@ void convert_from(const uint8_t *source, DType to, uint8_t *target, int64_t coun
             for (int64_t i = 0; i < count; ++i) target[i] = reinterpret_cast<const From *>(source)[i] != 0;
             return;
     }
+}
+
+/// Whether To has this number; floats are rounded.
+template <typename To, typename From>
+bool has_place(From value) {
+    if constexpr (std::is_floating_point_v<To>) return std::isfinite(static_cast<To>(value));
+    else if constexpr (std::is_integral_v<From>) return std::in_range<To>(value);
+    // 2^n, the first number above the range, is exact as a float; NaN fails the comparisons.
+    else return value >= From(std::numeric_limits<To>::min()) && value < std::ldexp(From(1), std::numeric_limits<To>::digits) && value == std::trunc(value);
+}
+
+template <typename To, typename From>
+int64_t first_without_place_in(const From *values, int64_t count) {
+    bool all = true;  // without a way out the loop is one of vectors
+    for (int64_t i = 0; i < count; ++i) all &= has_place<To>(values[i]);
+    return all ? -1 : std::find_if_not(values, values + count, has_place<To, From>) - values;
+}
+
+/// Calls `use` with the elements as what they are.
+template <typename Use>
+auto with_elements(DType type, const uint8_t *elements, Use use) {
+    switch (type) {
+        case DType::f32: return use(reinterpret_cast<const float *>(elements));
+        case DType::f64: return use(reinterpret_cast<const double *>(elements));
+        case DType::i32: return use(reinterpret_cast<const int32_t *>(elements));
+        case DType::i64: return use(reinterpret_cast<const int64_t *>(elements));
+        case DType::u8:
+        case DType::boolean: break;
+    }
+    return use(elements);
 }
 
 /// The keys that any reader has: its labels, the numbers of its records, and the paths of those that are files.
@@ -228,14 +261,28 @@ void convert_elements(DType from, const uint8_t *source, DType to, uint8_t *targ
         std::memcpy(target, source, size_t(count * size_of(from)));
         return;
     }
-    switch (from) {
-        case DType::f32: return convert_from<float>(source, to, target, count);
-        case DType::f64: return convert_from<double>(source, to, target, count);
-        case DType::i32: return convert_from<int32_t>(source, to, target, count);
-        case DType::i64: return convert_from<int64_t>(source, to, target, count);
-        case DType::u8:
-        case DType::boolean: return convert_from<uint8_t>(source, to, target, count);
-    }
+    with_elements(from, source, [&](const auto *values) { convert_from<std::decay_t<decltype(*values)>>(source, to, target, count); });
+}
+
+int64_t first_without_place(DType from, const uint8_t *source, DType to, int64_t count) {
+    return with_elements(from, source, [&](const auto *values) -> int64_t {
+        switch (to) {
+            case DType::f32: return first_without_place_in<float>(values, count);
+            case DType::f64:
+            case DType::boolean: return first_without_place_in<double>(values, count);
+            case DType::i32: return first_without_place_in<int32_t>(values, count);
+            case DType::i64: return first_without_place_in<int64_t>(values, count);
+            case DType::u8: return first_without_place_in<uint8_t>(values, count);
+        }
+        return -1;
+    });
+}
+
+std::string element_text(DType type, const uint8_t *elements, int64_t index) {
+    return with_elements(type, elements, [&](const auto *values) {
+        if constexpr (std::is_floating_point_v<std::decay_t<decltype(*values)>>) return number_text(values[index]);
+        else return std::to_string(values[index]);
+    });
 }
 
 }  // namespace kiln::runtime

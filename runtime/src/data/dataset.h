@@ -128,4 +128,10 @@ float from_half(uint16_t bits);
 /// Row-major conversion of `count` elements; integers and floats convert by value.
 void convert_elements(DType from, const uint8_t *source, DType to, uint8_t *target, int64_t count);
 
+/// The first of `count` elements that `to` has no number for, -1 if there is none: what is NaN, infinite or beyond its range, for integers also what is
+/// not whole. (Truth values are made of every number.)
+int64_t first_without_place(DType from, const uint8_t *source, DType to, int64_t count);
+/// An element, for messages.
+std::string element_text(DType type, const uint8_t *elements, int64_t index);
+
 }  // namespace kiln::runtime

@@ -89,6 +89,8 @@ IdxFile::IdxFile(const std::string &path) : source_(path) {
              source_.compressed() ? "more" : std::to_string(source_.size()).c_str());
 }
 
+DType IdxFile::type() const { return find_type(type_)->dtype; }
+
 void IdxFile::read(int64_t record, DType dtype, uint8_t *to) const {
     const ElementType &type = *find_type(type_);
     thread_local std::vector<uint8_t> buffer, wide;

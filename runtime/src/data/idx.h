@@ -18,7 +18,7 @@ public:
     const std::string &path() const { return source_.path(); }
     int64_t records() const { return records_; }
     const std::vector<int64_t> &record_shape() const { return shape_; }
-    bool is_integer() const { return type_ <= 0x0c; }
+    DType type() const;  ///< what the elements are read as
     bool in_memory() const { return source_.in_memory(); }
     bool is_bytes() const { return type_ == 0x08; }
     /// Elements of one record converted to `dtype`.

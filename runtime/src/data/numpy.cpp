@@ -229,8 +229,7 @@ ArrayFile open_numpy(std::shared_ptr<ByteSource> source) {
         fail(ExitCode::data, "%s is %s: an array of shape %s needs %lld bytes, it has %s", path,
              source->size() < expected ? "truncated" : "oversized", shape_text(header.shape).c_str(), (long long)expected,
              source->compressed() && source->size() > expected ? "more" : std::to_string(source->size()).c_str());
-    char kind = header.type->code[0];
-    return {source->path(), records, record_shape, kind != 'f', source->in_memory(),
+    return {source->path(), records, record_shape, header.type->dtype, source->in_memory(),
             [array](int64_t record, DType dtype, uint8_t *to) { array->read(record, dtype, to); }};
 }
 

@@ -7,6 +7,9 @@
 
 #include <gtest/gtest.h>
 #include <zlib.h>
+#include <bit>
+#include <cmath>
+#include <limits>
 #include <random>
 
 namespace kiln::runtime::testing {
@@ -125,6 +128,56 @@ TEST_F(Arrays, every_element_type) {
     } catch (const Failure &failure) {
         EXPECT_EQ(failure.what(), (folder / "a.npy") + ": record 1 (counted from 0) has a value of 18446744073709551615; at most 2^63 - 1 can be read");
     }
+}
+
+// As csv refuses them: in a validation split nothing else would say why its loss is no number.
+TEST_F(Arrays, numbers_that_the_input_cannot_hold_are_named) {
+    auto bits = [](double value) { return little(std::bit_cast<uint64_t>(value), 8); };
+    auto floats = [&](std::initializer_list<float> values) {
+        std::string out;
+        for (float value : values) out += little(std::bit_cast<uint32_t>(value), 4);
+        return npy("<f4", "(" + std::to_string(values.size() / 2) + ", 2)", out);
+    };
+    const std::string place = (folder / "a.npy") + ": record 1 (counted from 0) has the value ";
+    const float infinite = std::numeric_limits<float>::infinity();
+    EXPECT_EQ(error(floats({1, 2, 3, NAN})), place + "nan, which is no number of f64, as the input `input` needs");
+    EXPECT_CONTAINS(error(npy(">f8", "(1, 2)", std::string("\x7f\xf0\0\0\0\0\0\0", 8) + std::string(8, '\0'))), "record 0 (counted from 0) has the value inf");
+    EXPECT_CONTAINS(error(npy("<f2", "(1, 2)", little(0x3c00, 2) + little(0xfc00, 2))), "has the value -inf");
+    EXPECT_EQ(values(npy("<f8", "(1, 2)", bits(1e39) + bits(-1e-300))), (Values{1e39, -1e-300}));
+
+    columns[0].dtype = DType::f32;
+    EXPECT_EQ(error(npy("<f8", "(2, 2)", bits(1) + bits(3.4e38) + bits(0) + bits(1e39))), place + "1e+39, which is no number of f32, as the input `input` needs");
+    EXPECT_CONTAINS(error(floats({1, 2, 3, 4, -infinite, 5})), "record 2 (counted from 0) has the value -inf");
+    write_text(folder / "a.npy", npy("<f8", "(1, 2)", bits(1e-300) + bits(-3.4e38)));
+    EXPECT_EQ(open(npy_split()).records, 1);
+    write_text(folder / "a.npz", zip({{"other.npy", floats({NAN, NAN})}, {"inputs.npy", floats({1, 2, infinite, 3})}}));
+    EXPECT_CONTAINS(error(npz_split()), "a.npz: inputs.npy: record 1 (counted from 0) has the value inf");
+    write_text(folder / "a.idx", std::string("\0\0\x0d\2\0\0\0\1\0\0\0\2\x3f\x80\0\0\x7f\xc0\0\0", 20));
+    EXPECT_CONTAINS(error({"train", "idx", {{"inputs", path("a.idx")}}}), "a.idx: record 0 (counted from 0) has the value nan");
+
+    columns[0].dtype = DType::i32;
+    EXPECT_CONTAINS(error(floats({1, 2, 3, 4.5f})), place + "4.5, which is no number of i32");
+    EXPECT_CONTAINS(error(npy("<f8", "(1, 2)", bits(-2147483648.0) + bits(2147483648.0))), "has the value 2147483648,");
+    EXPECT_CONTAINS(error(npy("<i8", "(1, 2)", little(7, 8) + little(uint64_t(-2147483649), 8))), "has the value -2147483649,");
+    columns[0].dtype = DType::u8;
+    EXPECT_CONTAINS(error(npy("<i4", "(1, 2)", little(255, 4) + little(256, 4))), "has the value 256, which is no number of u8");
+    columns[0].dtype = DType::i64;
+    EXPECT_CONTAINS(error(floats({-0x1p63f, 0x1p63f})), "has the value 9223372036854775808,");
+}
+
+// What stays on the disk may be larger than memory: it is looked at as it is read.
+TEST_F(Arrays, numbers_on_the_disk_are_checked_as_they_are_read) {
+    columns[0] = {"input", DType::f32, {1 << 20}, 0};
+    std::string elements(size_t(17) << 22, '\0');
+    elements.replace(elements.size() - 4, 4, little(0x7fc00000, 4));
+    write_text(folder / "a.npy", npy("<f4", "(17, 1048576)", elements));
+    const Dataset dataset = open(npy_split());
+    ASSERT_EQ(dataset.cost, Cost::disk);
+    std::vector<float> record(1 << 20, 1);
+    uint8_t *rows[] = {reinterpret_cast<uint8_t *>(record.data())};
+    dataset.read(15, rows);
+    EXPECT_EQ(record[5], 0);
+    EXPECT_CONTAINS(failure_of(ExitCode::data, [&] { dataset.read(16, rows); }), "a.npy: record 16 (counted from 0) has the value nan, which is no number of f32");
 }
 
 TEST_F(Arrays, shapes_orders_and_versions) {

@@ -10,7 +10,7 @@ namespace kiln::runtime {
 Dataset open_idx(const ReaderRequest &request) {
     return open_arrays(request, [](const std::string &path) {
         auto file = std::make_shared<IdxFile>(path);
-        return ArrayFile{file->path(), file->records(), file->record_shape(), file->is_integer(), file->in_memory(),
+        return ArrayFile{file->path(), file->records(), file->record_shape(), file->type(), file->in_memory(),
                          [file](int64_t record, DType dtype, uint8_t *to) { file->read(record, dtype, to); }};
     });
 }
