@@ -64,29 +64,36 @@ TextColumn values_as_text(const ArrayFile &file, const Column &column) {
 
 }  // namespace
 
-const Value *argument_for(const ReaderRequest &request, const Column &column) {
-    const Value *value = request.argument(column.name);
-    return value ? value : request.argument(column.name + "s");
+int64_t name_for(const ReaderRequest &request, const Column &column, const std::vector<std::string> &names, const std::string &place) {
+    const std::string plural = column.name + "s";
+    const bool is_taken = std::any_of(request.columns.begin(), request.columns.end(), [&](const Column &other) { return other.name == plural; });
+    const auto one = std::find(names.begin(), names.end(), column.name), several = is_taken ? names.end() : std::find(names.begin(), names.end(), plural);
+    if (one != names.end() && several != names.end())
+        fail(ExitCode::data, "%s has both `%s` and `%s` for the model's input `%s`: leave one out, or give it another name", place.c_str(),
+             column.name.c_str(), plural.c_str(), column.name.c_str());
+    if (one != names.end()) return one - names.begin();
+    return several != names.end() ? several - names.begin() : -1;
 }
 
 Dataset open_arrays(const ReaderRequest &request, const std::function<ArrayFile(const std::string &path)> &open) {
     std::vector<ArrayFile> files;
+    std::vector<std::string> given;
+    for (const auto &[name, unused] : request.split.arguments) given.push_back(name);
+    const std::string place = format("split %s: %s", request.split.name.c_str(), request.split.reader.c_str());
     for (size_t c = 0; c < request.columns.size(); ++c) {
         const Column &column = request.columns[c];
-        const Value *value = argument_for(request, column);
-        if (!request.wants(c) || (!value && request.may_lack(c))) {
+        const int64_t found = request.wants(c) ? name_for(request, column, given, place) : -1;
+        if (!request.wants(c) || (found < 0 && request.may_lack(c))) {
             files.emplace_back();
             continue;
         }
-        if (!value) {
-            std::vector<std::string> given;
-            for (const auto &[name, unused] : request.split.arguments) given.push_back(name);
+        if (found < 0)
             fail(ExitCode::data, "split %s: no file for the model's input `%s`: %s was given %s", request.split.name.c_str(),
                  column.name.c_str(), request.split.reader.c_str(), join(given, ", ").c_str());
-        }
-        if (value->kind != Value::Kind::path && value->kind != Value::Kind::string)
+        const Value &value = request.split.arguments[size_t(found)].second;
+        if (value.kind != Value::Kind::path && value.kind != Value::Kind::string)
             fail(ExitCode::data, "split %s: the file for `%s` is not a path", request.split.name.c_str(), column.name.c_str());
-        files.push_back(open(request.path(*value)));
+        files.push_back(open(request.path(value)));
     }
     return arrays_as_split(request, std::move(files));
 }

@@ -22,8 +22,9 @@ struct ArrayFile {
     bool is_integer() const { return type != DType::f32 && type != DType::f64; }
 };
 
-/// The argument for an input: that of its name, with or without a final s. Null if there is none.
-const Value *argument_for(const ReaderRequest &request, const Column &column);
+/// Which of the names given is for an input: its own, with or without a final s (unless that is another input's). -1: none is. Two are an error:
+/// Failure (data), which says that it is `place` that has both.
+int64_t name_for(const ReaderRequest &request, const Column &column, const std::vector<std::string> &names, const std::string &place);
 
 /// Opens the file of each input with `open` and checks them: shapes, equal counts, every label against its input's classes, and that the input
 /// can hold every number: at once in memory, as it is read from a disk. Throws Failure (data) that names the file and the record.

@@ -232,6 +232,24 @@ TEST_F(Arrays, npz_stored_deflated_and_zip64) {
     EXPECT_CONTAINS(error(npz_split()), "a.npz: `inputs` is in the archive twice");
 }
 
+TEST_F(Arrays, two_arrays_for_one_input_are_ambiguous) {
+    const std::string ones = npy("|u1", "(1, 2)", "\1\1"), twos = npy("|u1", "(1, 2)", "\2\2");
+    write_text(folder / "a.npz", zip({{"inputs.npy", ones}, {"input.npy", twos}}));
+    EXPECT_EQ(error(npz_split()), (folder / "a.npz") + " has both `input` and `inputs` for the model's input `input`: leave one out, or give it another name");
+    write_text(folder / "a.npy", ones);
+    EXPECT_CONTAINS(error({"train", "npy", {{"inputs", path("a.npy")}, {"input", path("a.npy")}}}), "split train: npy has both `input` and `inputs`");
+    // Unless each is an input of its own.
+    columns.push_back({"inputs", DType::f64, {2}, 0});
+    const Dataset dataset = open(npz_split());
+    std::vector<double> one(2), other(2);
+    uint8_t *rows[] = {reinterpret_cast<uint8_t *>(one.data()), reinterpret_cast<uint8_t *>(other.data())};
+    dataset.read(0, rows);
+    EXPECT_EQ(one, (Values{2, 2}));
+    EXPECT_EQ(other, (Values{1, 1}));
+    write_text(folder / "a.npz", zip({{"inputs.npy", ones}}));
+    EXPECT_CONTAINS(error(npz_split()), "a.npz has no array `input`");
+}
+
 TEST_F(Arrays, damaged_npz_files_are_named) {
     std::string inputs = npy("<i4", "(2, 2)", std::string(16, '\0'));
     for (bool deflated : {false, true}) {

@@ -5,7 +5,6 @@
 #include "support/failure.h"
 #include "support/text.h"
 
-#include <algorithm>
 #include <set>
 
 namespace kiln::runtime {
@@ -22,26 +21,24 @@ Dataset open_npz(const ReaderRequest &request) {
         fail(ExitCode::data, "split %s: the `file` of npz is not a path", request.split.name.c_str());
     std::string path = request.path(*file);
     std::vector<ZipEntry> entries = list_zip(path);
+    std::vector<std::string> names;
     std::set<std::string> seen;
-    for (const ZipEntry &entry : entries)
-        if (!seen.insert(array_name(entry)).second) fail(ExitCode::data, "%s: `%s` is in the archive twice", path.c_str(), array_name(entry).c_str());
+    for (const ZipEntry &entry : entries) {
+        names.push_back(array_name(entry));
+        if (!seen.insert(names.back()).second) fail(ExitCode::data, "%s: `%s` is in the archive twice", path.c_str(), names.back().c_str());
+    }
     std::vector<ArrayFile> files;
     for (size_t c = 0; c < request.columns.size(); ++c) {
         const Column &column = request.columns[c];
-        auto found = std::find_if(entries.begin(), entries.end(), [&](const ZipEntry &entry) {
-            return array_name(entry) == column.name || array_name(entry) == column.name + "s";
-        });
-        if (!request.wants(c) || (found == entries.end() && request.may_lack(c))) {
+        const int64_t found = request.wants(c) ? name_for(request, column, names, path) : -1;
+        if (!request.wants(c) || (found < 0 && request.may_lack(c))) {
             files.emplace_back();
             continue;
         }
-        if (found == entries.end()) {
-            std::vector<std::string> names;
-            for (const ZipEntry &entry : entries) names.push_back(array_name(entry));
+        if (found < 0)
             fail(ExitCode::data, "%s has no array `%s` (nor `%ss`) for the model's input; it has: %s", path.c_str(),
                  column.name.c_str(), column.name.c_str(), names.empty() ? "none" : join(names, ", ").c_str());
-        }
-        files.push_back(open_numpy(read_zip(path, *found)));
+        files.push_back(open_numpy(read_zip(path, entries[size_t(found)])));
     }
     return arrays_as_split(request, std::move(files));
 }
