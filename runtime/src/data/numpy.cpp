@@ -31,25 +31,52 @@ struct Header {
     int64_t bytes = 0;  ///< magic and dictionary: where the elements begin
 };
 
-/// Reads the dictionary, of which NumPy writes this subset: {'descr': '<f4', 'fortran_order': False, 'shape': (60, 28), }
+/// Reads the dictionary, of which NumPy writes this subset: {'descr': '<f4', 'fortran_order': False, 'shape': (60, 28), }. As NumPy does, it takes these
+/// three keys and no other, in any order, and nothing after the dictionary. (Blanks that pad it are cut off before.)
 class Dictionary {
 public:
     Dictionary(std::string_view text) : text_(text) {}
 
-    std::optional<std::string> string(std::string_view key) {
-        if (!find(key) || at_ == text_.size() || (text_[at_] != '\'' && text_[at_] != '"')) return {};
-        size_t end = text_.find(text_[at_], at_ + 1);
-        if (end == std::string_view::npos) return {};
-        return std::string(text_.substr(at_ + 1, end - at_ - 1));
+    std::optional<std::string> descr;
+    std::optional<bool> fortran;
+    std::optional<std::vector<int64_t>> shape;
+
+    /// False: it is none.
+    bool read() {
+        if (!accept('{')) return false;
+        while (!accept('}')) {
+            const std::optional<std::string> key = string();
+            if (!key || !accept(':') || !value_of(*key)) return false;
+            if (!accept(',') && !next_is('}')) return false;
+        }
+        return at_ == text_.size() && descr && fortran && shape;
     }
-    std::optional<bool> boolean(std::string_view key) {
-        if (!find(key)) return {};
-        if (text_.substr(at_).starts_with("True")) return true;
-        if (text_.substr(at_).starts_with("False")) return false;
+
+private:
+    bool value_of(const std::string &key) {
+        if (key == "descr" && !descr) return bool(descr = string());
+        if (key == "fortran_order" && !fortran) return bool(fortran = boolean());
+        return key == "shape" && !shape && (shape = tuple());
+    }
+    std::optional<std::string> string() {
+        skip();
+        if (at_ == text_.size() || (text_[at_] != '\'' && text_[at_] != '"')) return {};
+        const size_t begin = at_ + 1, end = text_.find(text_[at_], begin);
+        if (end == std::string_view::npos) return {};
+        at_ = end + 1;
+        return std::string(text_.substr(begin, end - begin));
+    }
+    std::optional<bool> boolean() {
+        skip();
+        for (const std::string_view word : {"True", "False"})
+            if (text_.substr(at_).starts_with(word)) {
+                at_ += word.size();
+                return word == "True";
+            }
         return {};
     }
-    std::optional<std::vector<int64_t>> tuple(std::string_view key) {
-        if (!find(key) || !accept('(')) return {};
+    std::optional<std::vector<int64_t>> tuple() {
+        if (!accept('(')) return {};
         std::vector<int64_t> values;
         while (!accept(')')) {
             if (!values.empty() && !accept(',')) return {};
@@ -65,27 +92,15 @@ public:
         }
         return values;
     }
-
-private:
-    // To the value of a key.
-    bool find(std::string_view key) {
-        for (const char *quote : {"'", "\""}) {
-            std::string quoted = quote + std::string(key) + quote;
-            at_ = text_.find(quoted);
-            if (at_ == std::string_view::npos) continue;
-            at_ += quoted.size();
-            if (!accept(':')) return false;
-            skip();
-            return true;
-        }
-        return false;
-    }
     void skip() {
         while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\n')) ++at_;
     }
-    bool accept(char c) {
+    bool next_is(char c) {
         skip();
-        if (at_ == text_.size() || text_[at_] != c) return false;
+        return at_ < text_.size() && text_[at_] == c;
+    }
+    bool accept(char c) {
+        if (!next_is(c)) return false;
         ++at_;
         return true;
     }
@@ -113,23 +128,23 @@ Header read_header(ByteSource &source) {
     std::string text(size_t(length), '\0');
     source.read(begin, length, reinterpret_cast<uint8_t *>(text.data()));
 
+    text.erase(text.find_last_not_of(" \n") + 1);  // the padding
     Dictionary dictionary(text);
-    auto descr = dictionary.string("descr");
-    auto fortran = dictionary.boolean("fortran_order");
-    auto shape = dictionary.tuple("shape");
     if (text.find("'descr': [") != std::string::npos)
         fail(ExitCode::data, "%s holds records with fields; an array of booleans or numbers is needed", path);
-    if (!descr || descr->empty() || !fortran || !shape)
-        fail(ExitCode::data, "%s is damaged: its header is `%.80s`", path, text.c_str());
-    Header header{nullptr, false, *fortran, *shape, begin + length};
-    char order = (*descr)[0];
+    if (!dictionary.read() || dictionary.descr->empty())
+        fail(ExitCode::data, "%s is damaged: its header is %s, not {'descr': .., 'fortran_order': .., 'shape': ..}", path,
+             quoted_name(std::string_view(text).substr(0, 200)).c_str());
+    const std::string &descr = *dictionary.descr;
+    Header header{nullptr, false, *dictionary.fortran, *dictionary.shape, begin + length};
+    char order = descr[0];
     bool has_order = std::string_view("<>|=").find(order) != std::string_view::npos;
-    std::string code = descr->substr(has_order);
+    std::string code = descr.substr(has_order);
     header.swapped = order == (std::endian::native == std::endian::little ? '>' : '<');
     for (const ElementType &type : kTypes)
         if (code == type.code) header.type = &type;
     if (!header.type)
-        fail(ExitCode::data, "%s holds elements of type `%s`; booleans, integers and floats can be read", path, descr->c_str());
+        fail(ExitCode::data, "%s holds elements of type %s; booleans, integers and floats can be read", path, quoted_name(descr).c_str());
     if (header.shape.empty()) fail(ExitCode::data, "%s holds a single value, not an array of records", path);
     return header;
 }

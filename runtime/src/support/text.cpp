@@ -46,13 +46,15 @@ std::string short_number(double value) { return std::isnan(value) ? "nan" : form
 
 std::string json_number(double value) { return std::isfinite(value) ? number_text(value) : "null"; }
 
+static bool is_control(char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }
+
 std::string json_string(std::string_view text) {
     std::string out = "\"";
     for (char c : text) {
         if (c == '"' || c == '\\') {
             out += '\\';
             out += c;
-        } else if (static_cast<unsigned char>(c) < 0x20) {
+        } else if (is_control(c)) {
             out += format("\\u%04x", static_cast<unsigned>(c));
         } else {
             out += c;
@@ -111,6 +113,12 @@ std::string join(const std::vector<std::string> &parts, std::string_view separat
         out += parts[i];
     }
     return out;
+}
+
+std::string quoted_name(std::string_view name) {
+    std::string out = "`";
+    for (char c : name) out += is_control(c) ? format("\\u%04x", static_cast<unsigned>(static_cast<unsigned char>(c))) : std::string(1, c);
+    return out + '`';
 }
 
 std::string quoted_list(const std::vector<std::string> &names) {

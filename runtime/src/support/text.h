@@ -33,6 +33,8 @@ std::string duration_text(double seconds);
 std::string grouped(int64_t value);
 /// "[28, 28, 1]"
 std::string shape_text(const std::vector<int64_t> &shape);
+/// "`a`": a name that a file has, in a message: control characters are written as "\u0000", so that none ends or garbles it.
+std::string quoted_name(std::string_view name);
 /// "`a`, `b`": names in a message, of many the first and the last; "none" if there are none.
 std::string quoted_list(const std::vector<std::string> &names);
 std::string join(const std::vector<std::string> &parts, std::string_view separator);

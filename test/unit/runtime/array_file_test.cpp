@@ -206,6 +206,7 @@ TEST_F(Arrays, wrong_npy_files_are_named) {
     EXPECT_CONTAINS(error(npy("|u1", "(4000000000, 4000000000, 4000000000, 4000000000)", "abcdef")), "a record would have shape");
     EXPECT_CONTAINS(error(npy("|u1", "(99999999999999999999, 2)", "abcdef")), "is damaged: its header is");
     EXPECT_CONTAINS(error(npy("|u1", "(1, 2)", "abc")), "is oversized");
+    EXPECT_CONTAINS(error(npy("|u1", "(1, 2)", std::string("\1\2")).replace(20, 1, "'\n")), "a.npy holds elements of type `\\u000a|u1`");
     std::string good = npy("<f4", "(3, 2)", std::string(24, '\1'));
     for (size_t keep = 0; keep < good.size(); ++keep) EXPECT_CONTAINS(error(good.substr(0, keep)), "a.npy is ");
     std::mt19937 random(1);
@@ -214,6 +215,18 @@ TEST_F(Arrays, wrong_npy_files_are_named) {
         bad[random() % 128] = char(random());
         error(bad);
     }
+}
+
+// NumPy takes these three keys, once each, and nothing else.
+TEST_F(Arrays, npy_headers_are_read_to_their_end) {
+    auto with = [](const std::string &header) { return "\x93NUMPY" + little(1, 1) + little(0, 1) + little(header.size(), 2) + header + "\1\2\3\4"; };
+    EXPECT_EQ(values(with("{'descr':'|u1','fortran_order':True,'shape':(2,2)}")), (Values{1, 3, 2, 4}));
+    EXPECT_EQ(values(with(" { \"shape\" : ( 2 , 2 , ) , 'descr' : '|u1' , 'fortran_order' : False , } \n")), (Values{1, 2, 3, 4}));
+    for (const char *header : {"{'descr': '|u1', 'fortran_order': False, 'shape': (2, 2), } and more", "{'descr': '|u1', 'fortran_order': Truely, 'shape': (2, 2), }",
+                               "{'descr': '|u1', 'fortran_order': False, 'shape': (2, 2), 'more': 1}", "{'descr': '|u1', 'descr': '|u1', 'fortran_order': False, 'shape': (2, 2)}",
+                               "{'descr': '|u1' 'fortran_order': False, 'shape': (2, 2)}", "'descr': '|u1', 'fortran_order': False, 'shape': (2, 2)",
+                               "{'more': \"'shape': (2, 2)\", 'descr': '|u1', 'fortran_order': False}", "{'descr': '|u1', 'fortran_order': False, 'shape': (2, 2)", ""})
+        EXPECT_CONTAINS(error(with(header)), "a.npy is damaged: its header is `" + std::string(header) + "`, not {'descr': ..");
 }
 
 TEST_F(Arrays, npz_stored_deflated_and_zip64) {
