@@ -5,6 +5,7 @@
 #include "support/text.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <cmath>
 
 namespace kiln::runtime {
@@ -29,9 +30,12 @@ double parse_hyper(const Hyper &hyper, const std::string &text) {
         fail(ExitCode::usage, "--%s: `%s` is neither true nor false", flag, text.c_str());
     }
     char *end = nullptr;
+    errno = 0;
     double value = std::strtod(text.c_str(), &end);
     if (text.empty() || *end != '\0' || !std::isfinite(value))
         fail(ExitCode::usage, "--%s: `%s` is not a number", flag, text.c_str());
+    if (value == 0 && errno == ERANGE)
+        fail(ExitCode::usage, "--%s: `%s` is not 0, but nearer to it than any other number: write 0 if that is meant", flag, text.c_str());
     if (hyper.kind == HyperKind::integer && (value != std::floor(value) || std::abs(value) > kLargestInteger))
         fail(ExitCode::usage, "--%s: `%s` is not a whole number", flag, text.c_str());
     return value;
