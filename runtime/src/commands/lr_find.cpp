@@ -78,7 +78,8 @@ Ramp ramp(ProgramState &state, const LrFindOptions &options, Batches &batches, i
     double mean = 0, weight = 0, lowest = 0;
     for (int64_t i = 0; i < options.steps; ++i) {
         double progress = double(i) / double(options.steps - 1);
-        double rate = options.from * std::pow(options.to / options.from, progress);
+        // The quotient of the two may be no number. At the ends this is --from and --to, exactly.
+        double rate = std::pow(options.from, 1 - progress) * std::pow(options.to, progress);
         state.set_columns(batches.next()->columns);
         batches.clock(i).write(state.metadata, state.scalars());
         state.program.step_rule(state.context(), int32_t(phase));

@@ -256,6 +256,14 @@ TEST_F(Commands, lr_find_suggests_rates_and_touches_nothing) {
     EXPECT_EQ(content(), before);
     EXPECT_EQ(names_in(folder / "a"), (std::vector<std::string>{"best", "last", "metrics.csv", "metrics.jsonl"}));
 
+    std::vector<std::string> wide{"lr-find", "--data", folder.path(), "--from", "1e-200", "--to", "1e200", "--steps", "21", "--csv", folder / "wide.csv", "--picture", folder / "lr.png"};
+    outcome = run(wide);
+    csv = read_text(folder / "wide.csv");
+    EXPECT_CONTAINS(csv, "\n1,1e-200,");
+    ASSERT_NE(csv.find("\n11,"), std::string::npos) << csv;
+    EXPECT_NEAR(std::stod(csv.substr(csv.find("\n11,") + 4)), 1, 1e-9);
+    EXPECT_EQ(outcome.code, 0) << outcome.error;
+
     for (const auto &[flags, code, message] : std::vector<std::tuple<std::vector<std::string>, int, std::string>>{
              {{"--from", "0"}, 2, "--from 0 --to 1"},
              {{"--from", "20", "--to", "3"}, 2, "--from 20 --to 3"},
