@@ -272,12 +272,14 @@ static bool is_real(DType dtype) { return dtype == DType::f32 || dtype == DType:
 
 void load_initial_weights(const std::string &path, ProgramState &state) {
     const std::string content = read_file(path, ExitCode::checkpoint);
-    for (const TensorView &tensor : parse_safetensors(content, path)) {
+    const std::vector<TensorView> tensors = parse_safetensors(content, path);
+    if (tensors.empty()) fail(ExitCode::checkpoint, "%s holds no tensors: there is nothing to begin with", path.c_str());
+    for (const TensorView &tensor : tensors) {
         const Storage *target = nullptr;
         for (const Storage &storage : state.metadata.storages)
             if (storage.kind != StorageKind::state && storage.path == tensor.name) target = &storage;
         if (!target)
-            fail(ExitCode::checkpoint, "%s: this program has no parameter %s; `summary` lists them", path.c_str(), tensor.name.c_str());
+            fail(ExitCode::checkpoint, "%s: this program has no parameter %s; `summary` lists them", path.c_str(), quoted_name(tensor.name).c_str());
         if (tensor.shape != target->shape || (tensor.dtype != target->dtype && !(is_real(tensor.dtype) && is_real(target->dtype))))
             fail(ExitCode::checkpoint, "%s: %s is %s there and %s in this program", path.c_str(), tensor.name.c_str(),
                  type_text(tensor.dtype, tensor.shape).c_str(), type_text(target->dtype, target->shape).c_str());
