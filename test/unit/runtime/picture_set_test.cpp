@@ -228,6 +228,15 @@ TEST_F(PictureFolder, folders_that_are_no_data) {
     std::filesystem::remove(folder / "train/c7");
     write("train/notes.txt", "notes");
     EXPECT_CONTAINS(said(), "1 files are not read, as their names are not those of pictures: notes.txt");
+    std::filesystem::create_symlink("../c1", folder / "train/c0/inside");
+    std::filesystem::create_symlink("../c1", folder / "train/nowhere");
+    const std::string links = said();
+    EXPECT_CONTAINS(links, "1 files are not read, as their names are not those of pictures: notes.txt");
+    EXPECT_CONTAINS(links, "1 folders are not read, as they are links inside the folder of a class: c0/inside");
+    EXPECT_CONTAINS(links, "1 links are not read, as they lead nowhere: nowhere");
+    std::filesystem::create_symlink("c1", folder / "train/c9");
+    EXPECT_CONTAINS(error(), "train/: the class folders c1 and c9 are one folder under two names: remove the link");
+    std::filesystem::remove(folder / "train/c9");
     write("train/loose.jpg", shade(1, false));
     EXPECT_CONTAINS(error(), "12 pictures are in class folders and 1 in none, such as loose.jpg");
 }

@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <map>
 #include <memory>
 
 namespace kiln::runtime {
@@ -40,11 +41,13 @@ struct Listing {
     std::string root;
     std::vector<Picture> pictures;
     std::vector<std::string> ignored;  ///< by name they are no pictures
+    std::vector<std::string> links;    ///< to folders, inside class folders: they are not followed
+    std::vector<std::string> broken;   ///< links that lead nowhere and are by name no pictures
     size_t loose = 0;                  ///< pictures in no class folder
     std::vector<std::string> empty;    ///< class folders without pictures
 
     void add_file(const std::string &name, const std::string &class_name) {
-        if (!named_as_picture(name)) return ignored.push_back(name);
+        if (!named_as_picture(name)) return (exists(root + name) ? ignored : broken).push_back(name);
         Picture picture{name, class_name, 0, 0, ""};
         struct stat status {};
         std::string path = root + name;
@@ -68,27 +71,48 @@ struct Listing {
             else if (!std::filesystem::is_symlink(root + path))
                 add_class_folder(path, class_name);
             else
-                ignored.push_back(path);
+                links.push_back(path);
         }
     }
 };
+
+// A link to another class's folder would give each of its pictures two classes.
+void check_class_folders(const Listing &listing, const std::vector<std::string> &folders) {
+    std::map<std::filesystem::path, std::string> known;
+    for (const std::string &name : folders) {
+        std::error_code error;
+        const auto [first, is_new] = known.try_emplace(std::filesystem::canonical(listing.root + name, error), name);
+        if (!is_new && !error)
+            fail(ExitCode::data, "%s: the class folders %s and %s are one folder under two names: remove the link", listing.root.c_str(), first->second.c_str(), name.c_str());
+    }
+}
 
 Listing list(const std::string &folder) {
     Listing listing;
     listing.root = folder + (folder.ends_with('/') ? "" : "/");
     if (!exists(folder)) fail(ExitCode::data, "there is no folder %s", folder.c_str());
     if (!is_folder(folder)) fail(ExitCode::data, "%s is no folder", folder.c_str());
+    std::vector<std::string> class_folders;
     for (const std::string &name : names_in(folder)) {
         size_t before = listing.pictures.size();
         if (!is_folder(listing.root + name)) {
             listing.add_file(name, "");
             listing.loose += listing.pictures.size() - before;
         } else {
+            class_folders.push_back(name);
             listing.add_class_folder(name, name);
             if (listing.pictures.size() == before) listing.empty.push_back(name);
         }
     }
+    check_class_folders(listing, class_folders);
     return listing;
+}
+
+void warn_of(const std::string &root, const std::vector<std::string> &names, const char *what, const char *why) {
+    if (names.empty()) return;
+    const std::vector<std::string> shown(names.begin(), names.begin() + int64_t(std::min(names.size(), kShown)));
+    std::fprintf(stderr, "warning: %s: %zu %s are not read, as %s: %s%s\n", root.c_str(), names.size(), what, why, join(shown, ", ").c_str(),
+                 names.size() > kShown ? ", .." : "");
 }
 
 }  // namespace
@@ -100,12 +124,9 @@ Dataset open_images(const ReaderRequest &request) {
         fail(ExitCode::data, "split %s: the `folder` of images is not a path", split);
     Listing listing = list(request.path(*folder));
     const char *root = listing.root.c_str();
-    if (!listing.ignored.empty()) {
-        size_t count = listing.ignored.size();
-        listing.ignored.resize(std::min(count, kShown));
-        std::fprintf(stderr, "warning: %s: %zu files are not read, as their names are not those of pictures: %s%s\n", root, count,
-                     join(listing.ignored, ", ").c_str(), count > kShown ? ", .." : "");
-    }
+    warn_of(listing.root, listing.ignored, "files", "their names are not those of pictures");
+    warn_of(listing.root, listing.links, "folders", "they are links inside the folder of a class");
+    warn_of(listing.root, listing.broken, "links", "they lead nowhere");
     if (!listing.empty.empty())
         fail(ExitCode::data, "%s: no pictures are in the class folder%s %s", root, listing.empty.size() == 1 ? "" : "s",
              join(listing.empty, ", ").c_str());
