@@ -84,7 +84,7 @@ struct PictureSet {
 
 // What the pixels in a cache depend on besides the files; the number is raised when decoding changes.
 std::string settings_of(const Frame &frame) {
-    return format("decoder 1, %s to %lldx%lldx%lld", name_of(frame.fit), (long long)frame.height, (long long)frame.width,
+    return format("decoder 2, %s to %lldx%lldx%lld", name_of(frame.fit), (long long)frame.height, (long long)frame.width,
                   (long long)frame.channels);
 }
 

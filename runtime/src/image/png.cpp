@@ -16,6 +16,7 @@ struct Coder {
     png_structp png = nullptr;
     png_infop info = nullptr;
     char message[200] = "";
+    bool is_damaged = false;  // by a warning that is about pixels
     std::string_view bytes;  // decoding: what has not been read
     std::string file;        // encoding: what has been written
     Image image;
@@ -34,12 +35,18 @@ struct Coder {
     png_longjmp(png, 1);
 }
 
-// Warnings concern what is not looked at: colour profiles, texts, times.
-void ignore(png_structp, png_const_charp) {}
+// Most warnings concern what is not looked at: colour profiles, texts, times. Those of IDAT are about the pixels: more rows than the picture has, a
+// checksum that does not hold.
+void note(png_structp png, png_const_charp message) {
+    auto &coder = *static_cast<Coder *>(png_get_error_ptr(png));
+    if (coder.is_damaged || !std::string_view(message).starts_with("IDAT")) return;
+    coder.is_damaged = true;
+    std::snprintf(coder.message, sizeof coder.message, "%s", message);
+}
 
 Coder::Coder(bool reads) : reads(reads) {
-    png = reads ? png_create_read_struct(PNG_LIBPNG_VER_STRING, this, leave, ignore)
-                : png_create_write_struct(PNG_LIBPNG_VER_STRING, this, leave, ignore);
+    png = reads ? png_create_read_struct(PNG_LIBPNG_VER_STRING, this, leave, note)
+                : png_create_write_struct(PNG_LIBPNG_VER_STRING, this, leave, note);
     info = png ? png_create_info_struct(png) : nullptr;
     if (!info) fail(ExitCode::memory, "out of memory");
 }
@@ -62,10 +69,15 @@ bool read_header(Coder &coder) {
     return true;
 }
 
-// Asks for 8-bit grey or RGB, with alpha if the file has any transparency.
+bool has_palette(const Coder &coder) { return png_get_color_type(coder.png, coder.info) == PNG_COLOR_TYPE_PALETTE; }
+
+// Asks for 8-bit grey or RGB, with alpha if the file has any transparency; of a picture with a palette for its indices, since the library makes those beyond
+// the palette black.
 bool set_layout(Coder &coder) {
     if (setjmp(png_jmpbuf(coder.png))) return false;
-    png_set_expand(coder.png);
+    png_set_check_for_invalid_index(coder.png, 0);  // its warning does not say which
+    if (has_palette(coder)) png_set_packing(coder.png);
+    else png_set_expand(coder.png);
     png_set_scale_16(coder.png);
     png_set_interlace_handling(coder.png);
     png_read_update_info(coder.png, coder.info);
@@ -76,8 +88,10 @@ bool read_rows(Coder &coder) {
     if (setjmp(png_jmpbuf(coder.png))) return false;
     png_read_image(coder.png, coder.rows.data());
     png_read_end(coder.png, coder.info);
-    return true;
+    return !coder.is_damaged;
 }
+
+uint8_t on_black(int value, int alpha) { return uint8_t((value * alpha + 127) / 255); }
 
 int orientation_of(Coder &coder) {
     png_uint_32 count = 0;
@@ -98,6 +112,24 @@ bool write(Coder &coder, const Image &image) {
     png_set_rows(coder.png, coder.info, coder.rows.data());
     png_write_png(coder.png, coder.info, PNG_TRANSFORM_IDENTITY, nullptr);
     return true;
+}
+
+/// Indices of a palette as its colours, those that are transparent on black.
+std::vector<uint8_t> coloured(Coder &coder, const std::vector<uint8_t> &indices, const std::string &name) {
+    png_colorp colours = nullptr;
+    png_bytep alphas = nullptr;
+    int count = 0, transparent = 0;
+    png_get_PLTE(coder.png, coder.info, &colours, &count);
+    png_get_tRNS(coder.png, coder.info, &alphas, &transparent, nullptr);
+    std::vector<uint8_t> values;
+    values.reserve(indices.size() * 3);
+    for (uint8_t index : indices) {
+        if (index >= count)
+            fail(ExitCode::data, "%s is damaged: a pixel has colour %d of a palette of %d (counted from 0)", name.c_str(), index, count);
+        const int alpha = alphas != nullptr && index < transparent ? alphas[index] : 255;
+        for (int value : {colours[index].red, colours[index].green, colours[index].blue}) values.push_back(on_black(value, alpha));
+    }
+    return values;
 }
 
 }  // namespace
@@ -123,7 +155,8 @@ Image decode_png(std::string_view bytes, const std::string &name) {
     const uint8_t *from = coder.pixels.data();
     if (has_alpha)
         for (uint8_t *to = coder.image.values.data(); to != coder.image.values.data() + coder.image.values.size(); from += channels)
-            for (int64_t c = 0; c < colours; ++c) *to++ = uint8_t((from[c] * from[colours] + 127) / 255);
+            for (int64_t c = 0; c < colours; ++c) *to++ = on_black(from[c], from[colours]);
+    if (has_palette(coder)) coder.image = {height, width, 3, coloured(coder, coder.image.values, name)};
     return upright(std::move(coder.image), orientation_of(coder));
 }
 

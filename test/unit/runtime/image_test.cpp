@@ -6,6 +6,7 @@
 
 #include <gtest/gtest.h>
 #include <sys/resource.h>
+#include <zlib.h>
 #include <random>
 
 namespace kiln::runtime::testing {
@@ -97,6 +98,37 @@ TEST(Png, every_kind) {
         decode_image(png(9, 13, values, {.exif = std::string("MM\0*\0\0\0\x08\0\1\1\x12\0\3\0\0\0\1\0\6\0\0", 22)}), "a");
     EXPECT_EQ(turned.height, 13);
     EXPECT_EQ(turned.at(0, 8, 0), image.at(0, 0, 0));
+}
+
+// A PNG file of 8-bit indices with any chunks before its pixels, as they are.
+std::string indexed_png(const std::string &palette, const std::string &rows, const std::string &further = "", int width = 2, int height = 2, const std::string &after = "") {
+    auto big_endian = [](uint32_t value) { return std::string{char(value >> 24), char(value >> 16), char(value >> 8), char(value)}; };
+    auto chunk = [&](const std::string &type, const std::string &data) {
+        const std::string both = type + data;
+        return big_endian(uint32_t(data.size())) + both + big_endian(uint32_t(::crc32(0, reinterpret_cast<const Bytef *>(both.data()), uInt(both.size()))));
+    };
+    std::string packed(::compressBound(rows.size()), '\0');
+    uLongf size = packed.size();
+    ::compress(reinterpret_cast<Bytef *>(packed.data()), &size, reinterpret_cast<const Bytef *>(rows.data()), rows.size());
+    packed.resize(size);
+    return "\x89PNG\r\n\x1a\n" + chunk("IHDR", big_endian(uint32_t(width)) + big_endian(uint32_t(height)) + std::string("\x8\3\0\0\0", 5)) +
+           (further.empty() ? "" : chunk(further, further == "tEXt" ? std::string("Comment\0all is well", 19) : std::string("a profile\0\0 that is none", 25))) +
+           chunk("PLTE", palette) + chunk("IDAT", packed + after) + chunk("IEND", "");
+}
+
+TEST(Damaged, colours_beyond_the_palette) {
+    const std::string rows("\0\0\1\0\1\0", 6);
+    EXPECT_EQ(decode_image(indexed_png("abcdef", rows), "a").values, (std::vector<uint8_t>{'a', 'b', 'c', 'd', 'e', 'f', 'd', 'e', 'f', 'a', 'b', 'c'}));
+    EXPECT_EQ(error(indexed_png("abc", rows)), "the file is damaged: a pixel has colour 1 of a palette of 1 (counted from 0)");
+    EXPECT_CONTAINS(error(indexed_png("abcdef", std::string("\0\0\xc8\0\1\0", 6))), "a pixel has colour 200 of a palette of 2");
+    EXPECT_EQ(error(png(1, 8, "\x55", {.colour_type = 3, .depth = 1, .palette = "abc"})), "the file is damaged: a pixel has colour 1 of a palette of 1 (counted from 0)");
+}
+
+TEST(Damaged, more_rows_than_the_picture_has) {
+    EXPECT_EQ(error(indexed_png("abcdef", std::string("\0\0\1\0\1\0\0\0\0", 9))), "the file is damaged: IDAT: Too much image data");
+    EXPECT_CONTAINS(error(indexed_png("abcdef", std::string("\0\0\1\0\1\0", 6), "", 2, 2, "more")), "the file is damaged: IDAT: ");
+    const std::string rows("\0\0\1\0\1\0", 6);
+    for (const char *chunk : {"tEXt", "iCCP"}) EXPECT_EQ(decode_image(indexed_png("abcdef", rows, chunk), "a").values.size(), 12u) << "a warning that is not about pixels";
 }
 
 TEST(Damaged, every_truncation_is_named) {
