@@ -92,23 +92,55 @@ bool predict_reads(const Module &module, const Column &column) {
     });
 }
 
-/// The tables that prediction reads by the values of an input.
-Json embeddings_of(const Module &module) {
-    Json embeddings = Json::array();
-    auto predict = module.graphs.find("predict");
-    if (predict == module.graphs.end()) return embeddings;
-    const Graph &graph = predict->second;
-    auto input_name = [&](NodeId id, InputKind kind) -> std::string {
-        const Node &node = graph[id];
-        return node.op == Op::input && attrs<InputAttrs>(node).kind == kind ? attrs<InputAttrs>(node).name : "";
-    };
-    for (const Node &node : graph.nodes) {
-        if (node.op != Op::gather_rows) continue;
-        const std::string table = input_name(node.operands[0], InputKind::storage), input = input_name(node.operands[1], InputKind::data);
-        if (table.empty() || input.empty()) continue;
-        for (size_t i = 0; i < module.storages.size(); ++i)
-            if (module.storages[i].path == table) embeddings.push_back({{"input", input}, {"storage", i}});
+/// The input or storage whose elements a value has, perhaps in another shape or type; "" if it is none of this kind.
+std::string origin_of(const Graph &graph, NodeId id, InputKind kind) {
+    const Node *node = &graph[id];
+    while (node->op == Op::reshape || node->op == Op::broadcast || node->op == Op::transpose || node->op == Op::slice || node->op == Op::cast || node->op == Op::stop_gradient)
+        node = &graph[node->operands[0]];
+    return node->op == Op::input && attrs<InputAttrs>(*node).kind == kind ? attrs<InputAttrs>(*node).name : "";
+}
+
+/// The same of a table, whose rows have to stay rows.
+std::string table_of(const Graph &graph, NodeId id) {
+    const Node *node = &graph[id];
+    const auto rows = [](const Node &value) { return value.type.shape.empty() ? 0 : value.type.shape[0]; };
+    while ((node->op == Op::cast || node->op == Op::stop_gradient || node->op == Op::reshape) && rows(*node) == rows(graph[node->operands[0]]))
+        node = &graph[node->operands[0]];
+    return node->op == Op::input && attrs<InputAttrs>(*node).kind == InputKind::storage ? attrs<InputAttrs>(*node).name : "";
+}
+
+using Lookup = std::pair<NodeId, NodeId>;  // table and index
+
+/// Of index notation: the operands that are read at a row which is an element of another one.
+std::vector<Lookup> lookups_of(const Node &node) {
+    if (node.op == Op::gather_rows) return {{node.operands[0], node.operands[1]}};
+    if (node.op != Op::comprehension) return {};
+    std::vector<Lookup> lookups;
+    const std::vector<BodyValue> &body = attrs<ComprehensionAttrs>(node).body;
+    for (const BodyValue &value : body) {
+        if (value.kind != BodyValue::Kind::read || value.at.empty() || value.at[0].gather < 0) continue;
+        const AffineIndex &row = value.at[0];
+        if (row.offset != 0 || std::any_of(row.coefficients.begin(), row.coefficients.end(), [](int64_t c) { return c != 0; })) continue;
+        const BodyValue *index = &body[size_t(row.gather)];
+        while (index->kind == BodyValue::Kind::apply && index->op == Op::cast) index = &body[size_t(index->operands[0])];
+        if (index->kind == BodyValue::Kind::read) lookups.emplace_back(node.operands[size_t(value.operand)], node.operands[size_t(index->operand)]);
     }
+    return lookups;
+}
+
+/// The tables that are read by the values of an input, in prediction or in training alone.
+Json embeddings_of(const Module &module) {
+    std::set<std::pair<size_t, std::string>> known;
+    for (const auto &[name, graph] : module.graphs)
+        for (const Node &node : graph.nodes)
+            for (const auto &[rows, index] : lookups_of(node)) {
+                const std::string table = table_of(graph, rows), input = origin_of(graph, index, InputKind::data);
+                if (table.empty() || input.empty()) continue;
+                for (size_t i = 0; i < module.storages.size(); ++i)
+                    if (module.storages[i].path == table && module.storages[i].kind != StorageKind::state) known.emplace(i, input);
+            }
+    Json embeddings = Json::array();
+    for (const auto &[storage, input] : known) embeddings.push_back({{"input", input}, {"storage", storage}});
     return embeddings;
 }
 

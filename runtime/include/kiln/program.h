@@ -106,7 +106,7 @@ typedef struct KilnProgram {
  *   "profiles": [{"program": "train", "phases": [0], "calls": [{"kernel": "conv2d", "at": "digits.model:12:5", "in": "Digits/conv_1", "flops": 123456,
  *                 "bytes": 4096, "type": "f32[64, 26, 26, 8]"}]}],      the kernels of train_step ("train"), eval_step ("evaluate"), predict_step
  *                                                  ("predict") and augment ("augment"), in order; bytes: of arguments and results, each once
- *   "embeddings": [{"input": "user", "storage": 0}],             tables that prediction reads by the rows of an input
+ *   "embeddings": [{"input": "user", "storage": 0}],             tables of which an input says which rows are read, in any graph
  *   "layers":   [{"path": "Digits/conv_1", "output": "f32[64, 26, 26, 32]", "parameters": 320}],
  *   "parameters": 123456, "flops_per_sample": 1.2e7, "peak_bytes": 12345678
  * }

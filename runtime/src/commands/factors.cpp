@@ -21,17 +21,26 @@ constexpr int64_t kMostRowsWithNeighbours = 50000;
 /// A parameter with a row for each class of an input.
 struct Factors {
     const Storage *storage = nullptr;
-    const Column *input = nullptr;  ///< null: several inputs have that many classes
+    const Column *input = nullptr;  ///< null: several inputs read it
 };
+
+/// The inputs whose classes are the rows of this table. That they are as many is not enough: two inputs may have the same number.
+std::vector<const Column *> readers_of(const Metadata &metadata, size_t storage) {
+    std::vector<const Column *> inputs;
+    for (const Column &column : metadata.columns)
+        for (const Embedding &embedding : metadata.embeddings)
+            if (embedding.storage == storage && embedding.input == column.name && column.classes == metadata.storages[storage].shape[0]) inputs.push_back(&column);
+    return inputs;
+}
 
 std::vector<Factors> find_factors(const Metadata &metadata, const FactorsOptions &options) {
     std::vector<Factors> found;
     std::vector<std::string> possible;
-    for (const Storage &storage : metadata.storages) {
+    for (size_t i = 0; i < metadata.storages.size(); ++i) {
+        const Storage &storage = metadata.storages[i];
         if (storage.kind != StorageKind::param || storage.shape.empty()) continue;
-        std::vector<const Column *> inputs;
-        for (const Column &column : metadata.columns)
-            if (column.predicts && column.classes == storage.shape[0] && (options.input.empty() || column.name == options.input)) inputs.push_back(&column);
+        std::vector<const Column *> inputs = readers_of(metadata, i);
+        if (!options.input.empty()) std::erase_if(inputs, [&](const Column *column) { return column->name != options.input; });
         if (inputs.empty()) continue;
         possible.push_back(storage.path);
         if (options.parameter.empty() || options.parameter == storage.path) found.push_back({&storage, inputs.size() == 1 ? inputs[0] : nullptr});
@@ -39,7 +48,7 @@ std::vector<Factors> find_factors(const Metadata &metadata, const FactorsOptions
     if (!found.empty()) return found;
     if (possible.empty())
         fail(ExitCode::usage, "%s has no parameter with a row for each class of %s", metadata.source.c_str(),
-             options.input.empty() ? "an input that it predicts from" : ("the input `" + options.input + "`").c_str());
+             options.input.empty() ? "an input" : ("the input `" + options.input + "`").c_str());
     fail(ExitCode::usage, "there is no table `%s`; tables: %s", options.parameter.c_str(), join(possible, ", ").c_str());
 }
 
@@ -125,7 +134,7 @@ void factors_command(ProgramState &state, const FactorsOptions &options) {
     load_checkpoint(options.run, options.checkpoint, state, false);
     for (const Factors &factors : all) show(state, factors, options);
     if (std::any_of(all.begin(), all.end(), [](const Factors &f) { return !f.input; }))
-        std::printf("several inputs have as many classes as these tables have rows: --input NAME names the rows\n");
+        std::printf("several inputs read tables above whose rows have no names: --input NAME gives them those of one\n");
 }
 
 }  // namespace kiln::runtime

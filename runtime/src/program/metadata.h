@@ -164,7 +164,7 @@ struct Requirement {
     std::vector<std::string> scalars;  ///< those it looks at
 };
 
-/// A table that is read by the rows of an input.
+/// A table of which an input says which rows are read, in prediction or in training alone.
 struct Embedding {
     std::string input;
     size_t storage = 0;  ///< index in storages
