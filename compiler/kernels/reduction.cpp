@@ -59,7 +59,7 @@ Expr lower_reduction(Lowering &l, NodeId id, const Coordinates &at) {
     if (!l.is_stored(id)) {
         const std::vector<NodeId> together = sums_beside(l, id);
         const int rank = int(from.size());
-        const ReductionPlan plan = plan_reduction(l, from, axes, int(together.size()));
+        const ReductionPlan plan = plan_reduction(l, from, axes, int(together.size()), node.op == Op::reduce_sum && node.type.dtype == DType::f32);
         std::vector<Var> kept;
         Shape kept_shape;
         std::vector<bool> reduced(from.size(), false);
@@ -72,7 +72,10 @@ Expr lower_reduction(Lowering &l, NodeId id, const Coordinates &at) {
             base[size_t(axis)] = kept.back();
         }
         const std::vector<Var> kept_vars = reversed(kept);
-        auto read = [&](NodeId sum, const Coordinates &where) { return to_storage(l.value(l.node(sum).operands[0], where)); };
+        auto read = [&](NodeId sum, const Coordinates &where) {
+            const Expr value = to_storage(l.value(l.node(sum).operands[0], where));
+            return plan.wide ? cast<double>(value) : value;
+        };
         auto define_sums = [&](Func f, const auto &vars, auto value_of) {
             std::vector<Expr> values;
             for (size_t i = 0; i < together.size(); i++) values.push_back(value_of(together[i], int(i)));
@@ -91,7 +94,7 @@ Expr lower_reduction(Lowering &l, NodeId id, const Coordinates &at) {
         std::vector<int64_t> steps(from);
         if (laned) steps[size_t(last)] = from[size_t(last)] / plan.lanes;
         if (chunked) steps[size_t(first)] = steps[size_t(first)] / plan.chunks;
-        Func stored(l.name(id)), final = leaves_rest(l, kept_shape) ? Func(l.name(id, "sums")) : stored;
+        Func stored(l.name(id)), final = plan.wide || leaves_rest(l, kept_shape) ? Func(l.name(id, "sums")) : stored;
         for (NodeId sum : together) l.store(sum, stored);
         if (!laned && !chunked) {
             Region region;
@@ -104,7 +107,7 @@ Expr lower_reduction(Lowering &l, NodeId id, const Coordinates &at) {
                 if (reduced[size_t(axis)]) where[size_t(axis)] = r[k++];
             begin_at(final, kept_vars, base);
             add_to(final, kept_vars, r, where);
-            schedule_final_reduction(l, final, kept, kept_shape, 1, stored);
+            schedule_final_reduction(l, final, kept, kept_shape, 1, stored, plan.wide);
         } else {
             Var lane("lane"), chunk("chunk");
             Func partial(l.name(id, "partial"));
@@ -168,7 +171,7 @@ Expr lower_reduction(Lowering &l, NodeId id, const Coordinates &at) {
             if (last_done < from[size_t(last)]) add_rest(last, last_done, false);
             if (chunked && first != last && steps[size_t(first)] * plan.chunks < from[size_t(first)]) add_rest(first, steps[size_t(first)] * plan.chunks, laned);
             if (chunked && first == last && !laned && steps[size_t(first)] * plan.chunks < from[size_t(first)]) add_rest(first, steps[size_t(first)] * plan.chunks, false);
-            schedule_final_reduction(l, final, kept, kept_shape, updates, stored);
+            schedule_final_reduction(l, final, kept, kept_shape, updates, stored, plan.wide);
         }
     }
     Func result = l.stored(id);

@@ -149,7 +149,10 @@ void schedule_loops(Lowering &l, Consumer &consumer) {
     parallelize_outer(stage, {axes.begin(), axes.end() - 1}, {shape.begin(), shape.end() - 1}, elements, weight);
 }
 
-ReductionPlan plan_reduction(const Lowering &l, const Shape &operand, const Ints &axes, int sums) {
+/// Terms that may be added to one f32 after the other: of equal ones each rounding errs in the same direction, by 1.2e-4 of this many at most.
+constexpr int64_t kLongestSum = 4096;
+
+ReductionPlan plan_reduction(const Lowering &l, const Shape &operand, const Ints &axes, int sums, bool in_f32) {
     ReductionPlan plan;
     const int64_t total = element_count(operand);
     const bool inner_reduced = axes.back() == int64_t(operand.size()) - 1;
@@ -166,10 +169,12 @@ ReductionPlan plan_reduction(const Lowering &l, const Shape &operand, const Ints
         plan.parallel = true;
         plan.chunks = std::clamp<int64_t>(std::min({total / kTaskElements, outer, std::max<int64_t>(1, total / kept / 16)}), 1, 16);
     }
+    plan.wide = in_f32 && total / kept / (plan.chunks * plan.lanes) > kLongestSum;
+    const int registers = plan.wide ? 8 : 16;  // for vectors of f32 or f64
     // Neighbouring vectors lie in the same pages and often in the same pairs of cache lines: they are read together. A last tile is shifted back.
     if (!inner_reduced && plan.chunks > 1) {
         int64_t least = INT64_MAX;
-        for (int64_t tile = l.lanes(); tile <= extent && tile / l.lanes() * sums <= 16; tile += l.lanes())
+        for (int64_t tile = l.lanes(); tile <= extent && tile / l.lanes() * sums <= registers; tile += l.lanes())
             if (const int64_t computed = (extent + tile - 1) / tile * tile; computed <= least) least = computed, plan.tile = tile;
     }
     return plan;
@@ -211,18 +216,20 @@ bool leaves_rest(const Lowering &l, const Shape &kept_shape) {
     return !kept_shape.empty() && kept_shape.back() > l.lanes() && kept_shape.back() % l.lanes() != 0;
 }
 
-Func schedule_final_reduction(Lowering &l, Func sums, const std::vector<Var> &kept, const Shape &kept_shape, int updates, Func stored) {
+Func schedule_final_reduction(Lowering &l, Func sums, const std::vector<Var> &kept, const Shape &kept_shape, int updates, Func stored, bool wide) {
+    if (wide || leaves_rest(l, kept_shape)) {
+        const std::vector<Var> vars = reversed(kept);
+        std::vector<Expr> values;
+        for (int i = 0; i < sums.outputs(); i++) values.push_back(wide ? cast<float>(element(sums(vars), i)) : element(sums(vars), i));
+        define(stored(vars), values);
+    }
     if (kept.empty()) {
         sums.compute_root();
-        return sums;
+        return wide ? stored.compute_root() : sums;
     }
     const int64_t elements = element_count(kept_shape);
     const std::vector<Var> outer(kept.begin(), kept.end() - 1);
     if (leaves_rest(l, kept_shape)) {
-        const std::vector<Var> vars = reversed(kept);
-        std::vector<Expr> values;
-        for (int i = 0; i < sums.outputs(); i++) values.push_back(element(sums(vars), i));
-        define(stored(vars), values);
         const Var k = kept.back(), vector("vector"), lane("lane");
         Stage stage(stored.compute_root());
         stage.split(k, vector, lane, l.lanes(), TailStrategy::ShiftInwards).vectorize(lane);
@@ -238,7 +245,9 @@ Func schedule_final_reduction(Lowering &l, Func sums, const std::vector<Var> &ke
         if (stage > 0 && kept_shape.back() <= 1) s.unscheduled();
         parallelize_outer(s, outer, {kept_shape.begin(), kept_shape.end() - 1}, elements);
     }
-    return sums;
+    if (!wide) return sums;
+    vectorize_inner(l, Stage(stored.compute_root()), kept.back(), kept_shape.back(), false);
+    return stored;
 }
 
 void schedule_scatter(Lowering &l, Func sum, const std::vector<Var> &axes, const Shape &shape) {

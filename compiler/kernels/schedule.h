@@ -47,9 +47,10 @@ struct ReductionPlan {
     int64_t chunks = 1;  ///< partial results over ranges of the outermost reduced axis
     int64_t tile = 1;    ///< kept elements, along the innermost axis, whose results stay in registers over all steps
     bool parallel = false;
+    bool wide = false;   ///< added up in f64: so many terms one after the other that roundings in f32 would show
 };
-/// `sums`: reductions computed in the same loop.
-ReductionPlan plan_reduction(const Lowering &l, const Shape &operand, const Ints &axes, int sums);
+/// `sums`: reductions computed in the same loop; `in_f32`: they add numbers of that type.
+ReductionPlan plan_reduction(const Lowering &l, const Shape &operand, const Ints &axes, int sums, bool in_f32);
 /// `stored`: the same as `partial`, which is computed in registers for a tile at a time.
 void schedule_tiled_reduction(Lowering &l, Func stored, Func partial, const std::vector<Var> &kept, Var chunk, const ReductionPlan &plan,
                               const Shape &kept_shape);
@@ -58,8 +59,8 @@ void schedule_partial_reduction(Lowering &l, Func partial, const std::vector<Var
                                 const Shape &kept_shape);
 /// Whether vectors along the innermost kept axis leave a rest, which no update may have: compiler/decisions/rests-of-reductions.md.
 bool leaves_rest(const Lowering &l, const Shape &kept_shape);
-/// What holds the result of `updates` of `sums`: themselves, or `stored`, an undefined Func, if they leave a rest.
-Func schedule_final_reduction(Lowering &l, Func sums, const std::vector<Var> &kept, const Shape &kept_shape, int updates, Func stored);
+/// What holds the result of `updates` of `sums`: themselves, or `stored`, an undefined Func, if they leave a rest or are f64 for an f32 (`wide`).
+Func schedule_final_reduction(Lowering &l, Func sums, const std::vector<Var> &kept, const Shape &kept_shape, int updates, Func stored, bool wide = false);
 /// Rows added to, or stored, one after the other: the inner dimension in vectors.
 void schedule_scatter(Lowering &l, Func sum, const std::vector<Var> &axes, const Shape &shape);
 
