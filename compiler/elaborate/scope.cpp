@@ -49,7 +49,7 @@ Value Elaborator::read(const Binding &binding) {
 }
 
 Value Elaborator::scalar(const std::string &name) {
-    bool integer = name == "seed" || name == "step";
+    bool integer = name == "seed" || name == "step" || name == "record";
     GraphContext *context = surroundings();
     NodeId node = context->input(InputKind::scalar, name, Type{integer ? DType::i64 : DType::f64, {}});
     return TensorValue{node, context};
@@ -67,7 +67,7 @@ std::optional<Value> Elaborator::builtin(const std::string &name, SourceRange ra
     if (name == "step" && !counter_.empty()) return counted_step();
     if (name == "grad" && gradient_) return gradient_;
     if (name == "batch" && context_ && !path_.empty()) return Value(module_.batch, range);
-    static const std::set<std::string> scalars = {"seed", "step", "epoch", "progress", "steps_per_epoch", "phase_step", "phase_steps"};
+    static const std::set<std::string> scalars = {"seed", "step", "epoch", "progress", "steps_per_epoch", "phase_step", "phase_steps", "record"};
     bool has_loss = context && (context->graph.name.starts_with("update") || context->graph.name == "rules.epoch");
     if (!scalars.count(name) && !(name == "loss" && has_loss)) return {};
     if (!context) return fail(DiagnosticCode::not_compile_time, range, {name});
@@ -111,7 +111,7 @@ std::vector<std::string> Elaborator::visible_names() const {
     std::vector<std::string> names;
     for (Scope *scope = scope_.get(); scope; scope = scope->parent.get())
         for (const auto &[name, binding] : scope->names) names.push_back(name);
-    for (const char *name : {"training", "step", "epoch", "progress", "phase_step", "phase_steps", "steps_per_epoch", "seed"})
+    for (const char *name : {"training", "step", "epoch", "progress", "phase_step", "phase_steps", "steps_per_epoch", "seed", "record"})
         names.push_back(name);
     return names;
 }

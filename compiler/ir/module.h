@@ -18,8 +18,8 @@
 //                 alone decide, else that whose length phase_steps and steps_per_epoch tell
 //   rules.report  means over the samples -> reported metrics  reads scalars "mean:<name of a sample result>"; `scalar` results "<metric>"
 //
-// Scalars are f64[], except `seed`, `step` (1-based, over the whole run) which are i64[]. Always there: seed, step, epoch
-// (0-based), progress (0..1 over the phase), steps_per_epoch, phase_step (0-based), phase_steps, rate, loss (of the step
+// Scalars are f64[], except `seed`, `step` (1-based, over the whole run) and `record` (of inference: the first one's of the batch in its split, from 0) which
+// are i64[]. Always there: seed, step, record, epoch (0-based), progress (0..1 over the phase), steps_per_epoch, phase_step (0-based), phase_steps, rate, loss (of the step
 // just computed; in rules.epoch the epoch's mean). Further ones: every hyper, every global, statistics.
 //
 // Storage is laid out in arenas, one vector each: "param", "gradient" (same layout as param), "buffer", and "state.<name>" for each

@@ -71,7 +71,7 @@ void predict_split(ProgramState &state, const PredictOptions &options) {
     int64_t batch = metadata.batch, record = 0;
     BatchStream stream(dataset, metadata.columns, batch, {}, {0, (dataset.records + batch - 1) / batch});
     while (const Batch *next = stream.next()) {
-        state.set_columns(next->columns);
+        state.set_columns(next->columns, record);
         state.program.predict_step(state.context());
         for (int64_t row = 0; row < next->valid; ++row, ++record) {
             std::string name = dataset.name ? dataset.name(record) : std::to_string(record);

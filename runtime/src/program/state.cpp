@@ -64,6 +64,7 @@ ProgramState::ProgramState(const KilnProgram &program, const Metadata &metadata)
     }
     columns_.resize(metadata.columns.size());
     scalars_.resize(metadata.scalars.size());
+    record_ = metadata.scalar("record");
     sums_.resize(metadata.means.size());
     for (const Hyper &hyper : metadata.hypers) scalars_[hyper.scalar] = hyper.default_value;
     for (const Global &global : metadata.globals) scalars_[global.scalar] = global.initial;
@@ -131,8 +132,9 @@ std::vector<std::string> ProgramState::unmet_plan(const std::vector<int64_t> &ep
     return unmet;
 }
 
-void ProgramState::set_columns(const std::vector<const void *> &columns) {
+void ProgramState::set_columns(const std::vector<const void *> &columns, int64_t record) {
     for (size_t i = 0; i < columns_.size(); ++i) columns_[i] = columns[i];
+    if (record_ >= 0) scalars_[size_t(record_)] = double(record);
 }
 
 int32_t ProgramState::train_step(int32_t phase) {

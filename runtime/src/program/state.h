@@ -53,7 +53,8 @@ public:
     void set_hypers(const std::map<std::string, double> &given);
     /// Which of the program's requirements on the length of phases, of so many epochs and steps an epoch each, are not met.
     std::vector<std::string> unmet_plan(const std::vector<int64_t> &epochs, const std::vector<int64_t> &steps_per_epoch);
-    void set_columns(const std::vector<const void *> &columns);
+    /// Of inference over a split, with the number of the batch's first record there.
+    void set_columns(const std::vector<const void *> &columns, int64_t record = 0);
     /// Before a phase: the gradients of parameters that it freezes are zeros, not what the phase before left.
     void clear_gradients();
     /// A parameter that holds a NaN, or else one that holds an infinity; nothing if there is none.
@@ -72,6 +73,7 @@ private:
     std::optional<Memory> memory_;  ///< of all arenas together: those of small models then share huge pages
     std::vector<uint8_t *> arenas_;
     std::vector<const void *> columns_;
+    int record_ = -1;  ///< the scalar; -1: the program has none
     std::vector<double> scalars_, sums_;
     KilnContext context_{};
     TeamFit step_fit_{team_size()};

@@ -74,7 +74,7 @@ Measured measure(ProgramState &state, const Dataset &dataset, const Task &task) 
     int64_t first = 0;
     BatchStream stream(dataset, metadata.columns, batch, {}, {0, (dataset.records + batch - 1) / batch});
     while (const Batch *next = stream.next()) {
-        state.set_columns(next->columns);
+        state.set_columns(next->columns, first);
         Measured::Record *records = measured.records.data() + first;
         for (size_t c = 0; c < metadata.columns.size(); ++c) {
             const Column &column = metadata.columns[c];

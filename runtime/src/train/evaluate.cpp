@@ -14,8 +14,8 @@ std::optional<Evaluation> evaluate(ProgramState &state, const Dataset &dataset, 
     std::fill(state.sums().begin(), state.sums().end(), 0.0);
     BatchStream stream(dataset, state.metadata.columns, batch, {}, {0, (dataset.records + batch - 1) / batch});
     bool stopped = false;
-    while (const Batch *next = stream.next()) {
-        state.set_columns(next->columns);
+    for (int64_t record = 0; const Batch *next = stream.next(); record += batch) {
+        state.set_columns(next->columns, record);
         state.program.eval_step(state.context(), next->valid);
         if ((stopped = stop())) break;
     }

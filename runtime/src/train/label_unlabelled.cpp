@@ -42,7 +42,7 @@ bool predict(ProgramState &state, const Dataset &dataset, int64_t batches, const
     BatchStream stream(dataset, state.metadata.columns, state.metadata.batch, {}, {0, batches});
     int64_t record = 0;
     while (const Batch *batch = stream.next()) {
-        state.set_columns(batch->columns);
+        state.set_columns(batch->columns, record);
         state.program.predict_step(state.context());
         for (int64_t row = 0; row < batch->valid; ++row, ++record) {
             std::vector<double> entries = output_row(state, output, row);
