@@ -31,7 +31,7 @@ enum { KILN_STEP_OK = 0, KILN_STEP_NOT_FINITE = 1 };
 
 /* The runtime writes the scalars seed, step (1-based, over the whole run), epoch (0-based, over the whole run), progress
  * (phase_step / phase_steps), steps_per_epoch, phase_step (0-based), phase_steps and phase before each train_step and
- * step_rule, and fills in hypers, globals and seed before `init`; a name of these that metadata.scalars lacks is left out. All scalars are
+ * step_rule, record (the number of the batch's first record in its split) before eval_step and predict_step, 0 in training, and fills in hypers, globals and seed before `init`; a name of these that metadata.scalars lacks is left out. All scalars are
  * part of a checkpoint. */
 typedef struct KilnProgram {
     int32_t abi_version;
@@ -71,7 +71,7 @@ typedef struct KilnProgram {
  * {
  *   "model": "Digits", "doc": "...", "source": "digits.model", "version": "kiln 0.1.0",
  *   "float": "f32", "batch": 64, "shuffle": true,
- *   "scalars":  ["seed", "step", "epoch", "progress", "steps_per_epoch", "phase_step", "phase_steps", "phase", "rate", "loss", ...],
+ *   "scalars":  ["seed", "step", "epoch", "progress", "steps_per_epoch", "phase_step", "phase_steps", "phase", "record", "rate", "loss", ...],
  *   "hypers":   [{"name": "lr", "kind": "real" | "integer" | "boolean", "default": 0.001, "doc": "...", "scalar": 10}],
  *   "globals":  [{"name": "best", "initial": 1e308, "scalar": 11}],
  *   "columns":  [{"name": "image", "dtype": "f32", "shape": [28, 28, 1], "classes": 0,

@@ -22,6 +22,7 @@ std::optional<Evaluation> evaluate(ProgramState &state, const Dataset &dataset, 
     Evaluation result{dataset.records, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(),
                       reported(state, state.sums(), double(dataset.records))};
     std::copy(training_sums.begin(), training_sums.end(), state.sums().begin());
+    state.set("record", 0);  // as it is in training: checkpoints hold it
     if (stopped) return std::nullopt;
     return result;
 }
