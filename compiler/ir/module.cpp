@@ -53,7 +53,7 @@ std::optional<ArenaRange> Module::arena_range(std::string_view name) const {
 }
 
 const std::vector<std::string> &builtin_scalars() {
-    static const std::vector<std::string> names = {"seed", "step", "epoch", "progress", "steps_per_epoch", "phase_step", "phase_steps", "phase", "record", "rate", "loss"};
+    static const std::vector<std::string> names = {"seed", "step", "epoch", "progress", "steps_per_epoch", "phase_step", "phase_steps", "phase", "rate", "loss", "record"};
     return names;
 }
 

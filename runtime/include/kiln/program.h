@@ -71,7 +71,7 @@ typedef struct KilnProgram {
  * {
  *   "model": "Digits", "doc": "...", "source": "digits.model", "version": "kiln 0.1.0",
  *   "float": "f32", "batch": 64, "shuffle": true,
- *   "scalars":  ["seed", "step", "epoch", "progress", "steps_per_epoch", "phase_step", "phase_steps", "phase", "record", "rate", "loss", ...],
+ *   "scalars":  ["seed", "step", "epoch", "progress", "steps_per_epoch", "phase_step", "phase_steps", "phase", "rate", "loss", "record", ...],
  *   "hypers":   [{"name": "lr", "kind": "real" | "integer" | "boolean", "default": 0.001, "doc": "...", "scalar": 10}],
  *   "globals":  [{"name": "best", "initial": 1e308, "scalar": 11}],
  *   "columns":  [{"name": "image", "dtype": "f32", "shape": [28, 28, 1], "classes": 0,

@@ -141,18 +141,18 @@ int kiln_main(int argc, char **argv, const KilnProgram *program) {
     const void *columns[] = {x, label};
     double scalars[16] = {0}, sums[2] = {0}, means[2] = {0.5, 9}, reported[2];
     constant[0] = program->constants[0];
-    scalars[10] = 0.25;
-    scalars[11] = 7;
+    scalars[11] = 0.25;
+    scalars[12] = 7;
     KilnContext context = {arenas, columns, scalars, sums};
     program->bind(&context);
     program->init(&context);
     printf("metadata %s\n", program->metadata);
     program->step_rule(&context, 0);
     printf("status %d\n", program->train_step(&context, 0));
-    printf("w %g loss %g rate %g seen %g sums %g %g\n", *(float *)(param + 64), scalars[9], scalars[8], scalars[11], sums[0], sums[1]);
+    printf("w %g loss %g rate %g seen %g sums %g %g\n", *(float *)(param + 64), scalars[9], scalars[8], scalars[12], sums[0], sums[1]);
     *(float *)(param + 64) = 0;
     printf("status %d\n", program->train_step(&context, 1));
-    printf("w %g seen %g\n", *(float *)(param + 64), scalars[11]);
+    printf("w %g seen %g\n", *(float *)(param + 64), scalars[12]);
     *(float *)(param + 64) = 0;
     sums[0] = sums[1] = 0;
     program->eval_step(&context, 3);
@@ -164,7 +164,7 @@ int kiln_main(int argc, char **argv, const KilnProgram *program) {
     x[1] = NAN;
     sums[0] = sums[1] = 0;
     printf("status %d", program->train_step(&context, 0));
-    printf(" w %g seen %g sums %g %g\n", *(float *)(param + 64), scalars[11], sums[0], sums[1]);
+    printf(" w %g seen %g sums %g %g\n", *(float *)(param + 64), scalars[12], sums[0], sums[1]);
     program->report(means, reported);
     printf("reported %g %g\n", reported[0], reported[1]);
     printf("predict %p\n", (void *)program->predict_step);
@@ -194,9 +194,9 @@ INSTANTIATE_TEST_SUITE_P(EveryLevel, ProgramTest, testing::Range(0, 4), [](const
 TEST(Metadata, NamesWhatTheCodeUses) {
     Example example;
     auto json = nlohmann::json::parse(program_metadata(example.module, example.plan, {}));
-    EXPECT_EQ(json["scalars"][10], "lr");
-    EXPECT_EQ(json["scalars"][11], "seen");
-    EXPECT_EQ(json["hypers"][0]["scalar"], 10);
+    EXPECT_EQ(json["scalars"][11], "lr");
+    EXPECT_EQ(json["scalars"][12], "seen");
+    EXPECT_EQ(json["hypers"][0]["scalar"], 11);
     EXPECT_EQ(json["hypers"][0]["default"], 0.25);
     EXPECT_EQ(json["storages"][0]["offset"], 64);
     EXPECT_EQ(json["storages"][0]["arena"], 1);

@@ -70,8 +70,8 @@ std::vector<double> compiled(const Graph &graph, int level) {
     std::ostringstream stub;
     stub << "void kiln_mark(KilnContext *context) {}\n";
     stub << "int kiln_main(int argc, char **argv, const KilnProgram *program) { static double scalars[100000]; KilnContext context = {0, 0, scalars, 0};\n";
-    for (size_t v = 0; v < kValues.size(); v++) stub << "scalars[" << 10 + v << "] = " << std::hexfloat << kValues[v] << std::defaultfloat << ";\n";
-    stub << "program->step_rule(&context, 0);\nfor (int i = 0; i < " << graph.results.size() << "; i++) printf(\"%a\\n\", scalars[" << 10 + kValues.size() << " + i]); return 0; }\n";
+    for (size_t v = 0; v < kValues.size(); v++) stub << "scalars[" << builtin_scalars().size() + v << "] = " << std::hexfloat << kValues[v] << std::defaultfloat << ";\n";
+    stub << "program->step_rule(&context, 0);\nfor (int i = 0; i < " << graph.results.size() << "; i++) printf(\"%a\\n\", scalars[" << builtin_scalars().size() + kValues.size() << " + i]); return 0; }\n";
     std::istringstream output(run_with(emit_program(module, plan, {"native", level}), stub.str()));
     std::vector<double> values;
     for (std::string line; std::getline(output, line);) values.push_back(std::strtod(line.c_str(), nullptr));
