@@ -236,6 +236,9 @@ void CommandParser::add_predict() {
     add_inputs(predict);
     predict->add_option("--split", options->split, "predict the records of a split instead of files")->type_name("NAME");
     add_data_flag(predict, options->data, ", for --split and for what is looked up [the one trained on]");
+    std::vector<std::string> outputs;
+    for (const Output &output : metadata_.outputs) outputs.push_back(output.name);
+    predict->add_option("--output", options->output, "the output to predict, one of " + quoted_list(outputs))->type_name("NAME")->default_str(outputs.empty() ? "" : outputs[0]);
     predict->add_option("--csv", options->csv, "write every entry of the output to this file, a line for each picture or record")->type_name("FILE");
     predict->add_option("--clip", options->clip, "in the CSV file keep probabilities between C / (classes - 1) and 1 - C, since certain mistakes cost the log loss dearly")
         ->check(between(0.0, 0.5))

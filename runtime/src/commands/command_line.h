@@ -21,6 +21,7 @@ struct PredictOptions {
     std::vector<std::string> files;
     std::string split, data;  ///< a split instead of files
     std::map<std::string, std::string> given;  ///< values of inputs instead of files
+    std::string output;       ///< "" for the first one
     std::string csv;          ///< the file to write, "" to print
     double clip = 0;
     std::string run, checkpoint = "last";

@@ -12,7 +12,7 @@ namespace kiln::runtime {
 namespace {
 
 // Flags of the commands that take inputs, which an input of the same name must not hide.
-constexpr const char *kFlags[] = {"data", "run", "checkpoint", "split", "csv", "clip", "index", "art", "invert", "threads", "help", "top", "all", "embedding"};
+constexpr const char *kFlags[] = {"data", "run", "checkpoint", "split", "output", "csv", "clip", "index", "art", "invert", "threads", "help", "top", "all", "embedding"};
 
 void store_number(const Column &column, const std::string &text, uint8_t *to) {
     double value = 0;

@@ -14,7 +14,7 @@ namespace {
 
 // One record whose inputs stand on the command line.
 void predict_given(ProgramState &state, const PredictOptions &options) {
-    const Output &output = predicted_output(state);
+    const Output &output = predicted_output(state, options.output);
     Manifest manifest = load_checkpoint(options.run, options.checkpoint, state, false);
     GivenRecords records(state, options.data.empty() ? manifest.data : options.data);
     GivenRecords::Values given = records.resolved(options.given);
@@ -29,7 +29,7 @@ void predict_command(ProgramState &state, const PredictOptions &options) {
     const Metadata &metadata = state.metadata;
     if (!options.split.empty()) return predict_split(state, options);
     if (!options.given.empty()) return predict_given(state, options);
-    const Output &output = predicted_output(state);
+    const Output &output = predicted_output(state, options.output);
     const PictureInput input = picture_input(metadata);
     const Column &column = metadata.columns[input.column];
     std::vector<std::vector<float>> pictures;

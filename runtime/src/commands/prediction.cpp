@@ -14,12 +14,14 @@ namespace kiln::runtime {
 
 /// Entries of a row that a line shows.
 constexpr size_t kShown = 8;
+/// How far rounding takes a probability out of 0 to 1.
+constexpr double kProbabilityTolerance = 1e-3;
 
 Entries entries_of(const ProgramState &state, const Output &output) {
     const int64_t width = element_count(output.shape) / output.shape[0];
     std::vector<const Column *> labels;
     for (const Column &column : state.metadata.columns)
-        if (column.classes == width && !column.predicts) labels.push_back(&column);
+        if (column.classes == width && output.shape.back() == width && !column.predicts) labels.push_back(&column);
     const auto found = labels.size() == 1 ? state.vocabularies.find(labels[0]->name) : state.vocabularies.end();
     return {!labels.empty(), found == state.vocabularies.end() ? nullptr : &found->second};
 }
@@ -38,7 +40,7 @@ std::string describe_row(const Output &output, const Entries &meaning, const std
 }
 
 PredictionTable::PredictionTable(const Output &output, const Vocabulary *names, double clip)
-    : clip_(clip), digits_(output.dtype == DType::f64 ? 17 : 7) {
+    : output_(output.name), clip_(clip), digits_(output.dtype == DType::f64 ? 17 : 7) {
     int64_t width = element_count(output.shape) / output.shape[0];
     if (clip > 0 && width < 2)
         fail(ExitCode::usage, "--clip is for probabilities of classes; `%s` is one value a sample", output.name.c_str());
@@ -51,6 +53,9 @@ PredictionTable::PredictionTable(const Output &output, const Vocabulary *names, 
 void PredictionTable::add(const std::string &name, std::vector<double> entries) {
     text_ += csv_field(name);
     for (double entry : entries) {
+        if (clip_ > 0 && (entry < -kProbabilityTolerance || entry > 1 + kProbabilityTolerance))
+            fail(ExitCode::usage, "--clip is for probabilities of classes; `%s` of %s has the entry %s: leave --clip out, or name another output by --output", output_.c_str(), name.c_str(),
+                 short_number(entry).c_str());
         if (clip_ > 0) entry = std::clamp(entry, clip_ / double(entries.size() - 1), 1 - clip_);
         text_ += std::isnan(entry) ? ",nan" : format(",%.*g", digits_, entry);
     }
@@ -61,7 +66,7 @@ void PredictionTable::write(const std::string &path) const { replace_file(path, 
 
 void predict_split(ProgramState &state, const PredictOptions &options) {
     const Metadata &metadata = state.metadata;
-    const Output &output = predicted_output(state);
+    const Output &output = predicted_output(state, options.output);
     Manifest manifest = load_checkpoint(options.run, options.checkpoint, state, false);
     Dataset dataset =
         open_split_to_predict(options.data.empty() ? manifest.data : options.data, metadata, options.split, state.vocabularies);

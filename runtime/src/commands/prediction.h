@@ -14,7 +14,7 @@ namespace kiln::runtime {
 
 /// What the entries of an output's row are.
 struct Entries {
-    bool are_classes = false;           ///< there is a label, a `class[n]` that the outputs do not depend on, of as many classes
+    bool are_classes = false;           ///< there is a label, a `class[n]` that the outputs do not depend on, of as many classes as the last axis
     const Vocabulary *names = nullptr;  ///< that of the label, if there is one; null if the classes have numbers only
 };
 Entries entries_of(const ProgramState &state, const Output &output);
@@ -29,11 +29,13 @@ public:
     /// `clip` > 0 keeps each of n probabilities between clip / (n - 1) and 1 - clip: a certain mistake costs any measure of the
     /// logarithm dearly.
     PredictionTable(const Output &output, const Vocabulary *names, double clip);
+    /// Throws Failure (usage) for entries that are no probabilities, if those are to be clipped.
     void add(const std::string &name, std::vector<double> entries);
     /// Throws Failure (disk).
     void write(const std::string &path) const;
 
 private:
+    std::string output_;
     double clip_;
     int digits_ = 7;  ///< of a number
     std::string text_;

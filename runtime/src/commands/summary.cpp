@@ -22,6 +22,9 @@ void summary_command(const Metadata &metadata) {
 
     rows.clear();
     rows.push_back({"parameters", grouped(metadata.parameters)});
+    std::vector<std::string> outputs;
+    for (const Output &output : metadata.outputs) outputs.push_back(output.name + ": " + type_text(output.dtype, output.shape));
+    if (!outputs.empty()) rows.push_back({outputs.size() == 1 ? "output" : "outputs", join(outputs, ", ")});
     if (metadata.flops_per_sample > 0)
         rows.push_back({"floating-point operations", short_number(metadata.flops_per_sample) + " a sample"});
     std::vector<std::string> arenas;

@@ -7,8 +7,8 @@
 
 namespace kiln::runtime {
 
-/// The first output, a value or a row for each sample; throws Failure (usage) if there is none.
-const Output &predicted_output(const ProgramState &state);
+/// The output of this name, or the first one for "": a value or a row for each sample. Throws Failure (usage) if there is none.
+const Output &predicted_output(const ProgramState &state, const std::string &name = "");
 
 /// Entries of the output for one sample of the current batch.
 std::vector<double> output_row(const ProgramState &state, const Output &output, int64_t row);

@@ -6,6 +6,8 @@
 #include <charconv>
 #include <cmath>
 #include <cstdio>
+#include <numeric>
+#include <utility>
 
 namespace kiln::runtime {
 
@@ -130,6 +132,30 @@ std::string quoted_list(const std::vector<std::string> &names) {
     }
     if (names.size() > kMost) quoted.back() += format(" (%zu)", names.size());
     return quoted.empty() ? "none" : join(quoted, ", ");
+}
+
+/// Insertions, deletions and substitutions that make one of the other.
+static size_t edit_distance(std::string_view a, std::string_view b) {
+    std::vector<size_t> row(b.size() + 1);
+    std::iota(row.begin(), row.end(), size_t(0));
+    for (size_t i = 1; i <= a.size(); ++i) {
+        size_t diagonal = std::exchange(row[0], i);
+        for (size_t j = 1; j <= b.size(); ++j) {
+            const size_t substituted = diagonal + (a[i - 1] != b[j - 1]);
+            diagonal = std::exchange(row[j], std::min({row[j] + 1, row[j - 1] + 1, substituted}));
+        }
+    }
+    return row.back();
+}
+
+std::string nearest_name(std::string_view name, const std::vector<std::string> &names) {
+    size_t least = name.size() < 2 ? 1 : std::max<size_t>(1, name.size() / 3) + 1;  // a letter is one edit away from every other
+    std::string nearest;
+    for (const std::string &each : names)
+        if (const size_t distance = edit_distance(name, each); distance < least) least = distance, nearest = each;
+    if (!nearest.empty() || name.empty()) return nearest;
+    const auto longer = std::find_if(names.begin(), names.end(), [&](const std::string &each) { return each.starts_with(name); });
+    return longer == names.end() ? "" : *longer;
 }
 
 /// Characters of UTF-8: bytes that do not continue one.

@@ -162,7 +162,9 @@ std::string fake_metadata(const FakeOptions &options) {
                        R"(],
  "samples": ["loss", "accuracy"], "metrics": [{"name": "accuracy", "higher_is_better": true}], "best_metric": "accuracy",
  "outputs": [{"name": "probabilities", "dtype": "f32", "shape": [8, )" +
-                       n + R"(], "arena": 0, "offset": 0}],
+                       n + R"(], "arena": 0, "offset": 0})" +
+                       (options.second_output.empty() ? "" : R"(, {"name": ")" + options.second_output + R"(", "dtype": "f32", "shape": [8, 2], "arena": 1, "offset": 0})") +
+                       R"(],
  "layers": [{"path": "Fake/dense", "output": "f32[8, 3]", "parameters": 51}], "parameters": 51, "flops_per_sample": 96, "peak_bytes": 896})";
     return text;
 }

@@ -19,6 +19,7 @@ struct FakeOptions {
     bool with_validation = true;
     std::string extra_scalar;  ///< another schedule
     std::string second_phase;  ///< name of a second phase of one epoch
+    std::string second_output; ///< name of a second output: two of the weights for each sample
     bool restore_best = false; ///< of the first phase
 };
 
