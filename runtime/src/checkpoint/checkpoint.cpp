@@ -1,7 +1,6 @@
 #include "checkpoint/checkpoint.h"
 
 #include "checkpoint/safetensors.h"
-#include "data/dataset.h"
 #include "support/file.h"
 #include "support/hash.h"
 #include "support/replacement.h"
@@ -266,35 +265,6 @@ Manifest load_checkpoint(const std::string &run, const std::string &name, Progra
 void load_weights(ProgramState &state, const std::string &run, const std::string &name) {
     if (!state.metadata.phases.empty()) load_checkpoint(run, name, state, false);
     else if (state.program.init) state.program.init(state.context());
-}
-
-static bool is_real(DType dtype) { return dtype == DType::f32 || dtype == DType::f64; }
-
-// Training would end with a loss that is NaN, in a step that is not to blame. A buffer that is taken as it is may be infinite: a least value so far begins so.
-static void check_values(const TensorView &tensor, const Storage &target, const std::string &path) {
-    if (target.kind == StorageKind::buffer && tensor.dtype == target.dtype) return;
-    const int64_t wrong = first_without_place(tensor.dtype, tensor.data, target.dtype, element_count(target.shape));
-    if (wrong >= 0)
-        fail(ExitCode::checkpoint, "%s: %s has the value %s (element %lld, counted from 0), which is no number of %s", path.c_str(), tensor.name.c_str(),
-             element_text(tensor.dtype, tensor.data, wrong).c_str(), (long long)wrong, name_of(target.dtype));
-}
-
-void load_initial_weights(const std::string &path, ProgramState &state) {
-    const std::string content = read_file(path, ExitCode::checkpoint);
-    const std::vector<TensorView> tensors = parse_safetensors(content, path);
-    if (tensors.empty()) fail(ExitCode::checkpoint, "%s holds no tensors: there is nothing to begin with", path.c_str());
-    for (const TensorView &tensor : tensors) {
-        const Storage *target = nullptr;
-        for (const Storage &storage : state.metadata.storages)
-            if (storage.kind != StorageKind::state && storage.path == tensor.name) target = &storage;
-        if (!target)
-            fail(ExitCode::checkpoint, "%s: this program has no parameter %s; `summary` lists them", path.c_str(), quoted_name(tensor.name).c_str());
-        if (tensor.shape != target->shape || (tensor.dtype != target->dtype && !(is_real(tensor.dtype) && is_real(target->dtype))))
-            fail(ExitCode::checkpoint, "%s: %s is %s there and %s in this program", path.c_str(), tensor.name.c_str(),
-                 type_text(tensor.dtype, tensor.shape).c_str(), type_text(target->dtype, target->shape).c_str());
-        check_values(tensor, *target, path);
-        convert_elements(tensor.dtype, tensor.data, target->dtype, state.storage(*target), element_count(target->shape));
-    }
 }
 
 }  // namespace kiln::runtime

@@ -39,8 +39,4 @@ Manifest load_checkpoint(const std::string &run, const std::string &name, Progra
 /// The weights to predict with: those of `<run>/<name>`, or the initial ones of a program that has no training.
 void load_weights(ProgramState &state, const std::string &run, const std::string &name);
 
-/// Replaces the initial values of the parameters and buffers that a safetensors file holds; the others stay. Throws Failure (checkpoint) if a
-/// tensor of the file is none of the model's, or of another shape; floats of another width are converted.
-void load_initial_weights(const std::string &path, ProgramState &state);
-
 }  // namespace kiln::runtime

@@ -15,7 +15,7 @@ constexpr double kLargestInteger = 9007199254740992;  // 2^53: exact as a double
 
 // Flags of `train` that a hyper of the same name must not hide.
 constexpr const char *kTrainFlags[] = {"data",   "run",       "epochs", "seed",       "threads",
-                                       "resume", "overwrite", "quiet",  "save-every", "help", "init"};
+                                       "resume", "overwrite", "quiet",  "save-every", "help", "init", "init-only"};
 
 std::string with_dashes(std::string name) {
     std::replace(name.begin(), name.end(), '_', '-');
@@ -190,6 +190,7 @@ void CommandParser::add_train() {
         TrainOptions &options = given->options;
         options.epochs = given_epochs();
         if (options.resume && options.overwrite) fail(ExitCode::usage, "--resume and --overwrite exclude each other");
+        if (!options.init_only.empty() && options.init.empty()) fail(ExitCode::usage, "--init-only goes with --init");
         options.save_every = parse_save_every(given->save_every);
         options.hypers = given_hypers();
         return options;
@@ -200,6 +201,9 @@ void CommandParser::add_train() {
     add_epochs(train, "epochs to train; of several phases, one number each: 1,3", true);
     train->add_option("--seed", options.seed, "seed of all randomness")->check(between(uint64_t(0), uint64_t(kLargestInteger)))->type_name("N")->default_str("0");
     train->add_option("--init", options.init, "initial weights: a safetensors file, such as another run's last/weights.safetensors; what it lacks begins as usual")->type_name("FILE");
+    train->add_option("--init-only", options.init_only, "of the --init file take only tensors whose path, without the model's name in front, matches: \"conv_*\"; may be given several times")
+        ->type_name("PATTERN")
+        ->allow_extra_args(false);
     train->add_flag("--resume", options.resume, "go on where the run folder's last checkpoint stands, exactly; start if there is none");
     train->add_flag("--overwrite", options.overwrite, "replace the run that the run folder holds");
     train->add_flag("--quiet", options.quiet, "print nothing but errors and warnings");

@@ -1,5 +1,6 @@
 // What a model computes from one picture: every tensor between its layers as CSV, and all of them in one picture.
 #include "checkpoint/checkpoint.h"
+#include "checkpoint/initial_weights.h"
 #include "commands/commands.h"
 #include "commands/picture_input.h"
 #include "data/dataset.h"

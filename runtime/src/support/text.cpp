@@ -134,6 +134,18 @@ std::string quoted_list(const std::vector<std::string> &names) {
     return quoted.empty() ? "none" : join(quoted, ", ");
 }
 
+// Where a part after a `*` does not fit, that `*` takes a character more; those before it can stay as they are.
+bool path_matches(std::string_view pattern, std::string_view path) {
+    size_t at = 0, star = std::string_view::npos, behind_star = 0;
+    for (size_t i = 0; i < path.size();) {
+        if (at < pattern.size() && pattern[at] == '*') star = at++, behind_star = i;
+        else if (at < pattern.size() && pattern[at] == path[i]) ++at, ++i;
+        else if (star != std::string_view::npos) at = star + 1, i = ++behind_star;
+        else return false;
+    }
+    return pattern.find_first_not_of('*', at) == std::string_view::npos;
+}
+
 /// Insertions, deletions and substitutions that make one of the other.
 static size_t edit_distance(std::string_view a, std::string_view b) {
     std::vector<size_t> row(b.size() + 1);

@@ -1,7 +1,9 @@
 #include "train/run_folder.h"
 
 #include "checkpoint/checkpoint.h"
+#include "checkpoint/initial_weights.h"
 #include "support/text.h"
+#include "train/progress.h"
 
 #include <algorithm>
 #include <filesystem>
@@ -35,6 +37,14 @@ std::vector<int64_t> epochs_of(const Metadata &metadata, const TrainOptions &opt
     return *options.epochs;
 }
 
+void begin_with(const TrainOptions &options, ProgramState &state) {
+    const InitialWeights weights = load_initial_weights(options.init, state, options.init_only);
+    if (options.init_only.empty()) return;  // the whole file
+    Progress(style_for(options.out, options.quiet), options.out)
+        .line(format("%s: %zu of %zu tensors taken; of the %zu of this program %zu begin as usual", options.init.c_str(), weights.taken, weights.in_file, weights.in_program,
+                     weights.in_program - weights.taken));
+}
+
 Manifest new_run(ProgramState &state, const TrainOptions &options) {
     const Metadata &metadata = state.metadata;
     Manifest manifest;
@@ -51,7 +61,7 @@ Manifest new_run(ProgramState &state, const TrainOptions &options) {
     for (const Hyper &hyper : metadata.hypers) manifest.hypers[hyper.name] = state.scalars()[hyper.scalar];
     state.set("seed", double(manifest.seed));
     if (state.program.init) state.program.init(state.context());
-    if (!options.init.empty()) load_initial_weights(options.init, state);
+    if (!options.init.empty()) begin_with(options, state);
     return manifest;
 }
 

@@ -25,6 +25,7 @@ struct TrainOptions {
     std::string data;  ///< empty: the checkpoint's on resume
     std::string run;
     std::string init;  ///< safetensors file of initial weights; empty: the model's own
+    std::vector<std::string> init_only;  ///< patterns of the tensors that are taken from it; empty: all
     std::optional<std::vector<int64_t>> epochs;  ///< one a phase
     std::optional<uint64_t> seed;
     std::map<std::string, double> hypers;  ///< those given, by name
