@@ -101,7 +101,13 @@ Dataset open_arrays(const ReaderRequest &request, const std::function<ArrayFile(
 Dataset arrays_as_split(const ReaderRequest &request, std::vector<ArrayFile> arrays) {
     if (arrays.empty()) fail(ExitCode::data, "split %s: the model has no inputs", request.split.name.c_str());
     auto first = std::find_if(arrays.begin(), arrays.end(), [](const ArrayFile &file) { return bool(file.read); });
-    if (first == arrays.end()) fail(ExitCode::data, "split %s: %s was given no file", request.split.name.c_str(), request.split.reader.c_str());
+    if (first == arrays.end()) {
+        std::vector<std::string> wanted;
+        for (size_t c = 0; c < request.columns.size(); ++c)
+            if (request.wants(c)) wanted.push_back(request.columns[c].name);
+        fail(ExitCode::data, "split %s: %s has nothing for any input of the model that is wanted of it (%s), and without one it is not known how many records there are",
+             request.split.name.c_str(), request.split.reader.c_str(), quoted_list(wanted).c_str());
+    }
     Dataset data;
     std::vector<std::string> paths;
     std::vector<DType> dtypes;

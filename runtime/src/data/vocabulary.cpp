@@ -233,9 +233,11 @@ Dataset open_split(const std::string &data_folder, const Metadata &metadata, con
 
 Dataset open_split_to_predict(const std::string &data_folder, const Metadata &metadata, const std::string &name, const Vocabularies &vocabularies) {
     ReaderRequest request{data_folder, split_named(metadata, name), metadata.columns};
+    // Where no output reads an input, as of a generator from noise, those that the split has say how many records there are.
+    const bool reads_none = std::ranges::none_of(metadata.columns, &Column::predicts);
     for (const Column &column : metadata.columns) {
         request.needed.push_back(column.predicts);
-        request.wanted.push_back(column.predicts || column.classes > 0);
+        request.wanted.push_back(reads_none || column.predicts || column.classes > 0);
     }
     return with_vocabularies(prepared(open_reader(request)), metadata, vocabularies);
 }

@@ -67,7 +67,8 @@ std::vector<int64_t> steps_per_epoch(const std::map<std::string, Dataset> &train
 /// Opens any split with the vocabularies of the checkpoint. Throws Failure (data) that names values the vocabularies lack, by file and line.
 Dataset open_split(const std::string &data_folder, const Metadata &metadata, const std::string &split, const Vocabularies &vocabularies);
 
-/// The same for `predict`, which needs no input that only a loss or a metric reads. Of those only labels are read, if they are there: transforms go by them.
+/// The same for `predict`, which needs no input that only a loss or a metric reads. Of those only labels are read, if they are there: transforms go by them;
+/// and all that are there if an output needs none at all, as those of a generator from noise: there is one prediction for each record.
 Dataset open_split_to_predict(const std::string &data_folder, const Metadata &metadata, const std::string &split, const Vocabularies &vocabularies);
 
 /// Throws Failure (checkpoint) unless these are vocabularies of this program; `place` is the checkpoint.

@@ -3,6 +3,7 @@
 #include "values.h"
 
 #include "data/dataset.h"
+#include "data/vocabulary.h"
 #include "support/failure.h"
 
 #include <gtest/gtest.h>
@@ -261,6 +262,18 @@ TEST_F(Arrays, two_arrays_for_one_input_are_ambiguous) {
     EXPECT_EQ(other, (Values{1, 1}));
     write_text(folder / "a.npz", zip({{"inputs.npy", ones}}));
     EXPECT_CONTAINS(error(npz_split()), "a.npz has no array `input`");
+}
+
+TEST_F(Arrays, tell_how_many_records_there_are_where_no_output_reads_an_input) {
+    write_text(folder / "a.npz", zip({{"inputs.npy", npy("|u1", "(3, 2)", "\1\1\2\2\3\3")}, {"other.npy", npy("|u1", "(1,)", "\1")}}));
+    Metadata metadata;
+    metadata.columns = columns;
+    metadata.columns.push_back({"missing", DType::f32, {}, 0});
+    metadata.splits = {npz_split()};
+    EXPECT_EQ(open_split_to_predict(folder.path(), metadata, "train", {}).records, 3);
+    metadata.columns.erase(metadata.columns.begin());
+    EXPECT_CONTAINS(failure_of(ExitCode::data, [&] { open_split_to_predict(folder.path(), metadata, "train", {}); }),
+                    "split train: npz has nothing for any input of the model that is wanted of it (`missing`), and without one it is not known how many records there are");
 }
 
 TEST_F(Arrays, damaged_npz_files_are_named) {
