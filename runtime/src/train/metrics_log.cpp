@@ -9,9 +9,14 @@
 namespace kiln::runtime {
 namespace {
 
-constexpr const char *kRepair = "put the file back as it was, or start a new run, from the weights of this one by --init FILE";
-
 using Json = nlohmann::json;
+
+/// What else to do where a file of metrics is not the run's.
+std::string new_run_instead(const std::string &path) {
+    const std::string run = path.substr(0, path.rfind('/')), checkpoint = run + (exists(run + "/last") ? "/last" : "/best");
+    return "or start a new run in another --run, from the weights of this one, by --init " + checkpoint + "/weights.safetensors";
+}
+std::string repair_of(const std::string &path) { return "put the file back as it was, " + new_run_instead(path); }
 
 // The rows of the first `epochs` epochs in a file of metrics, whose first line is line `number`. Lines behind them come again and are left out, like a last
 // line that a kill cut short; but anything that is no row is not this program's to drop, and all rows of those epochs must be there.
@@ -29,17 +34,17 @@ std::string kept_rows(const std::string &path, const std::string &text, int64_t 
         if (next > epochs) {
             if (epoch <= epochs)
                 fail(ExitCode::checkpoint, "%s, line %lld: %.60s comes after the row of epoch %lld, the latest that the run has had; %s", path.c_str(), (long long)number, line.c_str(),
-                     (long long)epochs, kRepair);
+                     (long long)epochs, repair_of(path).c_str());
             continue;
         }
         if (!line.starts_with(std::string(prefix) + std::to_string(next) + ",") || !is_row(line))
-            fail(ExitCode::checkpoint, "%s, line %lld: %.60s is not the row of epoch %lld; %s", path.c_str(), (long long)number, line.c_str(), (long long)next, kRepair);
+            fail(ExitCode::checkpoint, "%s, line %lld: %.60s is not the row of epoch %lld; %s", path.c_str(), (long long)number, line.c_str(), (long long)next, repair_of(path).c_str());
         kept += line + "\n";
         ++next;
     }
     if (next <= epochs)
         fail(ExitCode::checkpoint, "%s lacks the row of epoch %lld, as a whole line %lld, though the run has had %lld epochs; %s", path.c_str(), (long long)next, (long long)number,
-             (long long)epochs, kRepair);
+             (long long)epochs, repair_of(path).c_str());
     return kept;
 }
 
@@ -76,7 +81,13 @@ bool is_json_row(const std::string &line, bool with_validation) {
     return row.is_object() && std::all_of(keys.begin(), keys.end(), [&](const char *key) { return row.contains(key); });
 }
 
-std::string content_of(const std::string &path) { return exists(path) ? read_file(path, ExitCode::disk) : ""; }
+/// What the run has written in so many epochs; where a checkpoint alone was copied to another folder it is not there.
+std::string content_of(const std::string &path, int64_t epochs) {
+    if (!exists(path))
+        fail(ExitCode::checkpoint, "%s is not there, though the run has had %lld epochs: copy metrics.csv and metrics.jsonl from the folder that its checkpoint was in, %s",
+             path.c_str(), (long long)epochs, new_run_instead(path).c_str());
+    return read_file(path, ExitCode::disk);
+}
 
 /// The splits that phases take pseudo-labels of, and the classes these have.
 std::vector<std::string> pseudo_splits(const Metadata &metadata) {
@@ -111,12 +122,12 @@ MetricsLog::MetricsLog(const std::string &run, const Metadata &metadata, bool wi
       jsonl_path_(run + "/metrics.jsonl") {
     std::string header = csv_header(metadata, with_validation), rows, json_rows;
     if (epochs > 0) {
-        const std::string csv = content_of(csv_path_);
+        const std::string csv = content_of(csv_path_, epochs);
         if (!csv.empty() && !csv.starts_with(header))
             fail(ExitCode::checkpoint, "%s has other columns than this program writes", csv_path_.c_str());
         const size_t columns = fields_of(header).size();
         rows = kept_rows(csv_path_, csv.substr(std::min(header.size(), csv.size())), 2, "", epochs, [&](const std::string &line) { return is_csv_row(line, columns, metadata); });
-        json_rows = kept_rows(jsonl_path_, content_of(jsonl_path_), 1, "{\"epoch\":", epochs, [&](const std::string &line) { return is_json_row(line, with_validation); });
+        json_rows = kept_rows(jsonl_path_, content_of(jsonl_path_, epochs), 1, "{\"epoch\":", epochs, [&](const std::string &line) { return is_json_row(line, with_validation); });
     }
     replace_file(csv_path_, header + rows);
     replace_file(jsonl_path_, json_rows);

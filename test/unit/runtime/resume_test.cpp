@@ -247,6 +247,25 @@ TEST_F(Resume, rows_of_epochs_that_are_done_must_be_there_and_whole) {
     EXPECT_EQ(train("a", {"--resume", "--epochs", "3"}).code, 0);
 }
 
+TEST_F(Resume, a_checkpoint_that_was_copied_alone_says_what_it_lacks) {
+    ASSERT_EQ(train("a", {"--epochs", "2"}).code, 0);
+    fs::create_directory(path("b"));
+    copy("a/last", "b/last");
+    auto expect_refused = [&](const std::string &file) {
+        const Outcome outcome = train("b", {"--resume", "--epochs", "3"});
+        EXPECT_EQ(outcome.code, 4);
+        EXPECT_CONTAINS(outcome.error, path(file) + " is not there, though the run has had 2 epochs: copy metrics.csv and metrics.jsonl from the folder that its checkpoint was in, "
+                                       "or start a new run in another --run, from the weights of this one, by --init " + path("b/last/weights.safetensors"));
+    };
+    expect_refused("b/metrics.csv");
+    EXPECT_EQ(names_in(path("b")), std::vector<std::string>{"last"});
+    EXPECT_EQ(train("c", {"--init", path("b/last/weights.safetensors"), "--epochs", "1"}).code, 0) << "as it says";
+    copy("a/metrics.csv", "b/metrics.csv");
+    expect_refused("b/metrics.jsonl");
+    copy("a/metrics.jsonl", "b/metrics.jsonl");
+    EXPECT_EQ(train("b", {"--resume", "--epochs", "3"}).code, 0) << "as it says";
+}
+
 TEST_F(Resume, files_that_a_kill_left_unfinished_are_removed) {
     ASSERT_EQ(train("a", {"--epochs", "1"}).code, 0);
     const std::vector<std::string> names = names_in(path("a"));
