@@ -262,9 +262,10 @@ Manifest load_checkpoint(const std::string &run, const std::string &name, Progra
     return manifest;
 }
 
-void load_weights(ProgramState &state, const std::string &run, const std::string &name) {
-    if (!state.metadata.phases.empty()) load_checkpoint(run, name, state, false);
-    else if (state.program.init) state.program.init(state.context());
+Manifest load_weights(ProgramState &state, const std::string &run, const std::string &name) {
+    if (!state.metadata.phases.empty()) return load_checkpoint(run, name, state, false);
+    if (state.program.init) state.program.init(state.context());
+    return {};
 }
 
 }  // namespace kiln::runtime

@@ -36,7 +36,7 @@ Manifest read_manifest(const std::string &run, const std::string &name, const Me
 /// everything first: on Failure (checkpoint), which names the tensor and both types, state is as before.
 Manifest load_checkpoint(const std::string &run, const std::string &name, ProgramState &state, bool training);
 
-/// The weights to predict with: those of `<run>/<name>`, or the initial ones of a program that has no training.
-void load_weights(ProgramState &state, const std::string &run, const std::string &name);
+/// The weights to predict with: those of `<run>/<name>`, whose manifest this returns, or the initial ones of a program that has no training.
+Manifest load_weights(ProgramState &state, const std::string &run, const std::string &name);
 
 }  // namespace kiln::runtime

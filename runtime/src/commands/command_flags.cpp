@@ -271,16 +271,25 @@ void CommandParser::add_data() {
 
 void CommandParser::add_trace() {
     auto options = std::make_shared<TraceOptions>();
-    CLI::App *trace = add_command("trace", "everything the model computes from one picture, as CSV files and as a picture", true, [options] { return *options; });
+    CLI::App *trace = add_command("trace", "everything the model computes from one picture or record, as CSV files and as a picture", true, [options] {
+        if (options->file.empty() == options->split.empty()) fail(ExitCode::usage, "trace takes either an IMAGE or --split NAME");
+        if (options->split.empty() && !options->data.empty()) fail(ExitCode::usage, "--data of trace goes with --split");
+        if (!options->split.empty() && options->invert) fail(ExitCode::usage, "--invert is about an IMAGE");
+        return *options;
+    });
     options->out = name_ + ".trace";
-    trace->add_option("IMAGE", options->file, "a PNG, JPEG or PGM picture, or an IDX file (see --index)")->required();
+    trace->add_option("IMAGE", options->file, "a PNG, JPEG or PGM picture, or an IDX file (see --index)");
+    trace->add_option("--split", options->split, "trace a record of a split instead, that of --index")->type_name("NAME");
+    add_data_flag(trace, options->data, ", for --split [the one trained on]");
     trace->add_option("--out", options->out, "folder to write")->type_name("DIR")->capture_default_str();
     add_run_flag(trace, options->run, "run folder; a model that is not trained has its initial weights");
     trace->add_option("--init", options->init, "weights from a safetensors file instead of a run; those it lacks are the initial ones")
         ->type_name("FILE")
-        ->excludes(trace->get_option("--run"));
+        ->excludes(trace->get_option("--run"))
+        ->excludes(trace->get_option("--split"));  // what its texts are numbered by is in the run
     add_checkpoint_flag(trace, options->checkpoint);
     add_record_flags(trace, options->index, options->invert, nullptr);
+    trace->get_option("--index")->description("which record of an IDX file or of the split, counted from 0");
     add_threads(trace);
 }
 

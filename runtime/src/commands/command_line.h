@@ -95,6 +95,7 @@ struct ExplainScheduleOptions {
 
 struct TraceOptions {
     std::string file, run, checkpoint = "last", out;
+    std::string split, data;  ///< a record of a split instead of a file
     std::string init;  ///< safetensors file in place of a checkpoint; empty: none
     int64_t index = 0;
     bool invert = false;

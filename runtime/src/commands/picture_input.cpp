@@ -56,11 +56,11 @@ PictureInput picture_input(const Metadata &metadata) {
         if (const Split *split = metadata.find_split("train")) find_fit(split->arguments, frame->fit);
         for (const Column &other : metadata.columns)
             if (other.predicts && &other != &column)
-                fail(ExitCode::usage, "a picture alone does not tell all that %s predicts from: its inputs `%s` and `%s` come from a split of the data, `predict --split NAME`",
+                fail(ExitCode::usage, "a picture alone does not tell all that %s predicts from: its inputs `%s` and `%s` come from a split of the data, by --split NAME",
                      metadata.model.c_str(), column.name.c_str(), other.name.c_str());
         return {i, *frame};
     }
-    fail(ExitCode::usage, "%s takes no picture: its inputs are %s", metadata.model.c_str(), join(inputs, ", ").c_str());
+    fail(ExitCode::usage, "%s takes no picture: its inputs are %s, and --split NAME gives records of the data", metadata.model.c_str(), join(inputs, ", ").c_str());
 }
 
 std::vector<float> picture_values(const std::string &path, int64_t index, bool invert, const Column &column, const Frame &frame) {

@@ -1,4 +1,4 @@
-// What a model computes from one picture: every tensor between its layers as CSV, and all of them in one picture.
+// What a model computes from one picture or one record of a split: every tensor between its layers as CSV, and all of them in one picture.
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/initial_weights.h"
 #include "commands/commands.h"
@@ -108,11 +108,53 @@ void draw(Image &image, const Traced &t, const Tiles &tiles, int64_t top) {
     }
 }
 
-// Layers' parameters come right before what the layer computes.
-std::vector<Traced> collect(ProgramState &state, const PictureInput &input, const uint8_t *picture) {
+/// A sample as the program reads it, by column: zeros where it gives nothing, as of labels.
+class Sample {
+public:
+    explicit Sample(const Metadata &metadata) {
+        for (const Column &column : metadata.columns) rows_.push_back(memory_.emplace_back(size_t(column.bytes())).data());
+    }
+    uint8_t *const *rows() const { return rows_.data(); }
+    std::vector<const void *> columns() const { return {rows_.begin(), rows_.end()}; }
+
+private:
+    std::vector<Memory> memory_;
+    std::vector<uint8_t *> rows_;
+};
+
+// The picture is read first: a mistake in its name should not wait for the weights.
+std::vector<Traced> read_picture(ProgramState &state, const TraceOptions &options, const Sample &sample) {
+    const PictureInput input = picture_input(state.metadata);
+    const Column &column = state.metadata.columns[input.column];
+    const std::vector<float> picture = picture_values(options.file, options.index, options.invert, column, input.frame);
+    if (options.init.empty()) {
+        load_weights(state, options.run, options.checkpoint);
+    } else {
+        if (state.program.init) state.program.init(state.context());
+        load_initial_weights(options.init, state);
+    }
+    uint8_t *row = sample.rows()[input.column];
+    convert_elements(DType::f32, reinterpret_cast<const uint8_t *>(picture.data()), column.dtype, row, column.elements());
+    return {as_maps(column.name, column.dtype, {input.frame.height, input.frame.width, input.frame.channels}, row)};
+}
+
+std::vector<Traced> read_record(ProgramState &state, const TraceOptions &options, const Sample &sample) {
     const Metadata &metadata = state.metadata;
-    const Column &column = metadata.columns[input.column];
-    std::vector<Traced> all{as_maps(column.name, column.dtype, {input.frame.height, input.frame.width, input.frame.channels}, picture)};
+    const Manifest manifest = load_weights(state, options.run, options.checkpoint);
+    const Dataset dataset = open_split_to_predict(options.data.empty() ? manifest.data : options.data, metadata, options.split, state.vocabularies);
+    if (options.index >= dataset.records)
+        fail(ExitCode::data, "split %s has %lld records; --index %lld counts from 0", options.split.c_str(), (long long)dataset.records, (long long)options.index);
+    dataset.read(options.index, sample.rows());
+    std::printf("%s\n", record_name(dataset, options.index).c_str());
+    std::vector<Traced> inputs;
+    for (size_t c = 0; c < metadata.columns.size(); ++c)
+        if (const Column &column = metadata.columns[c]; column.predicts) inputs.push_back(as_maps(column.name, column.dtype, column.shape, sample.rows()[c]));
+    return inputs;
+}
+
+// Layers' parameters come right before what the layer computes.
+std::vector<Traced> collect(ProgramState &state, std::vector<Traced> all) {
+    const Metadata &metadata = state.metadata;
     std::vector<bool> shown(metadata.storages.size(), false);
     auto add_parameters = [&](const std::string &prefix) {
         for (size_t i = 0; i < metadata.storages.size(); ++i) {
@@ -140,26 +182,12 @@ void trace_command(ProgramState &state, const TraceOptions &options) {
     const Metadata &metadata = state.metadata;
     if (!state.program.trace_step || metadata.traces.empty())
         fail(ExitCode::usage, "%s computes nothing for one sample alone that could be traced", metadata.source.c_str());
-    PictureInput input = picture_input(metadata);
-    const Column &column = metadata.columns[input.column];
-    std::vector<float> picture = picture_values(options.file, options.index, options.invert, column, input.frame);
-    if (options.init.empty()) {
-        load_weights(state, options.run, options.checkpoint);
-    } else {
-        if (state.program.init) state.program.init(state.context());
-        load_initial_weights(options.init, state);
-    }
-    std::vector<Memory> memory;
-    std::vector<const void *> columns;
-    for (const Column &each : metadata.columns) {
-        memory.emplace_back(size_t(each.bytes()));
-        columns.push_back(memory.back().data());
-    }
-    state.set_columns(columns);
-    convert_elements(DType::f32, reinterpret_cast<const uint8_t *>(picture.data()), column.dtype, memory[input.column].data(), column.elements());
+    const Sample sample(metadata);
+    std::vector<Traced> inputs = options.split.empty() ? read_picture(state, options, sample) : read_record(state, options, sample);
+    state.set_columns(sample.columns());
     state.program.trace_step(state.context());
 
-    std::vector<Traced> all = collect(state, input, memory[input.column].data());
+    const std::vector<Traced> all = collect(state, std::move(inputs));
     make_folders(options.out);
     std::vector<std::vector<std::string>> rows{{"file", "shape", "smallest", "largest"}};
     int64_t height = kGap;
