@@ -46,7 +46,6 @@ void predict_command(ProgramState &state, const PredictOptions &options) {
         memory.emplace_back(size_t(metadata.batch * column.bytes()));
         columns.push_back(memory.back().data());
     }
-    state.set_columns(columns);
     for (size_t first = 0; first < pictures.size(); first += size_t(metadata.batch)) {
         size_t count = std::min(size_t(metadata.batch), pictures.size() - first);
         for (size_t row = 0; row < size_t(metadata.batch); ++row) {
@@ -54,6 +53,7 @@ void predict_command(ProgramState &state, const PredictOptions &options) {
             convert_elements(DType::f32, reinterpret_cast<const uint8_t *>(values.data()), column.dtype,
                              memory[input.column].data() + int64_t(row) * column.bytes(), column.elements());
         }
+        state.set_columns(columns, int64_t(first));
         state.program.predict_step(state.context());
         for (size_t row = 0; row < count; ++row) {
             if (options.art) std::printf("%s", text_art(shown(pictures[first + row], input.frame), 80).c_str());
