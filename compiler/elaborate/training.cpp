@@ -86,6 +86,7 @@ void Elaborator::elaborate_training() {
     if (!diagnostics_->has_errors()) elaborate_updates(phases);
 }
 
+/// Follows gradients back from the losses: phases that train no parameter which they reach would change nothing.
 void Elaborator::find_phases_without_gradients() {
     const Graph &graph = module_.graphs.at("train");
     std::vector<bool> reached(graph.nodes.size(), false);
