@@ -39,103 +39,6 @@ TEST(Hash, does_not_depend_on_the_pieces) {
     }
 }
 
-TEST(Safetensors, round_trip) {
-    std::vector<float> a{1, 2, 3, 4, 5, 6};
-    std::vector<uint8_t> b{7, 8, 9};
-    std::vector<TensorView> tensors{{"m/W \"q\"", DType::f32, {2, 3}, reinterpret_cast<const uint8_t *>(a.data())},
-                                    {"m/scalar", DType::f32, {}, reinterpret_cast<const uint8_t *>(a.data())},
-                                    {"m/b", DType::u8, {3}, b.data()},
-                                    {"m/empty", DType::f64, {0}, b.data()}};
-    std::string content = safetensors_header(tensors, "M");
-    uint64_t length;
-    std::memcpy(&length, content.data(), 8);
-    EXPECT_EQ(length + 8, content.size());
-    EXPECT_EQ(content.size() % 64, 0u);
-    for (const TensorView &tensor : tensors) content.append(reinterpret_cast<const char *>(tensor.data), size_t(tensor.bytes()));
-    auto read = parse_safetensors(content, "x");
-    ASSERT_EQ(read.size(), 4u);
-    EXPECT_EQ(read[0].name, "m/W \"q\"");
-    EXPECT_EQ(read[0].shape, (std::vector<int64_t>{2, 3}));
-    EXPECT_EQ(std::memcmp(read[0].data, a.data(), 24), 0);
-    // Whatever is cut off or changed in the header is refused, without reading outside the content.
-    for (size_t keep = 0; keep < content.size(); ++keep)
-        EXPECT_THROW(parse_safetensors(content.substr(0, keep), "x"), Failure) << keep;
-}
-
-TEST(Safetensors, halves_are_read_as_f32) {
-    const std::string json = R"({"b":{"dtype":"BF16","shape":[2],"data_offsets":[6,10]},"a":{"dtype":"F16","shape":[3],"data_offsets":[0,6]}})";
-    const uint64_t length = json.size();
-    const uint16_t halves[] = {0x3c00, 0xc000, 0x7bff, 0x3f80, 0xc2f7};
-    std::string content(8, '\0');
-    std::memcpy(content.data(), &length, 8);
-    content += json + std::string(reinterpret_cast<const char *>(halves), sizeof halves);
-    const auto read = parse_safetensors(content, "x");
-    ASSERT_EQ(read.size(), 2u);
-    const float first[] = {1, -2, 65504}, second[] = {1, -123.5};
-    EXPECT_EQ(read[0].dtype, DType::f32);
-    EXPECT_EQ(std::memcmp(read[0].data, first, sizeof first), 0);
-    EXPECT_EQ(std::memcmp(read[1].data, second, sizeof second), 0);
-}
-
-// A file with this header and so many bytes of data.
-std::string safetensors(const std::string &json, size_t bytes = 8) {
-    const uint64_t length = json.size();
-    std::string header(8, '\0');
-    std::memcpy(header.data(), &length, 8);
-    return header + json + std::string(bytes, 'x');
-}
-
-TEST(Safetensors, hostile_headers_are_refused) {
-    EXPECT_EQ(parse_safetensors(safetensors(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})"), "x").size(), 1u);
-    EXPECT_EQ(parse_safetensors(safetensors("{}  ", 0), "x").size(), 0u) << "an optimizer may have no tensors";
-    EXPECT_EQ(parse_safetensors(safetensors(R"({"b":{"dtype":"F32","shape":[1,2],"data_offsets":[0,8]},"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}})"), "x").size(), 2u);
-    struct Case {
-        const char *json, *message;
-    };
-    for (const Case &c : std::vector<Case>{
-             {"", "x is damaged: its header is no JSON; what is wrong ends at its byte 1"},
-             {"{", "x is damaged: its header is no JSON; what is wrong ends at its byte 2"},
-             {R"({"a":1e999})", "x is damaged: its header has a number that is none"},
-             {"[]", "x is damaged: its header is no JSON object"},
-             {"3", "x is damaged: its header is no JSON object"},
-             {R"({"a":3})", "x: the tensor `a` has no dtype in the header"},
-             {R"({"a":{"dtype":"F32","shape":[2]}})", "x: the tensor `a` has no data_offsets in the header"},
-             {R"({"a":{"dtype":7,"shape":[2],"data_offsets":[0,8]}})", "x: the tensor `a` has no name for its dtype: `7`"},
-             {R"({"a":{"dtype":"I16","shape":[2],"data_offsets":[0,8]}})", "x: the tensor `a` has the dtype `I16`; F16, BF16, F32, F64, I32, I64, U8, BOOL can be read"},
-             {R"({"a":{"dtype":"F16","shape":[2],"data_offsets":[0,8]}})", "x: the tensor `a` has the data_offsets `[0,8]`; F16[2] needs 4 of the 8 bytes after the header"},
-             {R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,9]}})", "x: the tensor `a` has the data_offsets `[0,9]`"},
-             {R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}})", "x: the tensor `a` has the data_offsets `[4,12]`"},
-             {R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0]}})", "x: the tensor `a` has the data_offsets `[0]`"},
-             {R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8,8]}})", "x: the tensor `a` has the data_offsets `[0,8,8]`"},
-             {R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0.5,8.5]}})", "x: the tensor `a` has the data_offsets `[0.5,8.5]`"},
-             {R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[18446744073709551608,0]}})", "x: the tensor `a` has the data_offsets `[18446744073709551608,0]`"},
-             {R"({"a":{"dtype":"F32","shape":[-2],"data_offsets":[8,0]}})", "x: the tensor `a` has the shape `[-2]`; whole numbers are needed, for no more than the 8 bytes after the header"},
-             {R"({"a":{"dtype":"F32","shape":[2.0],"data_offsets":[0,8]}})", "x: the tensor `a` has the shape `[2.0]`"},
-             {R"({"a":{"dtype":"F32","shape":[1.9,2],"data_offsets":[0,8]}})", "x: the tensor `a` has the shape `[1.9,2]`"},
-             {R"({"a":{"dtype":"F32","shape":[true,2],"data_offsets":[0,8]}})", "x: the tensor `a` has the shape `[true,2]`"},
-             {R"({"a":{"dtype":"F32","shape":"2","data_offsets":[0,8]}})", "x: the tensor `a` has the shape `\"2\"`"},
-             {R"({"a":{"dtype":"F32","shape":[2,4611686018427387904],"data_offsets":[0,0]}})", "x: the tensor `a` has the shape"},
-             {R"({"a":{"dtype":"F32","shape":[1099511627776,1099511627776],"data_offsets":[0,0]}})", "x: the tensor `a` has the shape"},
-             {R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"b":{"dtype":"F32","shape":[1],"data_offsets":[2,6]}})",
-              "x is damaged: the tensor `b` begins at byte 2 of the data, but `a` ends at 4"},
-             {R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"b":{"dtype":"U8","shape":[3],"data_offsets":[5,8]}})",
-              "x is damaged: the tensor `b` begins at byte 5 of the data, but `a` ends at 4"},
-             {R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}})", "x is damaged: the tensor `a` begins at byte 4 of the data, but the header ends at 0"},
-             {R"({"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}})", "x is damaged: 4 bytes follow `a`, the last of its tensors"},
-             {"{}", "x is damaged: 8 bytes follow the header, and it lists none"},
-             {R"({"__metadata__":7,"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})", "x is damaged: its `__metadata__` is no object, but `7`"},
-             {R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})", "x is damaged: its header has `a` twice"},
-             {R"({"a":{"dtype":"F16","dtype":"F32","shape":[2],"data_offsets":[0,8]}})", "x is damaged: its header has `dtype` of `a` twice"},
-             {R"({"a\u0000b\u001b":{"shape":[2]}})", "x: the tensor `a\\u0000b\\u001b` has no dtype in the header"},
-             {R"({"":{"shape":[2]}})", "x: the tensor `` has no dtype in the header"}})
-        EXPECT_CONTAINS(failure_of(ExitCode::checkpoint, [&] { parse_safetensors(safetensors(c.json), "x"); }), c.message) << c.json;
-    for (const char *deep : {"[", "{\"a\":"}) {
-        std::string json;
-        for (int i = 0; i < 100000; ++i) json += deep;
-        EXPECT_CONTAINS(failure_of(ExitCode::checkpoint, [&] { parse_safetensors(safetensors(json), "x"); }), "its header is no JSON");
-    }
-}
-
 TEST(Manifest, round_trip_is_exact) {
     Manifest m;
     m.model = "M \xff";  // not UTF-8: a data folder's name may be so
@@ -294,28 +197,6 @@ TEST_F(RunFolder, a_kill_while_a_run_is_replaced_leaves_the_old_one) {
     EXPECT_EQ(names_in(folder / "run"), names);
     EXPECT_EQ(read_text(last("weights.safetensors")), before);
     EXPECT_EQ(run({"eval", "--run", folder / "run", "--checkpoint", "best"}).code, 0);
-}
-
-TEST_F(RunFolder, initial_weights_that_are_none_of_the_program_are_named) {
-    auto init = [&](const std::string &file) {
-        write_text(folder / "init", file);
-        const Outcome outcome = train({"--init", folder / "init"});
-        EXPECT_EQ(outcome.code, 4);
-        EXPECT_FALSE(std::filesystem::exists(folder / "run/last"));
-        return outcome.error;
-    };
-    EXPECT_CONTAINS(init(safetensors("{}", 0)), "init holds no tensors: there is nothing to begin with");
-    EXPECT_CONTAINS(init(safetensors(R"({"a\u0000b":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})")), "init: this program has no parameter `a\\u0000b`; `summary` lists them");
-    // Values that no parameter can have.
-    auto biases = [](const std::string &dtype, auto last) {
-        const decltype(last) values[] = {1, 2, last};
-        return safetensors(R"({"Fake/b":{"dtype":")" + dtype + R"(","shape":[3],"data_offsets":[0,)" + std::to_string(sizeof values) + "]}}", 0) +
-               std::string(reinterpret_cast<const char *>(values), sizeof values);
-    };
-    EXPECT_CONTAINS(init(biases("F64", 1e39)), "init: Fake/b has the value 1e+39 (element 2, counted from 0), which is no number of f32");
-    EXPECT_CONTAINS(init(biases("F32", std::nanf(""))), "init: Fake/b has the value nan (element 2");
-    EXPECT_CONTAINS(init(biases("BF16", uint16_t(0xff80))), "init: Fake/b has the value -inf (element 2");
-    EXPECT_CONTAINS(init(safetensors(R"({"":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})")), "this program has no parameter ``;");
 }
 
 TEST_F(RunFolder, resume_does_not_take_initial_weights) {

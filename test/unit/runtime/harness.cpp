@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdlib>
+#include <cstring>
 #include <fstream>
 #include <sstream>
 
@@ -68,6 +69,13 @@ Outcome Process::wait() {
 }
 
 Outcome run(const std::vector<std::string> &arguments, const FakeOptions &options) { return Process(arguments, options).wait(); }
+
+std::string safetensors(const std::string &json, size_t bytes) {
+    const uint64_t length = json.size();
+    std::string header(8, '\0');
+    std::memcpy(header.data(), &length, 8);
+    return header + json + std::string(bytes, 'x');
+}
 
 std::string failure_of(ExitCode code, const std::function<void()> &action) {
     try {

@@ -49,6 +49,9 @@ private:
 
 Outcome run(const std::vector<std::string> &arguments, const FakeOptions &options = {});
 
+/// A safetensors file with this header and so many bytes of data.
+std::string safetensors(const std::string &json, size_t bytes = 8);
+
 /// The message of the failure that the action ends with, which must have this code; "no error" if it ends with none.
 std::string failure_of(ExitCode code, const std::function<void()> &action);
 

@@ -1,16 +1,42 @@
-// train --init FILE --init-only PATTERN: a part of the weights of another model.
+// train --init FILE: weights that are none, and with --init-only PATTERN a part of those of another model.
 #include "harness.h"
 
 #include "checkpoint/safetensors.h"
 #include "support/text.h"
 
 #include <gtest/gtest.h>
+#include <cmath>
 #include <cstring>
+#include <filesystem>
 
 namespace kiln::runtime::testing {
 namespace {
 
 using Values = std::vector<float>;
+
+TEST(InitialWeights, that_are_none_of_the_program_are_named) {
+    const TemporaryFolder folder;
+    write_data(folder.path());
+    auto init = [&](const std::string &file) {
+        write_text(folder / "init", file);
+        const Outcome outcome = run({"train", "--data", folder.path(), "--run", folder / "run", "--init", folder / "init"});
+        EXPECT_EQ(outcome.code, 4);
+        EXPECT_FALSE(std::filesystem::exists(folder / "run/last"));
+        return outcome.error;
+    };
+    EXPECT_CONTAINS(init(safetensors("{}", 0)), "init holds no tensors: there is nothing to begin with");
+    EXPECT_CONTAINS(init(safetensors(R"({"a\u0000b":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})")), "init: this program has no parameter `a\\u0000b`; `summary` lists them");
+    // Values that no parameter can have.
+    auto biases = [](const std::string &dtype, auto last) {
+        const decltype(last) values[] = {1, 2, last};
+        return safetensors(R"({"Fake/b":{"dtype":")" + dtype + R"(","shape":[3],"data_offsets":[0,)" + std::to_string(sizeof values) + "]}}", 0) +
+               std::string(reinterpret_cast<const char *>(values), sizeof values);
+    };
+    EXPECT_CONTAINS(init(biases("F64", 1e39)), "init: Fake/b has the value 1e+39 (element 2, counted from 0), which is no number of f32");
+    EXPECT_CONTAINS(init(biases("F32", std::nanf(""))), "init: Fake/b has the value nan (element 2");
+    EXPECT_CONTAINS(init(biases("BF16", uint16_t(0xff80))), "init: Fake/b has the value -inf (element 2");
+    EXPECT_CONTAINS(init(safetensors(R"({"":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}})")), "this program has no parameter ``;");
+}
 
 struct InitialWeightsOfAnotherModel : ::testing::Test {
     TemporaryFolder folder;
