@@ -3,7 +3,6 @@
 
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/manifest.h"
-#include "checkpoint/safetensors.h"
 #include "support/failure.h"
 #include "support/hash.h"
 
