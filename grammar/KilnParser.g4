@@ -19,11 +19,12 @@ declaration
     ;
 
 parameters : LPAREN ( parameter ( COMMA parameter )* )? RPAREN ;
-parameter  : name ( COLON type )? ( ASSIGN expression )? ;
+parameter  : ( name | DOTDOT ) ( COLON type )? ( ASSIGN expression )? ;
 results    : ARROW ( type ( COMMA type )* | LPAREN type ( COMMA type )* RPAREN ) ;
 
-type      : name ( LBRACK ( dimension ( COMMA dimension )* )? RBRACK )? ;
-dimension : DOTDOT name? | expression ;
+type       : name ( dimensions dimensions? )? ;
+dimensions : LBRACK ( dimension ( COMMA dimension )* )? RBRACK ;
+dimension  : DOTDOT name? | expression ;
 
 block : LBRACE statement* RBRACE ;
 

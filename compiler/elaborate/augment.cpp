@@ -70,7 +70,7 @@ void Elaborator::add_augmented(const std::string &name, const Value &value, Sour
     const TensorValue *tensor = value.get<TensorValue>();
     const Type soft{module_.float_type, {module_.batch, column.classes}};
     bool fits = tensor && tensor->context == &context && type_of(*tensor).shape == expected.shape && is_float(type_of(*tensor).dtype) == is_float(expected.dtype);
-    if (column.classes && tensor && type_of(*tensor) == soft) {
+    if (column.classes && column.type.rank() == 0 && tensor && type_of(*tensor) == soft) {
         soft_labels_[name] = column.classes;
         expected = Type{DType::f32, soft.shape};
     } else if (!fits) {

@@ -31,8 +31,8 @@ std::optional<std::vector<std::optional<Value>>> Elaborator::match_arguments(con
         size_t slot = params.size();
         if (argument.name.text.empty()) {
             while (next < params.size() && taken(next)) ++next;
-            if (next == params.size()) {
-                Diagnostic &diagnostic = report(DiagnosticCode::too_many_arguments, argument.range, {function.name(), std::to_string(params.size())});
+            if (next == params.size() || params[next].is_open()) {
+                Diagnostic &diagnostic = report(DiagnosticCode::too_many_arguments, argument.range, {function.name(), std::to_string(next)});
                 diagnostic.labels.push_back({function.place, "defined here"});
                 ok = false;
                 break;
@@ -100,6 +100,15 @@ Value Elaborator::call(const FunctionValue &function, std::vector<CallArgument> 
         if (kind == Kind::schedule) skip_first = params[0].name.text == "rate" && !names_first;
         if (skip_first) waiting = 1;
         while (waiting > 0 && takes_tensors && waiting < params.size() && is_needed_tensor(params[waiting])) ++waiting;
+    }
+    std::vector<CallArgument> further;  // of names that an open parameter takes
+    if (kind == Kind::reader && params.back().is_open()) {
+        auto is_further = [&](const CallArgument &argument) {
+            return !argument.name.text.empty() && std::none_of(params.begin(), params.end(), [&](const ast::Param &p) { return p.name.text == argument.name.text; });
+        };
+        auto first = std::stable_partition(arguments.begin(), arguments.end(), [&](const CallArgument &argument) { return !is_further(argument); });
+        further.assign(std::make_move_iterator(first), std::make_move_iterator(arguments.end()));
+        arguments.erase(first, arguments.end());
     }
     auto matched = match_arguments(function, arguments, range, waiting);
     if (!matched) return {};
@@ -174,6 +183,14 @@ Value Elaborator::call(const FunctionValue &function, std::vector<CallArgument> 
             bool is_column = params[i].type && params[i].type->name.text == "column";
             if (is_column) columns->push_back(*values[i]->get<std::string>());
             list->push_back({params[i].name.text, *values[i]});
+        }
+        for (const CallArgument &argument : further) {
+            auto same = [&](const auto &given) { return given.first == argument.name.text; };
+            if (std::any_of(list->begin(), list->end(), same)) return fail(DiagnosticCode::argument_given_twice, argument.name.range, {argument.name.text});
+            std::optional<Value> file = check_type(*params.back().type, argument.value, fmt::format("`{}` of `{}`", argument.name.text, function.name()), argument.range);
+            if (!file) return {};
+            files->push_back(argument.name.text);
+            list->push_back({argument.name.text, *file});
         }
         const auto &results = std::get<ast::DefinitionDecl>(function.declaration->node).results;
         return Value(ReaderCall{function.name(), results.empty() ? "records" : results[0].name.text, std::move(list), file_per_input, std::move(files), std::move(columns)}, range);

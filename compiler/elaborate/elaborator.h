@@ -142,9 +142,11 @@ private:
     // unify.cpp
     void report_type(const ast::Name &name);
     std::optional<Value> check_type(const ast::TypeExpr &type, Value value, const std::string &what, SourceRange place);
-    bool unify_dims(const ast::TypeExpr &type, const TensorValue &tensor, const std::string &what, SourceRange place);
+    /// `dims` are those of the type, or those of the elements of `class[n][..]`.
+    bool unify_dims(const ast::TypeExpr &type, const std::vector<ast::Dim> &dims, const TensorValue &tensor, const std::string &what, SourceRange place);
     std::optional<Value> dimension(const ast::Expr &expr);
     std::string constant_name(const ast::Expr &expr) const;
+    std::optional<Shape> known_extents(const std::vector<ast::Dim> &dims, std::vector<SourceRange> *origins = nullptr);
     std::optional<Type> tensor_type(const ast::TypeExpr &type, std::vector<SourceRange> *origins);
     std::optional<DType> element_type(const ast::Name &name);
 

@@ -33,6 +33,16 @@ bool GraphContext::is_known(InputKind kind, const std::string &name) const { ret
 std::optional<int64_t> GraphContext::classes_of(NodeId id) const {
     if (auto known = classes.find(id.index); known != classes.end()) return known->second;
     const Node &node = graph[id];
+    // What moves elements makes no others, except zeros, which are below any number of classes.
+    if (has_trait(node.op, kView)) {
+        int64_t most = 0;
+        for (NodeId operand : node.operands) {
+            const std::optional<int64_t> classes = classes_of(operand);
+            if (!classes) return {};
+            most = std::max(most, *classes);
+        }
+        return most;
+    }
     if (node.op == Op::argmax) return graph[node.operands[0]].type.shape[size_t(std::get<AxisAttrs>(node.attrs).axis)];
     if ((node.op != Op::modulo && node.op != Op::divide) || !is_integer(node.type.dtype)) return {};
     const Node *by = &graph[node.operands[1]];

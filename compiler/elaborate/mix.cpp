@@ -240,7 +240,7 @@ void Elaborator::find_pseudo_label(SourceRange range) {
     const Column *label = nullptr;
     for (const Column &column : columns) {
         const bool read = std::any_of(predict.nodes.begin(), predict.nodes.end(), [&](const Node &node) { return node.op == Op::input && attrs<InputAttrs>(node).name == column.name && attrs<InputAttrs>(node).kind == InputKind::data; });
-        if (!column.classes || read) continue;
+        if (!column.classes || column.type.rank() > 0 || read) continue;
         labels.push_back("`" + column.name + "`");
         label = &column;
     }

@@ -181,11 +181,11 @@ Value Elaborator::model_input(const ast::Param &param, GraphContext &context) {
     std::optional<Type> type = tensor_type(*param.type, &origins);
     if (!type) return {};
     if (param.type->name.text == "class") {
-        if (type->rank() != 1) return fail(DiagnosticCode::input_class, param.type->range, {param.name.text});
-        column.classes = type->shape[0];
+        std::optional<Shape> classes = known_extents(param.type->dims);
+        if (!classes) return {};
+        if (classes->size() != 1) return fail(DiagnosticCode::input_class, param.type->range, {param.name.text});
+        column.classes = classes->front();
         column.capacity = constant_name(*param.type->dims[0].value);
-        type->shape.clear();
-        origins.clear();
     }
     column.type = *type;
     module_.columns.push_back(column);

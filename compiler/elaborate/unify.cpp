@@ -78,6 +78,7 @@ std::optional<Value> Elaborator::check_type(const ast::TypeExpr &type, Value val
     const bool soft_label = name == "class" && is_float(actual) && tensor->context->classes.count(tensor->node.index);
     if (!any && actual != *dtype && !converts && !soft_label) return wrong("a tensor " + source_text(type.range));
     if (name == "class") {
+        if (type.has_elements && !unify_dims(type, type.elements, *tensor, what, place)) return {};
         if (type.dims.size() != 1 || type.dims[0].ellipsis) return value;
         const std::optional<int64_t> classes = tensor->context->classes_of(tensor->node);
         std::optional<Value> expected = dimension(*type.dims[0].value);
@@ -97,7 +98,7 @@ std::optional<Value> Elaborator::check_type(const ast::TypeExpr &type, Value val
         }
         return value;
     }
-    if (!unify_dims(type, *tensor, what, place)) return {};
+    if (!unify_dims(type, type.dims, *tensor, what, place)) return {};
     return value;
 }
 
@@ -135,21 +136,21 @@ std::string Elaborator::constant_name(const ast::Expr &expr) const {
     return binding && binding->constant ? ref->name : "";
 }
 
-bool Elaborator::unify_dims(const ast::TypeExpr &type, const TensorValue &tensor, const std::string &what, SourceRange place) {
+bool Elaborator::unify_dims(const ast::TypeExpr &type, const std::vector<ast::Dim> &dims, const TensorValue &tensor, const std::string &what, SourceRange place) {
     Type own = type_of(tensor);
     const bool batched = per_sample_ && !own.shape.empty();
     if (batched) own.shape.erase(own.shape.begin());
     const Shape &shape = own.shape;
-    size_t fixed = 0, ellipsis = type.dims.size();
-    for (size_t i = 0; i < type.dims.size(); ++i) {
-        if (type.dims[i].ellipsis) ellipsis = i;
+    size_t fixed = 0, ellipsis = dims.size();
+    for (size_t i = 0; i < dims.size(); ++i) {
+        if (dims[i].ellipsis) ellipsis = i;
         else ++fixed;
     }
-    if (fixed + 1 < type.dims.size()) {
+    if (fixed + 1 < dims.size()) {
         report(DiagnosticCode::two_ellipses, type.range, {"type"});
         return false;
     }
-    bool open = ellipsis < type.dims.size();
+    bool open = ellipsis < dims.size();
     auto mismatch = [&]() -> Diagnostic & {
         Diagnostic &diagnostic = report(DiagnosticCode::shape_mismatch, place, {what, source_text(type.range), to_string(own)});
         diagnostic.labels.push_back({type.range, "its type is declared here"});
@@ -165,23 +166,23 @@ bool Elaborator::unify_dims(const ast::TypeExpr &type, const TensorValue &tensor
         return known != tensor.context->origins.end() && dim < known->second.size() ? known->second[dim] : SourceRange{};
     };
     bool ok = true;
-    for (size_t i = 0; i < type.dims.size(); ++i) {
-        if (type.dims[i].ellipsis) {
-            if (type.dims[i].rest.text.empty()) continue;
+    for (size_t i = 0; i < dims.size(); ++i) {
+        if (dims[i].ellipsis) {
+            if (dims[i].rest.text.empty()) continue;
             std::vector<Value> extents;
             for (size_t at = i; at < i + shape.size() - fixed; ++at) extents.push_back(Value(shape[at], origin_of(at)));
             const Value rest = make_list(std::move(extents), place);
-            auto [known, is_new] = scope_->names.try_emplace(type.dims[i].rest.text, Binding{rest, {}, false, false, type.dims[i].range});
+            auto [known, is_new] = scope_->names.try_emplace(dims[i].rest.text, Binding{rest, {}, false, false, dims[i].range});
             if (is_new || equal(known->second.value, rest)) continue;
-            mismatch().notes.push_back(fmt::format("`{}` should be {} and is {}", source_text(type.dims[i].range), show(known->second.value), show(rest)));
+            mismatch().notes.push_back(fmt::format("`{}` should be {} and is {}", source_text(dims[i].range), show(known->second.value), show(rest)));
             ok = false;
             continue;
         }
-        size_t at = i < ellipsis ? i : shape.size() - (type.dims.size() - i);
-        std::optional<Value> expected = dimension(*type.dims[i].value);
+        size_t at = i < ellipsis ? i : shape.size() - (dims.size() - i);
+        std::optional<Value> expected = dimension(*dims[i].value);
         if (!expected) {
-            const ast::NameRef &ref = std::get<ast::NameRef>(type.dims[i].value->node);
-            scope_->names[ref.name] = Binding{Value(shape[at], origin_of(at)), {}, false, false, type.dims[i].range};
+            const ast::NameRef &ref = std::get<ast::NameRef>(dims[i].value->node);
+            scope_->names[ref.name] = Binding{Value(shape[at], origin_of(at)), {}, false, false, dims[i].range};
             continue;
         }
         if (expected->poison()) return false;
@@ -196,15 +197,10 @@ bool Elaborator::unify_dims(const ast::TypeExpr &type, const TensorValue &tensor
     return ok;
 }
 
-/// The type of a storage or an input: every dimension is known.
-std::optional<Type> Elaborator::tensor_type(const ast::TypeExpr &type, std::vector<SourceRange> *origins) {
-    std::optional<DType> dtype = element_type(type.name);
-    if (!dtype) {
-        report_type(type.name);
-        return {};
-    }
-    Type result{*dtype, {}};
-    for (const ast::Dim &dim : type.dims) {
+/// Dimensions that are all known.
+std::optional<Shape> Elaborator::known_extents(const std::vector<ast::Dim> &dims, std::vector<SourceRange> *origins) {
+    Shape result;
+    for (const ast::Dim &dim : dims) {
         if (dim.ellipsis) {
             report(DiagnosticCode::open_shape, dim.range);
             return {};
@@ -220,16 +216,28 @@ std::optional<Type> Elaborator::tensor_type(const ast::TypeExpr &type, std::vect
             report(DiagnosticCode::wrong_extent, dim.range, {describe(*extent)});
             return {};
         }
-        result.shape.push_back(*number);
+        result.push_back(*number);
         if (origins) origins->push_back(extent->origin.valid() ? extent->origin : dim.range);
     }
-    double elements = 1;
-    for (int64_t extent : result.shape) elements *= double(extent);
-    if (elements > double(kMaxTensorElements)) {
-        report(DiagnosticCode::tensor_too_large, type.range, {to_string(result)});
+    return result;
+}
+
+/// The type of a storage or an input; of `class[n][..]` that of its elements.
+std::optional<Type> Elaborator::tensor_type(const ast::TypeExpr &type, std::vector<SourceRange> *origins) {
+    std::optional<DType> dtype = element_type(type.name);
+    if (!dtype) {
+        report_type(type.name);
         return {};
     }
-    return result;
+    std::optional<Shape> shape = known_extents(type.name.text == "class" ? type.elements : type.dims, origins);
+    if (!shape) return {};
+    double elements = 1;
+    for (int64_t extent : *shape) elements *= double(extent);
+    if (elements > double(kMaxTensorElements)) {
+        report(DiagnosticCode::tensor_too_large, type.range, {to_string(Type{*dtype, *shape})});
+        return {};
+    }
+    return Type{*dtype, *shape};
 }
 
 }  // namespace kiln

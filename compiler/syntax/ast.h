@@ -36,11 +36,13 @@ struct Dim {
     SourceRange range;
 };
 
-/// `f32[.., n]`, `float[c]` (the experiment's float type), `class[10]`, `int`, `string`, `path`, `layer`, `fn`.
+/// `f32[.., n]`, `float[c]` (the experiment's float type), `class[10]`, `class[10][28, 28]`, `int`, `string`, `path`, `layer`, `fn`.
 struct TypeExpr {
     Name name;
-    bool has_dims = false;  ///< `float` (compile-time scalar) versus `float[]` (tensor of rank 0)
-    std::vector<Dim> dims;
+    bool has_dims = false;      ///< `float` (compile-time scalar) versus `float[]` (tensor of rank 0)
+    std::vector<Dim> dims;      ///< of `class`: the number of classes
+    bool has_elements = false;  ///< `class[10][28, 28]`: a class for each element of a shape
+    std::vector<Dim> elements;
     SourceRange range;
 };
 
@@ -88,9 +90,10 @@ struct Lambda;                                            ///< fn(x) { ... } or 
 struct ReduceExpr { Name reducer; std::vector<Name> indices; ExprPtr body; ExprPtr where; };
 
 struct Param {
-    Name name;
+    Name name;                       ///< `..`: stands for arguments of any further names, at the end of a reader's
     std::unique_ptr<TypeExpr> type;  ///< null if not written
     ExprPtr default_value;           ///< null if required
+    bool is_open() const { return name.text == ".."; }
 };
 struct Lambda { std::vector<Param> params; Block body; };
 

@@ -293,7 +293,7 @@ private:
     ast::DefinitionDecl definition(Parser::DefinitionContext *tree) {
         ast::DefinitionDecl result;
         result.kind = definition_kind(tree->kind->getType());
-        result.params = parameters(tree->parameters());
+        result.params = parameters(tree->parameters(), result.kind == Kind::reader);
         if (tree->results()) {
             for (Parser::TypeContext *type_tree : tree->results()->type()) result.results.push_back(type(type_tree));
         }

@@ -335,14 +335,25 @@ ast::TypeExpr ExpressionBuilder::type(Parser::TypeContext *tree) {
     ast::TypeExpr result;
     result.name = name(tree->name());
     result.range = range(tree);
-    result.has_dims = tree->LBRACK() != nullptr;
+    result.has_dims = tree->dimensions(0) != nullptr;
+    if (result.has_dims) result.dims = dimensions(tree->dimensions(0));
+    if (Parser::DimensionsContext *elements = tree->dimensions(1)) {
+        result.has_elements = true;
+        result.elements = dimensions(elements);
+        if (result.name.text != "class") report(DiagnosticCode::elements_of_type, range(elements), {result.name.text});
+    }
+    return result;
+}
+
+std::vector<ast::Dim> ExpressionBuilder::dimensions(Parser::DimensionsContext *tree) {
+    std::vector<ast::Dim> result;
     for (Parser::DimensionContext *dimension : tree->dimension()) {
         ast::Dim dim;
         dim.range = range(dimension);
         dim.ellipsis = dimension->DOTDOT() != nullptr;
         if (dim.ellipsis && dimension->name()) dim.rest = name(dimension->name());
         if (!dim.ellipsis) dim.value = expression(dimension->expression());
-        result.dims.push_back(std::move(dim));
+        result.push_back(std::move(dim));
     }
     return result;
 }
@@ -351,14 +362,17 @@ std::unique_ptr<ast::TypeExpr> ExpressionBuilder::optional_type(Parser::TypeCont
     return tree ? std::make_unique<ast::TypeExpr>(type(tree)) : nullptr;
 }
 
-std::vector<ast::Param> ExpressionBuilder::parameters(Parser::ParametersContext *tree) {
+std::vector<ast::Param> ExpressionBuilder::parameters(Parser::ParametersContext *tree, bool of_reader) {
     std::vector<ast::Param> result;
     if (!tree) return result;
     for (Parser::ParameterContext *parameter : tree->parameter()) {
         ast::Param param;
-        param.name = name(parameter->name());
+        if (parameter->name()) param.name = name(parameter->name());
+        else param.name = {"..", range(parameter->DOTDOT()->getSymbol())};
         param.type = optional_type(parameter->type());
         if (parameter->expression()) param.default_value = expression(parameter->expression());
+        const bool may_be_open = of_reader && parameter == tree->parameter().back();
+        if (param.is_open() && !may_be_open) report(DiagnosticCode::open_parameter, param.name.range);
         result.push_back(std::move(param));
     }
     return result;

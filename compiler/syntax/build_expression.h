@@ -18,8 +18,9 @@ public:
     /// Several become a TupleExpr.
     ast::ExprPtr expressions(Parser::ExpressionsContext *tree, ast::ExprPtr *where = nullptr);
     ast::TypeExpr type(Parser::TypeContext *tree);
+    std::vector<ast::Dim> dimensions(Parser::DimensionsContext *tree);
     std::unique_ptr<ast::TypeExpr> optional_type(Parser::TypeContext *tree);
-    std::vector<ast::Param> parameters(Parser::ParametersContext *tree);
+    std::vector<ast::Param> parameters(Parser::ParametersContext *tree, bool of_reader = false);
     ast::Name name(Parser::NameContext *tree);
 
 protected:

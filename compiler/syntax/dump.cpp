@@ -117,11 +117,16 @@ private:
 
     void type(const TypeExpr &t) {
         nested(fmt::format("type {}{}", t.name.text, t.has_dims ? "[]" : ""), t.range, [&] {
-            for (const Dim &dim : t.dims) {
-                if (dim.ellipsis) line(".." + dim.rest.text, dim.range);
-                else expr(*dim.value);
-            }
+            dims(t.dims);
+            if (t.has_elements) nested("elements", {}, [&] { dims(t.elements); });
         });
+    }
+
+    void dims(const std::vector<Dim> &list) {
+        for (const Dim &dim : list) {
+            if (dim.ellipsis) line(".." + dim.rest.text, dim.range);
+            else expr(*dim.value);
+        }
     }
 
     void params(const std::vector<Param> &list) {

@@ -47,9 +47,7 @@ void refuse_empty_values(const CLI::App &command) {
 std::string signature(const Metadata &metadata) {
     std::vector<std::string> inputs;
     for (const Column &column : metadata.columns)
-        inputs.push_back(
-            column.name + ": " +
-            (column.classes > 0 ? format("class[%lld]", (long long)column.classes) : type_text(column.dtype, column.shape)));
+        inputs.push_back(column.name + ": " + type_text(column));
     return metadata.model + "(" + join(inputs, ", ") + ")";
 }
 

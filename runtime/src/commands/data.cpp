@@ -67,7 +67,7 @@ struct SplitReport {
 
     /// Whether the records have values of an input. What labels they do not have no output depends on.
     bool has(const std::vector<Column> &columns, size_t c) const {
-        const bool is_label = columns[c].classes > 0 && !columns[c].predicts;
+        const bool is_label = columns[c].is_one_class() && !columns[c].predicts;
         return dataset.gives(c) && !(is_label && !dataset.no_labels.empty());
     }
 };
@@ -88,7 +88,7 @@ SplitReport examine(const std::string &name, Dataset dataset, const std::vector<
                 report.statistics[c].add(values[c]);
             } else {
                 for (double value : values[c]) report.counts[c][size_t(value)] += 1;
-                report.classes[c].push_back(int64_t(values[c][0]));
+                if (columns[c].is_one_class()) report.classes[c].push_back(int64_t(values[c][0]));
             }
         }
     }
@@ -101,7 +101,7 @@ void print_numbers(const std::vector<SplitReport> &reports, const std::vector<Co
         for (size_t c = 0; c < columns.size(); ++c) {
             const Column &column = columns[c];
             std::vector<std::string> row{c == 0 ? report.name : "", c == 0 ? grouped(report.dataset.records) : "", column.name};
-            row.push_back(column.classes > 0 ? format("class[%lld]", (long long)column.classes) : type_text(column.dtype, column.shape));
+            row.push_back(type_text(column));
             if (!report.has(columns, c)) {
                 row.push_back("none");
             } else if (column.classes == 0) {
@@ -232,7 +232,7 @@ void data_command(ProgramState &state, const DataOptions &options) {
     for (size_t c = 0; c < columns.size(); ++c) {
         if (columns[c].classes > 0) {
             print_classes(reports, columns, c, state.vocabularies);
-            if (columns[c].shape.empty() && !label) label = &columns[c], label_column = c;
+            if (columns[c].is_one_class() && !label) label = &columns[c], label_column = c;
         } else if (!picture && picture_frame(columns[c])) {
             picture = &columns[c], picture_column = c;
         }

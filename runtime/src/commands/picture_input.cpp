@@ -49,7 +49,7 @@ PictureInput picture_input(const Metadata &metadata) {
     std::vector<std::string> inputs;
     for (size_t i = 0; i < metadata.columns.size(); ++i) {
         const Column &column = metadata.columns[i];
-        inputs.push_back(column.name + ": " + type_text(column.dtype, column.shape));
+        inputs.push_back(column.name + ": " + type_text(column));
         if (column.classes > 0) continue;
         std::optional<Frame> frame = picture_frame(column);
         if (!frame) continue;

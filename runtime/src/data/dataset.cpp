@@ -245,7 +245,7 @@ void check_shape(const Column &column, const std::vector<int64_t> &found, const 
     if (without_ones(column.shape) == without_ones(found)) return;
     if (column.shape.size() == 1 && element_count(found) == column.shape[0]) return;
     fail(ExitCode::data, "%s: a record has shape %s, but the model's input `%s` is %s", path.c_str(), shape_text(found).c_str(),
-         column.name.c_str(), type_text(column.dtype, column.shape).c_str());
+         column.name.c_str(), type_text(column).c_str());
 }
 
 float from_half(uint16_t bits) {

@@ -36,10 +36,8 @@ Targets targets_of(const ReaderRequest &request) {
     for (size_t i = 0; i < request.columns.size(); ++i) {
         const Column &column = request.columns[i];
         if (!request.wants(i)) continue;
-        bool is_label = column.classes > 0 && column.shape.empty(), is_picture = column.classes == 0 && picture_frame(column);
-        inputs.push_back(
-            column.name + ": " +
-            (column.classes > 0 ? format("class[%lld]", (long long)column.classes) : type_text(column.dtype, column.shape)));
+        bool is_label = column.is_one_class(), is_picture = column.classes == 0 && picture_frame(column);
+        inputs.push_back(column.name + ": " + type_text(column));
         if (is_label)
             labels.push_back(i);
         else if (is_picture)

@@ -26,7 +26,7 @@ constexpr double kLargestInteger = 9007199254740992;  // 2^53: exact as a double
 std::string label_of(const std::vector<Column> &columns) {
     std::string label;
     for (const Column &column : columns) {
-        if (column.classes == 0 || column.predicts) continue;
+        if (!column.is_one_class() || column.predicts) continue;
         if (!label.empty()) return "";
         label = column.name;
     }

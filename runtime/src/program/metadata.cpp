@@ -259,6 +259,11 @@ int64_t element_count(const std::vector<int64_t> &shape) {
 
 std::string type_text(DType dtype, const std::vector<int64_t> &shape) { return name_of(dtype) + shape_text(shape); }
 
+std::string type_text(const Column &column) {
+    if (column.classes == 0) return type_text(column.dtype, column.shape);
+    return format("class[%lld]", (long long)column.classes) + (column.shape.empty() ? "" : shape_text(column.shape));
+}
+
 int Metadata::scalar(std::string_view name) const {
     auto found = std::find(scalars.begin(), scalars.end(), name);
     return found == scalars.end() ? -1 : int(found - scalars.begin());

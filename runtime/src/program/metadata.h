@@ -16,6 +16,9 @@ const char *name_of(DType dtype);  ///< "f32", ..., "bool"
 int64_t element_count(const std::vector<int64_t> &shape);
 /// "f32[28, 28]"
 std::string type_text(DType dtype, const std::vector<int64_t> &shape);
+struct Column;
+/// As the model declares it: "f32[28, 28]", "class[10]", "class[10][64]".
+std::string type_text(const Column &column);
 
 enum class HyperKind { real, integer, boolean };
 
@@ -56,12 +59,13 @@ struct Column {
     std::string name;
     DType dtype = DType::f32;
     std::vector<int64_t> shape;  ///< per sample
-    int64_t classes = 0;         ///< > 0: a label in [0, classes)
+    int64_t classes = 0;         ///< > 0: elements in [0, classes)
     std::string capacity{};      ///< the `const` that gives the number of classes, if one does
     std::optional<VocabularyDeclaration> vocabulary{};  ///< text, by the `data` block
     bool predicts = false;       ///< an output depends on it
     int64_t elements() const { return element_count(shape); }
     int64_t bytes() const { return elements() * size_of(dtype); }
+    bool is_one_class() const { return classes > 0 && shape.empty(); }  ///< as a label is, or an id
 };
 
 struct Arena {

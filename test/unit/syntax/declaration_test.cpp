@@ -38,6 +38,12 @@ TEST(Declaration, TypesParametersAndResults) {
               "      type f32[]\n        ..\n        binary /\n          name n\n          int 2\n"
               "      type float[]\n");
     EXPECT_EQ(shape("fn f() -> (a[], b) { }"), shape("fn f() -> a[], b { }"));
+    EXPECT_EQ(shape("fn f(x: class[n][2, ..], y: class[n][]) { }"),
+              "module test.model\n  fn f\n"
+              "    parameter x\n      type class[]\n        name n\n        elements\n          int 2\n          ..\n"
+              "    parameter y\n      type class[]\n        name n\n        elements\n");
+    EXPECT_EQ(shape("reader r(a: path, ..: path = none)"),
+              "module test.model\n  reader r\n    parameter a\n      type path\n    parameter ..\n      type path\n      default\n        name none\n");
 }
 
 TEST(Declaration, ARankZeroTensorIsNoScalar) {

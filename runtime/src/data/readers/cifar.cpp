@@ -59,7 +59,7 @@ Dataset open_cifar(const ReaderRequest &request) {
     bool others = false;
     for (size_t c = 0; c < request.columns.size(); ++c) {
         const Column &column = request.columns[c];
-        const bool is_label = column.classes > 0, is_picture = !is_label && column.elements() == kPixels;
+        const bool is_label = column.is_one_class(), is_picture = column.classes == 0 && column.elements() == kPixels;
         if (!request.wants(c) || (!is_label && !is_picture && request.may_lack(c))) continue;
         others |= (is_label && label) || (!is_label && image);
         (is_label ? label : image) = &column;

@@ -58,7 +58,7 @@ Dataset open_join(const ReaderRequest &request) {
         const char *name = request.columns[c].name.c_str(), *first = source.description.c_str(), *second = table->data().description.c_str();
         if (in_source && in_table) fail(ExitCode::data, "split %s: both %s and %s give the input `%s`", request.split.name.c_str(), first, second, name);
         // Pictures that are in no folders of their classes have none, unless the table has.
-        const bool unlabelled = without_labels && request.columns[c].classes > 0;
+        const bool unlabelled = without_labels && request.columns[c].is_one_class();
         if (unlabelled && in_table) source.no_labels.clear();
         filled[c] = in_source || in_table || unlabelled;
         if (!filled[c] && !request.may_lack(c))
