@@ -54,7 +54,7 @@ void Elaborator::declare_vocabulary(const ast::Name &name, const ReaderCall &cal
     for (Column &column : module_.columns) {
         inputs.push_back(column.name);
         if (column.name != name.text) continue;
-        if (column.classes == 0 || column.type.rank() > 0) report(DiagnosticCode::vocabulary_of_numbers, name.range, {name.text, to_string(column.type)});
+        if (column.classes == 0 || column.type.rank() > 1) report(DiagnosticCode::vocabulary_of_numbers, name.range, {name.text, to_string(column.type)});
         column.vocabulary = ReaderValue{ReaderValue::Kind::call, 0, false, call.reader, {}, reader_arguments(call)};
         return;
     }

@@ -155,8 +155,8 @@ void CommandParser::add_inputs(CLI::App *command) {
     for (size_t c = 0; c < metadata_.columns.size(); ++c) {
         const Column &column = metadata_.columns[c];
         if (!has_flag(column)) continue;
-        command->add_option(input_flag(column), inputs_[c], column.vocabulary ? "a value of this input, or its name" : "a value of this input")
-            ->type_name(column.vocabulary ? "NAME" : "NUMBER")
+        command->add_option(input_flag(column), inputs_[c], !column.vocabulary ? "a value of this input" : column.is_one_class() ? "a value of this input, or its name" : "words of this input")
+            ->type_name(!column.vocabulary ? "NUMBER" : column.is_one_class() ? "NAME" : "TEXT")
             ->group("Inputs");
     }
 }

@@ -27,9 +27,20 @@ void store_number(const Column &column, const std::string &text, uint8_t *to) {
     convert_elements(DType::f64, reinterpret_cast<const uint8_t *>(&value), column.dtype, to, 1);
 }
 
+/// A value or a name of a vocabulary, or words of it.
+void store_text(const Column &column, const Vocabulary &vocabulary, const std::string &text, uint8_t *to) {
+    const std::string flag = input_flag(column);
+    std::vector<int32_t> rows = rows_of(vocabulary, column, text);
+    if (column.is_one_class()) rows[0] = int32_t(vocabulary.find(text, flag));
+    const std::vector<std::string_view> words = words_of(text);
+    for (size_t i = 0; i < rows.size(); ++i)
+        if (rows[i] < 0) rows[i] = int32_t(vocabulary.find(std::string(words[i]), flag));
+    std::memcpy(to, rows.data(), size_t(column.bytes()));
+}
+
 }  // namespace
 
-bool has_flag(const Column &column) { return column.predicts && column.elements() == 1; }
+bool has_flag(const Column &column) { return column.predicts && column.fields() == 1; }
 
 std::string input_flag(const Column &column) {
     std::string name = column.name;
@@ -70,6 +81,11 @@ GivenRecords::Values GivenRecords::resolved(Values given) const {
         auto value = given.find(column.name);
         auto vocabulary = state_.vocabularies.find(column.name);
         if (value == given.end() || vocabulary == state_.vocabularies.end()) continue;
+        if (!column.is_one_class()) {
+            if (const size_t words = words_of(value->second).size(); words > size_t(column.elements()))
+                std::fprintf(stderr, "note: %s has %zu words: the first %lld are read\n", input_flag(column).c_str(), words, (long long)column.elements());
+            continue;
+        }
         int64_t row = vocabulary->second.find(value->second, input_flag(column));
         if (row < int64_t(vocabulary->second.values().size())) value->second = vocabulary->second.values()[size_t(row)];
     }
@@ -88,10 +104,10 @@ void GivenRecords::fill_from_tables(const Values &given, size_t c, uint8_t *row)
         auto text = std::find_if(data.texts.begin(), data.texts.end(), [&](const TextColumn &each) { return each.name == column.name; });
         if (text != data.texts.end()) {
             const std::string &value = text->values[size_t(text->records[size_t(record)])];
-            auto number = int32_t(state_.vocabularies.at(column.name).row(value));
-            if (number < 0)
+            const std::vector<int32_t> numbers = rows_of(state_.vocabularies.at(column.name), column, value);
+            if (std::find(numbers.begin(), numbers.end(), -1) != numbers.end())
                 fail(ExitCode::data, "%s: `%s` is `%s`, which the training split does not have", record_name(data, record).c_str(), column.name.c_str(), value.c_str());
-            std::memcpy(row, &number, sizeof number);
+            std::memcpy(row, numbers.data(), size_t(column.bytes()));
             return;
         }
         std::vector<uint8_t *> rows;
@@ -112,8 +128,7 @@ void GivenRecords::fill(const Values &given, int64_t row) {
         if (value == given.end()) {
             fill_from_tables(given, c, to);
         } else if (auto vocabulary = state_.vocabularies.find(column.name); vocabulary != state_.vocabularies.end()) {
-            auto number = int32_t(vocabulary->second.find(value->second, input_flag(column)));
-            std::memcpy(to, &number, sizeof number);
+            store_text(column, vocabulary->second, value->second, to);
         } else {
             store_number(column, value->second, to);
         }
@@ -128,7 +143,7 @@ std::string describe(const GivenRecords::Values &given, const ProgramState &stat
         auto value = given.find(column.name);
         if (value == given.end()) continue;
         auto vocabulary = state.vocabularies.find(column.name);
-        bool named = vocabulary != state.vocabularies.end();
+        bool named = vocabulary != state.vocabularies.end() && column.is_one_class();
         parts.push_back(column.name + " " + (named ? vocabulary->second.name(vocabulary->second.find(value->second, column.name)) : value->second));
     }
     return join(parts, ", ");

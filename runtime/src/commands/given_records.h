@@ -12,7 +12,7 @@
 
 namespace kiln::runtime {
 
-/// The inputs that have a flag: those of one element that an output depends on.
+/// The inputs that have a flag: those of one element, or of words, that an output depends on.
 bool has_flag(const Column &column);
 /// "--user", or "--input-run" for an input whose name is that of a flag.
 std::string input_flag(const Column &column);

@@ -40,7 +40,7 @@ size_t ranked_input(const ProgramState &state, const GivenRecords &records, cons
     std::vector<std::string> open;
     size_t found = 0;
     for (size_t c = 0; c < columns.size(); ++c) {
-        if (!columns[c].predicts || !state.vocabularies.contains(columns[c].name) || given.contains(columns[c].name) || records.comes_from_table(c)) continue;
+        if (!columns[c].predicts || !columns[c].is_one_class() || !state.vocabularies.contains(columns[c].name) || given.contains(columns[c].name) || records.comes_from_table(c)) continue;
         open.push_back(input_flag(columns[c]));
         found = c;
     }
@@ -63,7 +63,7 @@ std::vector<bool> seen_in_training(const ProgramState &state, const std::string 
     };
     std::vector<std::pair<size_t, int64_t>> fixed;
     for (size_t c = 0; c < columns.size(); ++c)
-        if (auto value = given.find(columns[c].name); value != given.end() && state.vocabularies.contains(columns[c].name))
+        if (auto value = given.find(columns[c].name); value != given.end() && columns[c].is_one_class() && state.vocabularies.contains(columns[c].name))
             fixed.emplace_back(c, state.vocabularies.at(columns[c].name).row(value->second));
     std::vector<bool> seen(size_t(columns[ranked].classes), false);
     for (int64_t record = 0; record < train.records; ++record) {

@@ -42,20 +42,29 @@ std::string build_with(const Column &column, int64_t rows) {
     return format("build with -D %s=%lld", column.capacity.c_str(), (long long)rows);
 }
 
+/// What a text has rows for.
+std::vector<std::string_view> parts_of(const Column &column, std::string_view text) {
+    return column.is_one_class() ? std::vector{text} : words_of(text);
+}
+
 Vocabulary build(const TextColumn &text, const Column &column, const std::string &place) {
     static const VocabularyDeclaration undeclared;
     const VocabularyDeclaration &declared = column.vocabulary ? *column.vocabulary : undeclared;
-    std::vector<int64_t> counts(text.values.size());
-    for (int32_t value : text.records) ++counts[size_t(value)];
+    std::vector<int64_t> records(text.values.size());
+    for (int32_t value : text.records) ++records[size_t(value)];
+    std::unordered_map<std::string_view, int64_t> counts;
+    for (size_t i = 0; i < records.size(); ++i)
+        for (std::string_view part : parts_of(column, text.values[i])) counts[part] += records[i];
     std::vector<std::string> values;
     int64_t most = 0;
-    for (size_t i = 0; i < counts.size(); ++i) {
-        most = std::max(most, counts[i]);
-        if (counts[i] > 0 && counts[i] >= declared.at_least && text.values[i] != declared.unknown) values.push_back(text.values[i]);
+    for (const auto &[value, count] : counts) {
+        most = std::max(most, count);
+        if (count > 0 && count >= declared.at_least && value != declared.unknown) values.emplace_back(value);
     }
     if (values.empty())
         fail(ExitCode::data, "%s: no value of `%s` occurs %lld times (at_least); the most frequent one occurs %lld times", place.c_str(),
              column.name.c_str(), (long long)declared.at_least, (long long)most);
+    if (!column.is_one_class()) values.emplace_back();  // the padding
     std::sort(values.begin(), values.end(), value_before);
     return Vocabulary(std::move(values), declared.unknown);
 }
@@ -84,8 +93,8 @@ std::vector<std::string> names_of(const Vocabulary &vocabulary, const Column &co
 
 void check_capacity(const Vocabulary &vocabulary, const Column &column, const std::string &place) {
     if (vocabulary.rows() <= column.classes) return;
-    fail(ExitCode::data, "%s: `%s` has %lld different values%s, but it is class[%lld]: %s", place.c_str(), column.name.c_str(),
-         (long long)vocabulary.rows(), vocabulary.unknown() ? " with the unknown one" : "", (long long)column.classes,
+    fail(ExitCode::data, "%s: `%s` has %lld different %s%s, but it is class[%lld]: %s", place.c_str(), column.name.c_str(),
+         (long long)vocabulary.rows(), column.is_one_class() ? "values" : "words and the padding", vocabulary.unknown() ? " with the unknown one" : "", (long long)column.classes,
          build_with(column, vocabulary.rows()).c_str());
 }
 
@@ -102,24 +111,36 @@ void check_same(const Vocabulary &saved, const Vocabulary &found, const Column &
          added ? ("`" + *added + "` is new").c_str() : "");
 }
 
-/// The rows of every record of one column. Every value that has none is looked for before the message is made.
-std::vector<int32_t> rows_of(const Dataset &data, const TextColumn &text, const Vocabulary &vocabulary) {
-    std::vector<int32_t> row_of_value;
-    for (const std::string &value : text.values) row_of_value.push_back(int32_t(vocabulary.row(value)));
+/// The rows of every text of a column, one after the other.
+std::vector<int32_t> all_rows(const Dataset &data, const TextColumn &text, const Column &column, const Vocabulary &vocabulary) {
     std::vector<int32_t> rows;
-    rows.reserve(text.records.size());
-    std::vector<std::string> shown;
-    int64_t bad = 0;
-    for (size_t record = 0; record < text.records.size(); ++record) {
-        size_t value = size_t(text.records[record]);
-        rows.push_back(row_of_value[value]);
-        if (rows.back() >= 0 || ++bad > int64_t(kShown)) continue;
-        shown.push_back(format("%s: `%.60s`", record_name(data, int64_t(record)).c_str(), text.values[value].c_str()));
+    std::vector<std::string_view> lacking(text.values.size());  // the first of each text
+    std::vector<bool> is_longer(text.values.size());
+    for (size_t i = 0; i < text.values.size(); ++i) {
+        const std::vector<int32_t> own = rows_of(vocabulary, column, text.values[i]);
+        rows.insert(rows.end(), own.begin(), own.end());
+        const std::vector<std::string_view> parts = parts_of(column, text.values[i]);
+        is_longer[i] = parts.size() > own.size();
+        const size_t first = size_t(std::find(own.begin(), own.end(), -1) - own.begin());
+        if (first < own.size()) lacking[i] = parts[first].empty() ? " " : parts[first];
     }
+    // Every record that has none is looked for before the message is made.
+    std::vector<std::string> shown;
+    int64_t bad = 0, longer = 0;
+    for (size_t record = 0; record < text.records.size(); ++record) {
+        const auto value = size_t(text.records[record]);
+        longer += is_longer[value];
+        if (lacking[value].empty() || ++bad > int64_t(kShown)) continue;
+        shown.push_back(format("%s: `%.60s`", record_name(data, int64_t(record)).c_str(), std::string(lacking[value]).c_str()));
+    }
+    const char *name = text.name.c_str();
     if (bad > 0)
-        fail(ExitCode::data, "%lld of %zu records have a `%s` that the split train does not have (`unknown` of vocabulary gives such values a row):\n  %s%s",
-             (long long)bad, rows.size(), text.name.c_str(), join(shown, "\n  ").c_str(),
+        fail(ExitCode::data, "%lld of %zu records have a %s`%s` that the split train does not have (`unknown` of vocabulary gives such values a row):\n  %s%s",
+             (long long)bad, text.records.size(), column.is_one_class() ? "" : "word in ", name, join(shown, "\n  ").c_str(),
              bad > int64_t(kShown) ? format("\n  and %lld more", (long long)bad - (long long)kShown).c_str() : "");
+    if (longer > 0)
+        std::fprintf(stderr, "note: %s: %lld of %zu texts of `%s` have more than %lld words: their first %lld are read\n", data.description.c_str(), (long long)longer,
+                     text.records.size(), name, (long long)column.elements(), (long long)column.elements());
     return rows;
 }
 
@@ -127,15 +148,18 @@ std::vector<int32_t> rows_of(const Dataset &data, const TextColumn &text, const 
 Dataset numbered(Dataset data, const std::vector<Column> &columns, const Vocabularies &vocabularies) {
     struct Numbers {
         size_t column;
-        std::vector<int32_t> rows;
+        size_t length;              ///< of a record
+        std::vector<int32_t> rows;  ///< by text
+        std::vector<int32_t> texts; ///< by record
     };
     auto numbers = std::make_shared<std::vector<Numbers>>();
     for (size_t c = 0; c < columns.size(); ++c)
-        if (const TextColumn *text = find_text(data, columns[c].name)) numbers->push_back({c, rows_of(data, *text, vocabularies.at(columns[c].name))});
+        if (const TextColumn *text = find_text(data, columns[c].name))
+            numbers->push_back({c, size_t(columns[c].elements()), all_rows(data, *text, columns[c], vocabularies.at(columns[c].name)), text->records});
     if (numbers->empty()) return data;
     data.read = [read = data.read, numbers](int64_t record, uint8_t *const *rows) {
         read(record, rows);
-        for (const Numbers &n : *numbers) std::memcpy(rows[n.column], &n.rows[size_t(record)], sizeof(int32_t));
+        for (const Numbers &n : *numbers) std::memcpy(rows[n.column], &n.rows[size_t(n.texts[size_t(record)]) * n.length], n.length * sizeof(int32_t));
     };
     return data;
 }
@@ -157,7 +181,9 @@ int64_t Vocabulary::row(const std::string &value) const {
 }
 
 const std::string &Vocabulary::name(int64_t row) const {
+    static const std::string padding = "(padding)";
     if (size_t(row) >= values_.size()) return *unknown_;
+    if (values_[size_t(row)].empty()) return padding;
     return names_.empty() ? values_[size_t(row)] : names_[size_t(row)];
 }
 
@@ -178,6 +204,26 @@ int64_t Vocabulary::find(const std::string &text, const std::string &what) const
     fail(ExitCode::usage, "%s: the training split has no `%s`%s%s", what.c_str(), text.c_str(), like.empty() ? "" : "; it has ", join(like, ", ").c_str());
 }
 
+std::vector<std::string_view> words_of(std::string_view text) {
+    constexpr std::string_view kSpace = " \t\r\n\f\v";
+    std::vector<std::string_view> words;
+    for (size_t begin = text.find_first_not_of(kSpace); begin != text.npos; begin = text.find_first_not_of(kSpace, begin)) {
+        const size_t end = std::min(text.find_first_of(kSpace, begin), text.size());
+        words.push_back(text.substr(begin, end - begin));
+        begin = end;
+    }
+    return words;
+}
+
+std::vector<int32_t> rows_of(const Vocabulary &vocabulary, const Column &column, const std::string &text) {
+    if (column.is_one_class()) return {int32_t(vocabulary.row(text))};
+    std::vector<int32_t> rows;
+    for (std::string_view word : words_of(text))
+        if (int64_t(rows.size()) < column.elements()) rows.push_back(int32_t(vocabulary.row(std::string(word))));
+    rows.resize(size_t(column.elements()), 0);
+    return rows;
+}
+
 std::string class_name(const Vocabularies &vocabularies, const Column &column, int64_t row) {
     auto found = vocabularies.find(column.name);
     if (found == vocabularies.end()) return std::to_string(row);
@@ -185,6 +231,7 @@ std::string class_name(const Vocabularies &vocabularies, const Column &column, i
 }
 
 bool value_before(const std::string &a, const std::string &b) {
+    if (a.empty() || b.empty()) return a.empty() && !b.empty();
     auto x = digits_of(a), y = digits_of(b);
     if (x.has_value() != y.has_value()) return x.has_value();
     if (x && x->size() != y->size()) return x->size() < y->size();

@@ -4,6 +4,9 @@
 // the input, a reader of folders does of its own accord. The vocabulary is built from the split `train` after its transforms, is
 // part of the checkpoint (vocabularies.json), and numbers the records of all other splits.
 //
+// An input `class[n][length]` is read from texts, too: a row for each of their words, which white space parts. Row 0 is then the padding after the last word
+// of a text, which stands as "" in the vocabulary; of texts with more words the first are read.
+//
 // Rows: whole numbers first, by value (without leading zeros: 7 before 07), then everything else by its bytes; then the unknown row, if
 // one is declared.
 #pragma once
@@ -30,7 +33,7 @@ public:
     int64_t rows() const { return int64_t(values_.size()) + unknown_.has_value(); }
     /// The row of a value, -1 if it has none.
     int64_t row(const std::string &value) const;
-    /// What people call a row: the name that set_names gave its value, else the value itself.
+    /// What people call a row: the name that set_names gave its value, else the value itself; the padding is "(padding)".
     const std::string &name(int64_t row) const;
     /// One name for each value.
     void set_names(std::vector<std::string> names) { names_ = std::move(names); }
@@ -44,6 +47,11 @@ private:
     std::optional<std::string> unknown_;
     std::unordered_map<std::string, int64_t> rows_;
 };
+
+std::vector<std::string_view> words_of(std::string_view text);
+/// What a text is in a column: the row of its value, or those of its words, as many as the column has elements, and of the padding after them. -1: what
+/// the vocabulary lacks.
+std::vector<int32_t> rows_of(const Vocabulary &vocabulary, const Column &column, const std::string &text);
 
 /// By input.
 using Vocabularies = std::map<std::string, Vocabulary>;

@@ -65,6 +65,7 @@ struct Column {
     bool predicts = false;       ///< an output depends on it
     int64_t elements() const { return element_count(shape); }
     int64_t bytes() const { return elements() * size_of(dtype); }
+    int64_t fields() const { return vocabulary ? 1 : elements(); }              ///< of a table, from which it is read
     bool is_one_class() const { return classes > 0 && shape.empty(); }  ///< as a label is, or an id
 };
 

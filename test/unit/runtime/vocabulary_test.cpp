@@ -62,8 +62,21 @@ TEST_F(VocabularyOfCsv, DoesNotDependOnTheOrderOfRecords) {
     EXPECT_EQ(first.at("user").values(), second.at("user").values());
 }
 
+TEST(Vocabulary, WordsAreNumberedAndPadded) {
+    const Column column{"text", DType::i32, {4}, 9};
+    const Vocabulary known({"", "a", "b"}, std::nullopt), open({"", "a", "b"}, "?");
+    EXPECT_EQ(words_of(" a\t bc \r\n,d\v"), (std::vector<std::string_view>{"a", "bc", ",d"}));
+    EXPECT_TRUE(words_of(" \n").empty());
+    EXPECT_EQ(rows_of(known, column, "b a"), (std::vector<int32_t>{2, 1, 0, 0}));
+    EXPECT_EQ(rows_of(known, column, "a a a a b"), (std::vector<int32_t>{1, 1, 1, 1}));
+    EXPECT_EQ(rows_of(known, column, "a c"), (std::vector<int32_t>{1, -1, 0, 0}));
+    EXPECT_EQ(rows_of(open, column, "a c"), (std::vector<int32_t>{1, 3, 0, 0}));
+    EXPECT_EQ(rows_of(known, column, ""), (std::vector<int32_t>(4, 0)));
+    EXPECT_EQ(known.name(0), "(padding)");
+}
+
 TEST(Vocabulary, OrdersWholeNumbersOfAnyLengthFirst) {
-    std::vector<std::string> ordered{"0", "00", "7", "07", "10", "99999999999999999998", "99999999999999999999", "", "-1", "1.5", "B", "a", "\xc3\xa4"};
+    std::vector<std::string> ordered{"", "0", "00", "7", "07", "10", "99999999999999999998", "99999999999999999999", "-1", "1.5", "B", "a", "\xc3\xa4"};
     for (size_t i = 0; i < ordered.size(); ++i)
         for (size_t j = 0; j < ordered.size(); ++j) EXPECT_EQ(value_before(ordered[i], ordered[j]), i < j) << ordered[i] << " " << ordered[j];
 }

@@ -43,13 +43,13 @@ char one_character(const ReaderRequest &request, const char *name, char otherwis
     return value->text[0];
 }
 
-/// An input of n elements stands for n fields one after the other.
+/// An input of n elements stands for n fields one after the other, unless they are the words of one.
 std::vector<std::string> one_for_each_field(const std::vector<std::string> &names, const std::vector<Column> &inputs) {
     std::vector<std::string> fields;
     for (const std::string &name : names) {
-        auto input = std::find_if(inputs.begin(), inputs.end(), [&](const Column &column) { return column.name == name && column.elements() > 1; });
+        auto input = std::find_if(inputs.begin(), inputs.end(), [&](const Column &column) { return column.name == name && column.fields() > 1; });
         if (input == inputs.end()) fields.push_back(name);
-        else for (int64_t e = 0; e < input->elements(); ++e) fields.push_back(name + "_" + std::to_string(e + 1));
+        else for (int64_t e = 0; e < input->fields(); ++e) fields.push_back(name + "_" + std::to_string(e + 1));
     }
     return fields;
 }
@@ -93,12 +93,12 @@ Options options_of(const ReaderRequest &request) {
 }
 
 std::string field_of(const Column &column, int64_t element) {
-    return column.elements() == 1 ? column.name : column.name + "_" + std::to_string(element + 1);
+    return column.fields() == 1 ? column.name : column.name + "_" + std::to_string(element + 1);
 }
 
 /// Whether the file has what an input needs. Where others may have it, a part is still an error, which match_columns reports.
 bool is_there(const Column &column, const std::vector<std::string> &names) {
-    for (int64_t e = 0; e < column.elements(); ++e)
+    for (int64_t e = 0; e < column.fields(); ++e)
         if (std::find(names.begin(), names.end(), field_of(column, e)) != names.end()) return true;
     return false;
 }
@@ -110,7 +110,7 @@ std::vector<Cell> match_columns(const ReaderRequest &request, const std::string 
     for (size_t c = 0; c < request.columns.size(); ++c) {
         const Column &column = request.columns[c];
         if (!request.wants(c) || (request.may_lack(c) && !is_there(column, names))) continue;
-        for (int64_t e = 0; e < column.elements(); ++e) {
+        for (int64_t e = 0; e < column.fields(); ++e) {
             wanted.push_back(field_of(column, e));
             cells.push_back({0, c, e});
         }
@@ -127,7 +127,7 @@ std::vector<Cell> match_columns(const ReaderRequest &request, const std::string 
     // A header may hold more than the model reads; a list in the model's own file may not, `_` stands for what is not read.
     std::vector<std::string> known;
     for (const Column &column : request.columns)
-        for (int64_t e = 0; e < column.elements(); ++e) known.push_back(field_of(column, e));
+        for (int64_t e = 0; e < column.fields(); ++e) known.push_back(field_of(column, e));
     if (listed && !request.partial && request.keys.empty())
         for (const std::string &name : names)
             if (name != "_" && std::find(known.begin(), known.end(), name) == known.end())
@@ -242,7 +242,7 @@ Dataset open_csv(const ReaderRequest &request) {
             std::string_view text = trimmed(record.fields[cells[i].field]);
             std::string wrong;
             if (!texts[cells[i].column]) wrong = store(text, column, row + offsets[cells[i].column] + size_t(cells[i].element * size_of(column.dtype)));
-            else if (text.empty() && column.vocabulary->unknown != "") wrong = "is empty: a value of a vocabulary has a name";
+            else if (text.empty() && column.is_one_class() && column.vocabulary->unknown != "") wrong = "is empty: a value of a vocabulary has a name";
             if (!wrong.empty())
                 error = format("column `%s`: `%.40s` %s%s", names[cells[i].field].c_str(), std::string(text).c_str(), wrong.c_str(),
                                column.classes > 0 && !column.vocabulary ? format(" (class[%lld])", (long long)column.classes).c_str() : "");
