@@ -5,6 +5,7 @@
 #include "compiler/driver/files.h"
 #include "compiler/driver/reproducer.h"
 #include "compiler/support/diagnostics.h"
+#include "kiln/names.h"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>

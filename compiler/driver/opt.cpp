@@ -10,6 +10,7 @@
 #include "compiler/support/check.h"
 #include "compiler/support/diagnostic_codes.h"
 #include "compiler/support/read_file.h"
+#include "kiln/names.h"
 
 #include <fmt/format.h>
 

@@ -373,8 +373,6 @@ bool has_memory(const FunctionValue &definition);
 /// What an optimizer or a schedule declares of this kind, in order.
 std::vector<const ast::StorageStmt *> storages_of(const FunctionValue &definition, ast::StorageStmt::Kind kind);
 bool has_memory(const ScheduleValue &schedule);
-/// `*` stands for any characters, `/` included.
-bool path_matches(std::string_view pattern, std::string_view path);
 /// Whether a value is an `augment` definition, perhaps with arguments.
 bool is_augmentation(const Value &value);
 /// "BatchNorm" -> "batch_norm".

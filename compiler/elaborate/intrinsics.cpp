@@ -3,6 +3,7 @@
 
 #include "compiler/ir/text_names.h"
 #include "compiler/ops/interpret.h"
+#include "kiln/names.h"
 
 #include <fmt/format.h>
 

@@ -1,5 +1,6 @@
 // Diagnostics are placed where the user can act: at the innermost call in their own file, with a label where the library noticed.
 #include "compiler/elaborate/elaborator.h"
+#include "kiln/names.h"
 
 #include <fmt/format.h>
 

@@ -1,17 +1,12 @@
 // The `train` block: its settings, and the phases they make.
 #include "compiler/elaborate/elaborator.h"
+#include "kiln/names.h"
 
 #include <fmt/format.h>
 
 #include <algorithm>
 
 namespace kiln {
-
-bool path_matches(std::string_view pattern, std::string_view path) {
-    if (pattern.empty()) return path.empty();
-    if (pattern[0] == '*') return path_matches(pattern.substr(1), path) || (!path.empty() && path_matches(pattern, path.substr(1)));
-    return !path.empty() && pattern[0] == path[0] && path_matches(pattern.substr(1), path.substr(1));
-}
 
 TrainSettings Elaborator::collect_settings(const ast::Block &block, bool phase) {
     static const std::vector<std::string> for_train = {"batch", "epochs", "optimizer", "schedule", "shuffle", "best", "augment", "mix", "patience", "restore_best"};

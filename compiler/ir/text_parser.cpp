@@ -2,6 +2,7 @@
 // so that one run reports several; hostile text ends in diagnostics.
 #include "compiler/ir/text.h"
 #include "compiler/ir/text_values.h"
+#include "kiln/names.h"
 
 #include <map>
 

@@ -72,8 +72,4 @@ private:
 /// "file:line:col: error[E0501]: message". Ends with a newline unless empty.
 std::string render(const Diagnostics &diagnostics, bool colour);
 
-/// The candidate nearest to `name` by edit distance (a transposition counts as one edit) if near enough to be a likely
-/// misspelling, else the shortest that it abbreviates ("abs", "absolute") or that abbreviates it, else "". Of equally near ones the first is taken.
-std::string nearest_name(std::string_view name, const std::vector<std::string> &candidates);
-
 }  // namespace kiln

@@ -3,6 +3,7 @@
 #include "KilnParser.h"
 #include "compiler/support/diagnostic_codes.h"
 #include "compiler/syntax/words.h"
+#include "kiln/names.h"
 
 #include <fmt/format.h>
 

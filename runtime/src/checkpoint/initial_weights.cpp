@@ -4,6 +4,7 @@
 #include "data/dataset.h"
 #include "support/file.h"
 #include "support/text.h"
+#include "kiln/names.h"
 
 #include <algorithm>
 #include <utility>

@@ -3,6 +3,7 @@
 #include "data/dataset.h"
 #include "support/failure.h"
 #include "support/text.h"
+#include "kiln/names.h"
 
 #include <algorithm>
 

@@ -6,7 +6,6 @@
 #include <charconv>
 #include <cmath>
 #include <cstdio>
-#include <numeric>
 #include <utility>
 
 namespace kiln::runtime {
@@ -135,41 +134,6 @@ std::string quoted_list(const std::vector<std::string> &names) {
 }
 
 // Where a part after a `*` does not fit, that `*` takes a character more; those before it can stay as they are.
-bool path_matches(std::string_view pattern, std::string_view path) {
-    size_t at = 0, star = std::string_view::npos, behind_star = 0;
-    for (size_t i = 0; i < path.size();) {
-        if (at < pattern.size() && pattern[at] == '*') star = at++, behind_star = i;
-        else if (at < pattern.size() && pattern[at] == path[i]) ++at, ++i;
-        else if (star != std::string_view::npos) at = star + 1, i = ++behind_star;
-        else return false;
-    }
-    return pattern.find_first_not_of('*', at) == std::string_view::npos;
-}
-
-/// Insertions, deletions and substitutions that make one of the other.
-static size_t edit_distance(std::string_view a, std::string_view b) {
-    std::vector<size_t> row(b.size() + 1);
-    std::iota(row.begin(), row.end(), size_t(0));
-    for (size_t i = 1; i <= a.size(); ++i) {
-        size_t diagonal = std::exchange(row[0], i);
-        for (size_t j = 1; j <= b.size(); ++j) {
-            const size_t substituted = diagonal + (a[i - 1] != b[j - 1]);
-            diagonal = std::exchange(row[j], std::min({row[j] + 1, row[j - 1] + 1, substituted}));
-        }
-    }
-    return row.back();
-}
-
-std::string nearest_name(std::string_view name, const std::vector<std::string> &names) {
-    size_t least = name.size() < 2 ? 1 : std::max<size_t>(1, name.size() / 3) + 1;  // a letter is one edit away from every other
-    std::string nearest;
-    for (const std::string &each : names)
-        if (const size_t distance = edit_distance(name, each); distance < least) least = distance, nearest = each;
-    if (!nearest.empty() || name.empty()) return nearest;
-    const auto longer = std::find_if(names.begin(), names.end(), [&](const std::string &each) { return each.starts_with(name); });
-    return longer == names.end() ? "" : *longer;
-}
-
 /// Characters of UTF-8: bytes that do not continue one.
 static size_t characters(const std::string &text) {
     return size_t(std::count_if(text.begin(), text.end(), [](char c) { return (uint8_t(c) & 0xc0) != 0x80; }));

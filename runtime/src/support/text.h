@@ -38,10 +38,6 @@ std::string quoted_name(std::string_view name);
 /// "`a`, `b`": names in a message, of many the first and the last; "none" if there are none.
 std::string quoted_list(const std::vector<std::string> &names);
 std::string join(const std::vector<std::string> &parts, std::string_view separator);
-/// Whether a path has the form of a pattern, in which `*` stands for any characters: "Model/conv_*".
-bool path_matches(std::string_view pattern, std::string_view path);
-/// The one of `names` that a misspelt or shortened `name` may have meant; "" if none is near.
-std::string nearest_name(std::string_view name, const std::vector<std::string> &names);
 
 /// A text table: columns padded to their widest cell, two spaces between; columns in `right` (by index) are right-aligned.
 std::string table(const std::vector<std::vector<std::string>> &rows, const std::vector<size_t> &right);

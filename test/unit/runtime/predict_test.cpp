@@ -60,13 +60,5 @@ TEST_F(Predict, what_are_no_probabilities_is_not_clipped) {
     EXPECT_CONTAINS(outcome.error, "--clip is for probabilities of classes; `hidden` of 0 has the entry -");
 }
 
-TEST(Text, nearest_names) {
-    const std::vector<std::string> names{"probabilities", "hidden", "x"};
-    EXPECT_EQ(nearest_name("hiddne", names), "hidden");
-    EXPECT_EQ(nearest_name("prob", names), "probabilities");
-    EXPECT_EQ(nearest_name("entirely", names), "");
-    EXPECT_EQ(nearest_name("", names), "");
-}
-
 }  // namespace
 }  // namespace kiln::runtime::testing

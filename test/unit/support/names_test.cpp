@@ -1,4 +1,4 @@
-#include "compiler/support/diagnostics.h"
+#include "kiln/names.h"
 
 #include <gtest/gtest.h>
 
@@ -32,6 +32,13 @@ TEST(NearestName, AnAbbreviationIsNear) {
 TEST(NearestName, ACaseDifferenceIsEnoughForOneLetter) { EXPECT_EQ(nearest_name("w", {"b", "W"}), "W"); }
 
 TEST(NearestName, TheFirstOfEquallyNearWins) { EXPECT_EQ(nearest_name("cat", {"bat", "hat"}), "bat"); }
+
+TEST(PathMatches, AStarIsAnyCharacters) {
+    for (const char *pattern : {"conv_1/W", "*", "conv*", "*W", "c*_*/*", "conv_1/W*", "**W"}) EXPECT_TRUE(path_matches(pattern, "conv_1/W")) << pattern;
+    for (const char *pattern : {"", "conv", "W", "conv_1/W/*", "*conv_2*", "Conv*"}) EXPECT_FALSE(path_matches(pattern, "conv_1/W")) << pattern;
+    EXPECT_TRUE(path_matches("", ""));
+    EXPECT_FALSE(path_matches("a*a*a*a*a*a*a*a*a*a*a*a*b", std::string(2000, 'a'))) << "in no time";
+}
 
 }  // namespace
 }  // namespace kiln
