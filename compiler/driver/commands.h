@@ -62,4 +62,12 @@ struct FormatOptions {
 };
 int format(const FormatOptions &options);
 
+struct HelpOptions {
+    std::vector<std::string> topics;              ///< names of commands, definitions, parts of the library; .model files
+    std::map<std::string, std::string> commands;  ///< the help of each command
+    int columns = 0;                              ///< to lay out for; 0: lines are not broken
+    bool source = false, colour = false;
+};
+int help(const HelpOptions &options);
+
 }  // namespace kiln

@@ -1,6 +1,7 @@
 #include "compiler/driver/environment.h"
 
 #include <sched.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -25,6 +26,13 @@ std::string default_cache_folder() {
 }
 
 bool stderr_wants_colour() { return isatty(STDERR_FILENO) && variable("NO_COLOR").empty() && variable("TERM") != "dumb"; }
+
+int stdout_columns() {
+    constexpr int kUsual = 80;
+    winsize size {};
+    if (!isatty(STDOUT_FILENO)) return 0;
+    return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : kUsual;
+}
 
 int processor_count() {
     cpu_set_t allowed;

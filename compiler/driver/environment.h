@@ -9,6 +9,8 @@ namespace kiln {
 std::string default_cache_folder();
 /// Whether stderr is a terminal that wants colour (NO_COLOR and TERM=dumb say no).
 bool stderr_wants_colour();
+/// The width of the terminal that stdout is; 0 if it is none.
+int stdout_columns();
 int processor_count();
 
 }  // namespace kiln

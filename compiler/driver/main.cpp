@@ -146,15 +146,20 @@ int run(int argc, char **argv) {
         std::string near = nearest_name(name, commands);
         throw UsageError(fmt::format("no command `{}`{}; `kiln help` lists them", name, near.empty() ? "" : fmt::format(", did you mean `{}`?", near)));
     };
-    auto *help_command = app.add_subcommand("help", "explain a command");
-    std::string topic, overview;
-    help_command->add_option("command", topic, "build, check, emit, opt or fmt")->type_name("COMMAND");
+    auto *help_command = app.add_subcommand("help", "explain a command, what the library offers (kiln help library, kiln help Conv), or what a file defines (kiln help FILE.model)");
+    HelpOptions help_options;
+    std::string overview;
+    help_options.colour = stderr_wants_colour();
+    help_options.columns = stdout_columns();
+    help_command->add_option("topics", help_options.topics, "a command; `library`; a definition, or a kind or a file of them: Conv, layers, nn/conv; a .model file, whose own definitions are explained")
+        ->type_name("TOPIC");
+    help_command->add_flag("--source", help_options.source, "show definitions with their source");
+    help_command->add_option("--columns", help_options.columns, "break lines at this width (default: that of the terminal; lines of a pipe are not broken)")->type_name("N")->check(CLI::Range(40, 1000));
     help_command->callback([&] {
         chosen = [&] {
-            if (topic.empty()) { write_stdout(overview); return int(kExitOk); }
-            check_command_name(topic);
-            write_stdout(app.get_subcommand(topic)->help("kiln"));
-            return int(kExitOk);
+            if (help_options.topics.empty()) { write_stdout(overview); return int(kExitOk); }
+            for (const std::string &name : commands) help_options.commands[name] = app.get_subcommand(name)->help("kiln");
+            return help(help_options);
         };
     });
 

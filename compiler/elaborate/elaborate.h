@@ -18,6 +18,9 @@ struct ElaborateOptions {
 /// the rules. Problems go to `diagnostics`; the module is complete only if there are no errors.
 Module elaborate(const ast::Module &file, SourceMap &sources, const ElaborateOptions &options, Diagnostics &diagnostics);
 
+/// The name of the file that an `import` of this path reads: relative to the importing file.
+std::string imported_name(const std::string &path, const SourceFile &from);
+
 /// The embedded standard library: file name under stdlib/ -> text (made by the build from stdlib/).
 const std::map<std::string, std::string> &stdlib_sources();
 

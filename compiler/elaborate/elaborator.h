@@ -72,7 +72,6 @@ private:
     void load_prelude();
     void declare_file(const ast::Module &file, const std::shared_ptr<Scope> &scope);
     void declare_value(const ast::Decl &decl, const ast::ValueDecl &value, Binding &binding);
-    static std::string imported_name(const std::string &path, const SourceFile *from);
     void import_file(const ast::Decl &decl, const std::string &path, const SourceFile *from, const std::shared_ptr<Scope> &scope);
     void apply_precision(const ast::Module &file);
     std::optional<Value> parse_define(const std::string &text, const Value &like);

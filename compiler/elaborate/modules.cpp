@@ -181,14 +181,13 @@ std::optional<Value> Elaborator::parse_define(const std::string &text, const Val
     return {};
 }
 
-/// A path is relative to the importing file.
-std::string Elaborator::imported_name(const std::string &path, const SourceFile *from) {
-    size_t slash = from->name.rfind('/');
-    return path.empty() || path[0] == '/' || slash == std::string::npos ? path : from->name.substr(0, slash + 1) + path;
+std::string imported_name(const std::string &path, const SourceFile &from) {
+    size_t slash = from.name.rfind('/');
+    return path.empty() || path[0] == '/' || slash == std::string::npos ? path : from.name.substr(0, slash + 1) + path;
 }
 
 void Elaborator::import_file(const ast::Decl &decl, const std::string &path, const SourceFile *from, const std::shared_ptr<Scope> &scope) {
-    const std::string name = imported_name(path, from);
+    const std::string name = imported_name(path, *from);
     auto [entry, is_new] = imported_.try_emplace(name);
     if (!is_new) return;
     // Twice by different names, or in a circle: its declarations are there already.

@@ -123,7 +123,7 @@ std::string Elaborator::whole_source(const ast::Module &file, std::set<const ast
     for (const ast::Decl &decl : file.declarations) {
         if (const auto *import = std::get_if<ast::ImportDecl>(&decl.node)) {
             std::string text;
-            const SourceFile *imported = imported_.at(imported_name(import->path, file.file));
+            const SourceFile *imported = imported_.at(imported_name(import->path, *file.file));
             for (const auto &tree : trees_)
                 if (tree->file == imported && done.insert(tree.get()).second) text = fmt::format("// {}\n{}", import->path, with_plain_comments(whole_source(*tree, done, nullptr)));
             edits.push_back({decl.range.begin, decl.range.end, std::move(text)});
