@@ -6,8 +6,8 @@
 #   %data   the folder with public data sets (KILN_DATA, by default shared/data beside the project)
 #   %root   the project's folder
 #   %tools  test/tools
-# Features for REQUIRES: one per data set that is present (mnist, ml-100k, statefarm, course); tmpfs, where a test may mount one; chromium, where it
-# is installed.
+# Features for REQUIRES: one per data set that is present (mnist, ml-100k, statefarm, course); tmpfs, where a test may mount one; chromium and vim,
+# where they are installed.
 import os
 import shutil
 import subprocess
@@ -42,5 +42,6 @@ for feature, path in [("mnist", "mnist/train-images-idx3-ubyte.gz"), ("ml-100k",
 
 if subprocess.run(["unshare", "--mount", "mount", "-t", "tmpfs", "none", "/mnt"], stderr=subprocess.DEVNULL).returncode == 0:
     config.available_features.add("tmpfs")
-if shutil.which("chromium"):
-    config.available_features.add("chromium")
+for program in "chromium", "vim":
+    if shutil.which(program):
+        config.available_features.add(program)

@@ -8,4 +8,7 @@ setlocal shiftwidth=4 softtabstop=4 expandtab
 setlocal makeprg=kiln\ check\ %:S
 " file:line:column: error[E0123]: message
 setlocal errorformat=%f:%l:%c:\ %trror[E%n]:\ %m,%f:%l:%c:\ %tarning[W%n]:\ %m,%-G%.%#
-let b:undo_ftplugin = 'setlocal commentstring< comments< shiftwidth< softtabstop< expandtab< makeprg< errorformat<'
+" K explains what is under the cursor, CTRL-X CTRL-O completes names of the library.
+setlocal keywordprg=kiln\ help\ %:S
+setlocal omnifunc=kiln#complete
+let b:undo_ftplugin = 'setlocal commentstring< comments< shiftwidth< softtabstop< expandtab< makeprg< errorformat< keywordprg< omnifunc<'

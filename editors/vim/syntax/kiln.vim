@@ -10,10 +10,10 @@ syntax match kilnDefinition "^\s*\%(hyper\|const\|fn\|layer\|op\|optimizer\|sche
 syntax keyword kilnStorage param buffer state global shared phase
 syntax keyword kilnStatement return if then else for in where
 syntax match kilnResult "^\s*\zs\%(loss\|metric\|output\)\>\ze\s\+[A-Za-z_(]"
-syntax keyword kilnHook update before_step epoch_end gradient before_update after_update
+syntax keyword kilnHook update update_rows before_step epoch_end gradient before_update after_update
 syntax keyword kilnReduction sum max min prod mean
 syntax keyword kilnWordOperator and or not div
-syntax keyword kilnConstant true false none infinity training batch step epoch progress
+syntax keyword kilnConstant true false none infinity training batch seed step epoch progress phase_step phase_steps steps_per_epoch record
 syntax keyword kilnType int float bool string path list f32 f64 i32 i64 u8 class tensor
 syntax match kilnFunction "\<\u\w*\>\ze\s*("
 
