@@ -5,6 +5,7 @@
 #include "compiler/support/check.h"
 #include "compiler/support/read_file.h"
 #include "compiler/syntax/parse.h"
+#include "kiln/names.h"
 
 #include <algorithm>
 #include <cctype>
