@@ -18,7 +18,7 @@ constexpr double kStart = 0.75, kRate = 0.1;
 const std::vector<double> kGradients = {0.5, -1, 2, 0.25}, kLosses = {2, 3, 1.5, 1.45};
 
 /// The parameter after each step of the optimizer.
-std::vector<double> run(const std::string &optimizer) {
+std::vector<double> run(const std::string &optimizer, const std::vector<double> &gradients = kGradients, double start = kStart) {
     Elaborated e = elaborate_text("precision f64\ndata line(dir: path) {\n train = idx(dir / \"a\", dir / \"b\")\n}\n"
                                   "model M(image: f64[1], label: f64[1]) {\nparam w: float[1] = ones\nloss mse(image * w, label)\noutput y = image * w\n}\n"
                                   "train M on line {\nbatch = 2\nepochs = 1\noptimizer = " + optimizer + "\n}\n");
@@ -28,13 +28,13 @@ std::vector<double> run(const std::string &optimizer) {
     const Graph &update = e.module.graphs.at("update");
     std::map<std::string, Tensor> memory;  // parameters, states and globals by name
     for (const Global &global : e.module.globals) memory[global.name] = Tensor{Type{DType::f64, {}}, {global.initial_value}};
-    for (size_t step = 0; step < kGradients.size(); ++step) {
+    for (size_t step = 0; step < gradients.size(); ++step) {
         std::vector<Tensor> results = interpret(update, [&](const Node &node) {
             const std::string &name = attrs<InputAttrs>(node).name;
             auto known = memory.find(name);
             if (known != memory.end()) return known->second;
             bool parameter = name == "M/w" || name.starts_with("param[");
-            double value = name.starts_with("gradient") ? kGradients[step] : name == "rate" ? kRate : name == "step" ? double(step + 1) : name == "loss" ? kLosses[step] : parameter ? kStart : 0;
+            double value = name.starts_with("gradient") ? gradients[step] : name == "rate" ? kRate : name == "step" ? double(step + 1) : name == "loss" ? kLosses[step % kLosses.size()] : parameter ? start : 0;
             Tensor tensor{node.type, std::vector<double>(size_t(node.type.elements()), 0)};
             tensor.values[0] = value;  // the rest is the arena's padding
             return tensor;
@@ -259,6 +259,61 @@ TEST(OptimizerValues, AdamAndItsKin) {
         largest = std::max(largest, v);
         return -kRate * corrected(t, largest);
     });
+}
+
+// By PyTorch 2.15 in f64 (its default dtype, too), of the same gradients; RAdam divides from step 6 on with beta2 = 0.999.
+TEST(OptimizerValues, AsInPyTorch) {
+    const std::vector<double> gradients = {0.5, -1, 2, 0.25, -0.5, 1.5, 0, -2, 1, 0.75};
+    const std::vector<std::pair<const char *, std::vector<double>>> cases = {
+        {"Adamax(0.1)", {0.650000002, 0.678947370131579, 0.65117984259514, 0.627828489031959, 0.616278820755223, 0.591130354450892, 0.570781995388459, 0.571631705459726, 0.564173041000404, 0.552084158190064}},
+        {"NAdam(0.1)", {0.644354824277365, 0.735010572398808, 0.638241394599579, 0.619419524734176, 0.641902048370595, 0.559752018299378, 0.550716171925322, 0.641625381093302, 0.592111410421527, 0.550355429473208}},
+        {"RAdam(0.1)", {0.7, 0.728947368421053, 0.673412313070499, 0.626756308417984, 0.603703147323017, 0.602568553211972, 0.601312251259115, 0.601366409705981, 0.600815675056058, 0.599793462354231}},
+        {"RAdam(0.1, beta2 = 0.8)", {0.7, 0.728947368421053, 0.673412313070499, 0.626756308417984, 0.603703147323017, 0.553556954420949, 0.535353736877091, 0.536058379186081, 0.528665477818495, 0.514457425326687}},
+        {"Rprop(0.1)", {0.65, 0.65, 0.6, 0.54, 0.54, 0.51, 0.51, 0.54, 0.54, 0.525}},
+        {"Adam(0.1)", {0.650000002, 0.686610354240565, 0.644644792718105, 0.604164995659455, 0.582306652088296, 0.538366089250471, 0.499992614035462, 0.501390674444377, 0.488903735373589, 0.468041404236989}},
+    };
+    for (const auto &[optimizer, expected] : cases) {
+        const std::vector<double> path = run(optimizer, gradients);
+        ASSERT_EQ(path.size(), expected.size()) << optimizer;
+        for (size_t i = 0; i < path.size(); ++i) EXPECT_NEAR(path[i], expected[i], 1e-13) << optimizer << " step " << i + 1;
+    }
+}
+
+TEST(OptimizerValues, RpropKeepsItsSizesWithinBounds) {
+    // Three steps in one direction, at most 1.3 times the rate each; then back and forth, no less than 0.4 times.
+    const std::vector<double> expected = {-0.1, -0.22, -0.35, -0.35, -0.285, -0.285, -0.325, -0.325};
+    const std::vector<double> path = run("Rprop(0.1, least = 0.4, most = 1.3)", {1, 1, 1, -1, -1, 1, 1, -1});
+    ASSERT_EQ(path.size(), expected.size());
+    for (size_t i = 0; i < path.size(); ++i) EXPECT_NEAR(path[i], kStart + expected[i], 1e-12) << i;
+}
+
+TEST(OptimizerValues, AdamsWithAnotherSecondMoment) {
+    double m = 0, v = 0;
+    auto first = [&](int t, double g) {
+        m = 0.9 * m + 0.1 * g;
+        return m / (1 - std::pow(0.9, t));
+    };
+    auto corrected = [&](int t) { return std::sqrt(v / (1 - std::pow(0.999, t))); };
+    expect_steps("Yogi(0.1)", [&](int t, double g, double) {
+        const double square = g * g, mean = first(t, g);
+        v -= 0.001 * (v > square ? 1 : v < square ? -1 : 0) * square;
+        return -kRate * mean / (corrected(t) + 1e-3);
+    });
+    m = v = 0;
+    expect_steps("AdaBelief(0.1, eps = 1e-6)", [&](int t, double g, double) {
+        const double mean = first(t, g);
+        v = 0.999 * v + 0.001 * (g - m) * (g - m) + 1e-6;
+        return -kRate * mean / (corrected(t) + 1e-6);
+    });
+    m = v = 0;
+    expect_steps("LAMB(0.1, decay = 0.2)", [&](int t, double g, double p) {
+        const double mean = first(t, g);
+        v = 0.999 * v + 0.001 * g * g;
+        const double d = mean / (corrected(t) + 1e-6) + 0.2 * p;
+        return -kRate * std::abs(p) / std::abs(d) * d;
+    });
+    // Of parameters of 0 the length says nothing.
+    EXPECT_NEAR(run("LAMB(0.1)", {2}, 0)[0], run("Adam(0.1, eps = 1e-6)", {2}, 0)[0], 1e-15);
 }
 
 TEST(OptimizerValues, EveFollowsTheLoss) {

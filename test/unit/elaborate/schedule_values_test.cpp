@@ -83,6 +83,31 @@ TEST(ScheduleValues, PowersAndSteps) {
     EXPECT_DOUBLE_EQ(pieces[60], 0.05);
 }
 
+TEST(ScheduleValues, Cyclic) {
+    Rates same("cyclic(period = 20, low = 0.1)"), smaller("cyclic(period = 20, low = 0.1, factor = 0.5)");
+    EXPECT_DOUBLE_EQ(same[0], 0.1);
+    EXPECT_DOUBLE_EQ(same[5], 0.3);
+    EXPECT_DOUBLE_EQ(same[10], 0.5);
+    EXPECT_DOUBLE_EQ(same[15], 0.3);
+    EXPECT_DOUBLE_EQ(same[20], 0.1);
+    EXPECT_DOUBLE_EQ(same[50], 0.5);
+    EXPECT_DOUBLE_EQ(smaller[10], 0.5);
+    EXPECT_DOUBLE_EQ(smaller[30], 0.3);
+    EXPECT_DOUBLE_EQ(smaller[50], 0.2);
+}
+
+TEST(ScheduleValues, Inverse) {
+    Rates root("inverse_sqrt(steps = 10)"), time("inverse_time(steps = 10)");
+    EXPECT_DOUBLE_EQ(root[0], 0.05);
+    EXPECT_DOUBLE_EQ(root[4], 0.25);
+    EXPECT_DOUBLE_EQ(root[9], 0.5);
+    EXPECT_DOUBLE_EQ(root[39], 0.25);
+    EXPECT_DOUBLE_EQ(root[89], 0.5 / 3);
+    EXPECT_DOUBLE_EQ(time[0], 0.5);
+    EXPECT_DOUBLE_EQ(time[10], 0.25);
+    EXPECT_DOUBLE_EQ(time[40], 0.1);
+}
+
 TEST(ScheduleValues, OneAfterAnother) {
     Rates rates("warmup(steps = 10) then constant_rate(epochs = 2) then polynomial_decay()");
     EXPECT_DOUBLE_EQ(rates[4], 0.25);
