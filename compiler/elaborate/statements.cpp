@@ -101,10 +101,11 @@ void Elaborator::execute_bind(const ast::BindStmt &statement, SourceRange range)
         return;
     }
     const TupleValue *tuple = value.get<TupleValue>();
-    if (!value.poison() && (!tuple || tuple->items->size() != statement.names.size()))
-        report(DiagnosticCode::wrong_value_count, range, {std::to_string(statement.names.size()), describe(value)});
-    bool fits = tuple && tuple->items->size() == statement.names.size();
-    for (size_t i = 0; i < statement.names.size(); ++i) bind(statement.names[i], fits ? (*tuple->items)[i] : Value());
+    const ListValue *list = value.get<ListValue>();
+    const std::vector<Value> *items = tuple ? tuple->items.get() : list ? list->items.get() : nullptr;
+    const bool fits = items && items->size() == statement.names.size();
+    if (!value.poison() && !fits) report(DiagnosticCode::wrong_value_count, range, {std::to_string(statement.names.size()), describe(value)});
+    for (size_t i = 0; i < statement.names.size(); ++i) bind(statement.names[i], fits ? (*items)[i] : Value());
 }
 
 void Elaborator::execute_update(const ast::UpdateStmt &update, SourceRange range) {
