@@ -4,6 +4,7 @@ usage: check_metrics.py FOLDER          writes FOLDER/table.csv
        check_metrics.py FOLDER JSON     compares what `eval --json` has printed
 """
 import json
+import math
 import os
 import random
 import struct
@@ -30,13 +31,64 @@ def r2(pairs):
     return 1 - sum((g - t) ** 2 for g, t in pairs) / sum((t - mean) ** 2 for _, t in pairs)
 
 
+def iou(pairs):
+    """The mean over the classes of (taken for it, of it) that occur."""
+    found = []
+    for k in {k for pair in pairs for k in pair}:
+        found.append(sum(a == b == k for a, b in pairs) / sum(k in pair for pair in pairs))
+    return sum(found) / len(found)
+
+
+def of_each_class(pairs, score):
+    classes = sorted({truth for _, truth in pairs})
+    counts = [(sum(a == b == k for a, b in pairs), sum(a == k for a, _ in pairs), sum(b == k for _, b in pairs)) for k in classes]
+    return sum(score(*c) for c in counts) / len(classes)
+
+
+def mean(values):
+    values = list(values)
+    return sum(values) / len(values)
+
+
 def expected():
     table = list(rows())
     taken = [scores.index(max(scores)) == POSITIVE for scores, *_ in table]
     is_positive = [label == POSITIVE for _, label, *_ in table]
     right = sum(a and b for a, b in zip(taken, is_positive))
     precision, recall = right / sum(taken), right / sum(is_positive)
+    best = [(scores.index(max(scores)), label) for scores, label, *_ in table]
+    # The largest of [s1, s2, s3, s1 - 100] from behind, beside the next label of four.
+    column = best + best + [(3 - a, (b + 1) % 4) for a, b in best]
+    n, p = len(table), sum(is_positive)
+    wrong = sum(taken) - right
+    spread = math.sqrt(sum(taken) * (n - sum(taken)) * p * (n - p))
+    log_p = [scores[label] - math.log(sum(map(math.exp, scores))) for scores, label, *_ in table]
+    pairs = [(single(g - t), t > 1000, g, t) for *_, guess, truth in table for g, t in zip(guess, truth)]
+    said = sum(z > 0 for z, *_ in pairs)
+    hit, yes = sum(z > 0 and t for z, t, *_ in pairs), sum(t for _, t, *_ in pairs)
+    of_g, of_t = mean(g for *_, g, _ in pairs), mean(t for *_, t in pairs)
+    error = mean(t - g for *_, g, t in pairs)
+    variance = mean((t - of_t) ** 2 for *_, t in pairs)
     return {
+        "specificity": (n - p - wrong) / (n - p),
+        "matthews": (right * (n - p - wrong) - wrong * (p - right)) / spread,
+        "no_matthews": 0,
+        "balanced_accuracy": of_each_class(best, lambda both, taken, of_it: both / of_it),
+        "macro_f1": of_each_class(best, lambda both, taken, of_it: 2 * both / (taken + of_it)),
+        "iou_of_one": iou(best),
+        "mean_iou": iou(column),
+        "reciprocal_rank": mean(1 / (1 + sum(s > scores[label] for s in scores)) for scores, label, *_ in table),
+        "lost": 0,
+        "perplexity": math.exp(-mean(log_p)),
+        "binary_accuracy": mean((z > 0) == t for z, t, *_ in pairs),
+        "strict_accuracy": mean((z > math.log(1.5)) == t for z, t, *_ in pairs),
+        "binary_precision": hit / said,
+        "binary_recall": hit / yes,
+        "binary_f1": 2 * hit / (said + yes),
+        "rmse": math.sqrt(mean((g - t) ** 2 for *_, g, t in pairs)),
+        "explained_variance": 1 - mean((t - g - error) ** 2 for *_, g, t in pairs) / variance,
+        "correlation": mean((g - of_g) * (t - of_t) for *_, g, t in pairs) / math.sqrt(mean((g - of_g) ** 2 for *_, g, _ in pairs) * variance),
+        "no_correlation": 0,
         "precision": precision,
         "recall": recall,
         "f1": 2 * precision * recall / (precision + recall),
@@ -55,8 +107,8 @@ def main():
         return
     found = json.loads(open(sys.argv[2]).read().splitlines()[-1])
     for name, value in expected().items():
-        # The sum of two numbers near 1000 is rounded to 1e-4.
-        close = abs(found[name] - value) <= (1e-3 if name == "r2_of_one" else 1e-9)
+        # The sum of two numbers near 1000 is rounded to 1e-4, and so is one of them and 3; logarithms, squares and fractions are those of f32.
+        close = abs(found[name] - value) <= {"r2_of_one": 1e-3, "explained_variance": 1e-4, "perplexity": 1e-6, "rmse": 1e-7, "mean_iou": 1e-8, "reciprocal_rank": 1e-8}.get(name, 1e-9)
         print(f"{name}: {'as expected' if close else f'{found[name]} instead of {value}'}")
 
 

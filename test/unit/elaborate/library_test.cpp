@@ -118,6 +118,31 @@ TEST(Library, Initializers) {
     EXPECT_LE(moments("truncated_normal(1.0)").largest, 2.001);
     EXPECT_NEAR(moments("glorot_uniform").deviation, std::sqrt(2.0 / 128), 0.005);
     EXPECT_NEAR(moments("he_normal").deviation, std::sqrt(2.0 / 64), 0.005);
+    EXPECT_NEAR(moments("lecun_normal(fan_in = 16)").deviation, 0.25, 0.01);
+    EXPECT_NEAR(moments("lecun_uniform(fan_in = 16)").deviation, 0.25, 0.01);
+    EXPECT_LE(moments("lecun_uniform(fan_in = 16)").largest, std::sqrt(3.0) / 4);
+    EXPECT_GE(moments("lecun_uniform(fan_in = 16)").largest, 0.43);
+}
+
+TEST(Library, VarianceScaling) {
+    const std::string fans = ", fan_in = 16, fan_out = 48)";
+    const Moments cut = moments("variance_scaling(" + fans.substr(2));
+    const Moments other = moments("variance_scaling(2, \"fan_out\", \"normal\"" + fans);
+    EXPECT_NEAR(cut.deviation, 0.25, 0.01);
+    EXPECT_LE(cut.largest, 0.5 / 0.8796 + 0.001);
+    EXPECT_NEAR(other.deviation, std::sqrt(2.0 / 48), 0.01);
+    EXPECT_GE(other.largest, 3 * std::sqrt(2.0 / 48));
+    const Moments even = moments("variance_scaling(mode = \"fan_avg\", distribution = \"uniform\"" + fans);
+    EXPECT_NEAR(even.deviation, std::sqrt(1.0 / 32), 0.01);
+    EXPECT_LE(even.largest, std::sqrt(3.0 / 32));
+}
+
+TEST(Library, LayersThatStartAsTheIdentity) {
+    expect_near(run("output y = x |> Dense(4, init = eye)", kX), kX);
+    expect_near(run("output y = x |> Dense(3, init = eye(2))", kX), {-4, -1, 0.5});
+    const std::vector<double> picture = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18};
+    expect_near(run("output y = x |> Conv(2, padding = \"same\", init = dirac)", picture, "3, 3, 2"), picture);
+    expect_near(run("output y = x |> Conv(3, kernel = [1, 3], init = dirac(3))", picture, "3, 3, 2"), {9, 12, 0, 27, 30, 0, 45, 48, 0});
 }
 
 TEST(Library, OrthogonalMatricesAreOrthogonal) {
