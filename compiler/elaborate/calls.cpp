@@ -128,7 +128,11 @@ Value Elaborator::call(const FunctionValue &function, std::vector<CallArgument> 
         missing.push_back(params[i].name.text);
         waits &= initializer_context(params[i].name.text);
     }
-    if (!missing.empty() && !(waits && (kind == Kind::function || !kind) && !missing.empty())) {
+    // A function that is given all but its first tensor, by name, waits for it: `activation = leaky_relu(slope = 0.2)`.
+    const bool names_only = std::none_of(arguments.begin(), arguments.end(), [](const CallArgument &argument) { return argument.name.text.empty(); });
+    const bool lacks_first = missing.size() == 1 && missing[0] == params[0].name.text && is_needed_tensor(params[0]);
+    waits |= lacks_first && names_only && !arguments.empty();
+    if (!missing.empty() && !(waits && (kind == Kind::function || !kind))) {
         for (const std::string &name : missing) {
             Diagnostic &diagnostic = report(DiagnosticCode::missing_argument, range, {function.name(), name});
             diagnostic.labels.push_back({function.place, "defined here"});

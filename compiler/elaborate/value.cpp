@@ -102,7 +102,12 @@ struct Describer {
         return "a tensor " + to_string(type);
     }
     std::string operator()(const FunctionValue &v) const {
-        return v.declaration ? fmt::format("the {} `{}`", kind_name(v), v.name()) : std::string("a function");
+        if (!v.declaration) return "a function";
+        const std::string name = fmt::format("the {} `{}`", kind_name(v), v.name());
+        if (!v.bound) return name;
+        for (const ast::Param &param : v.params())
+            if (!param.default_value && !v.bound->count(param.name.text)) return fmt::format("{}, which waits for its `{}`", name, param.name.text);
+        return name;
     }
     std::string operator()(const ScheduleValue &) const { return "a schedule"; }
     std::string operator()(const IndexValue &) const { return "an index"; }

@@ -57,6 +57,11 @@ TEST(Library, Activations) {
     expect_near(run("output y = log_softmax(x)", kX), {-2 - std::log(sum), -0.5 - std::log(sum), 0.25 - std::log(sum), 3 - std::log(sum)});
 }
 
+TEST(Library, AFunctionWithoutItsFirstTensorWaitsForIt) {
+    expect_near(run("output y = x |> Dense(4, init = eye, activation = leaky_relu(slope = 0.2))", kX), {-0.4, -0.1, 0.25, 3});
+    expect_near(run("f = clip(low = 0, high = 1)\noutput y = f(x) + clip(x, low = 1, high = 2)", kX), {1, 1, 1.25, 3});
+}
+
 TEST(Library, LargeLogitsStayFinite) {
     expect_near(run("output y = log_softmax(x)", {1000, 0}), {0, -1000});
     expect_near(run("output y = softplus(x)", {1000, -1000}), {1000, 0});
