@@ -186,7 +186,8 @@ Value Elaborator::binary(ast::BinaryOp op, const Value &left, const Value &right
     if (left.is<IndexValue>() || right.is<IndexValue>())
         if (std::optional<Value> index = index_arithmetic(op, left, right, range)) return *index;
     bool tensors = left.is<TensorValue>() || right.is<TensorValue>();
-    if (!tensors && (op == B::equal || op == B::not_equal)) return Value(equal(left, right) == (op == B::equal), range);
+    const bool is_left_out = left.is<None>() || right.is<None>();  // an argument that may be a tensor
+    if ((!tensors || is_left_out) && (op == B::equal || op == B::not_equal)) return Value(equal(left, right) == (op == B::equal), range);
     if (op == B::add && left.is<ListValue>() && right.is<ListValue>()) {
         std::vector<Value> items = *left.get<ListValue>()->items;
         if (int64_t(items.size() + right.get<ListValue>()->items->size()) > kMostElements) return fail(DiagnosticCode::list_too_long, range, {std::to_string(kMostElements)});
