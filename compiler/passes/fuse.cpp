@@ -14,7 +14,8 @@
 //    the rest of the tables and nothing else reads: each thread then reads and writes its own part of the tables.
 // 6. Sums over the rows of what a convolution stores, and what is computed of them alone, are one group with it: rows are summed up
 //    while they are near.
-// 7. Reshapes are no work: they stay outside groups and become aliases in the plan. A group does not read its own values through one.
+// 7. Reshapes, slices that are one piece of memory and tensors that are joined of such are no work: they stay outside groups and become aliases in
+//    the plan. A group does not read its own values through one.
 #include "compiler/passes/passes.h"
 #include "compiler/passes/recompute.h"
 #include "compiler/passes/rewrite.h"
@@ -99,7 +100,9 @@ private:
                 readers_[size_t(from.index)].push_back(reader);
                 return;
             }
-            case Role::alias: return add_edges(reader, graph_[from].operands[0], Access::other, true);
+            case Role::alias:
+                for (NodeId operand : graph_[from].operands) add_edges(reader, operand, Access::other, true);
+                return;
             case Role::recomputed: break;
         }
         const Node &node = graph_[from];

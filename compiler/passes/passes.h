@@ -11,6 +11,7 @@ inline constexpr int64_t kFromMemory = 1 << 24;
 Graph specialize(const Graph &graph);
 Graph fold(const Graph &graph);
 Graph simplify(const Graph &graph);
+Graph join(const Graph &graph);
 Graph gradient_sums(const Graph &graph);
 Graph factor(const Graph &graph, int64_t least_elements = kFromMemory);   ///< of smaller tensors masked sums are left alone
 Graph row_moments(const Graph &graph, int64_t least_elements = kFromMemory);  ///< of smaller tensors statistics are kernels of their own

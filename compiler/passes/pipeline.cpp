@@ -13,6 +13,7 @@ const std::vector<Pass> &all_passes() {
         {"specialize", "index notation that is a product, a convolution, a reduction or elementwise becomes that", specialize},
         {"fold", "compute what depends on constants alone", fold},
         {"simplify", "algebra that keeps the bits", simplify},
+        {"join", "sums of tensors that are padded side by side become one that is joined", join},
         {"gradient-sums", "sums of a convolution's input gradient from its weight gradient", gradient_sums},
         {"factor", "take out of sums what is the same for all terms", [](const Graph &graph) { return factor(graph); }},
         {"row-moments", "mean and variance of a convolution's results from sums over their rows", [](const Graph &graph) { return row_moments(graph); }},
@@ -38,7 +39,7 @@ Graph optimize(const Graph &graph, int level) {
     // Twice, and once more without `factor`: a simplification can make a constant or a factor, a sum become zero, and equal computations
     // can make operands the same.
     auto clean = [](const Graph &g) { return dce(cse(g)); };
-    for (int round = 0; round < 2; ++round) result = clean(factor(gradient_sums(simplify(fold(specialize(result))))));
+    for (int round = 0; round < 2; ++round) result = clean(factor(gradient_sums(join(simplify(fold(specialize(result)))))));
     result = clean(pooled_sums(moments(row_moments(simplify(fold(result))))));
     return fuse(result);
 }

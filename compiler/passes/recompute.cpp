@@ -1,5 +1,6 @@
 #include "compiler/passes/recompute.h"
 
+#include "compiler/ir/pieces.h"
 #include "compiler/passes/passes.h"
 
 #include <set>
@@ -42,6 +43,7 @@ int cost_of(Op op) {
         case Op::logical_and:
         case Op::logical_or:
         case Op::select:
+        case Op::slice:
             return 1;
         case Op::divide:
         case Op::sqrt:
@@ -60,7 +62,6 @@ int cost_of(Op op) {
         case Op::power:
         case Op::reshape:
         case Op::transpose:
-        case Op::slice:
         case Op::pad:
         case Op::reverse:
         case Op::concat:
@@ -159,13 +160,20 @@ Roles find_roles(const Graph &graph) {
     }
     auto is_alias = [&](size_t i) {
         const Node &node = graph.nodes[i];
+        if (node.op == Op::concat) return !piece_offsets(graph, {int32_t(i)}).empty();
+        if (node.op == Op::slice) return piece_offset(graph, {int32_t(i)}).has_value();
         if (node.op != Op::reshape || host[i]) return false;
         const NodeId from = node.operands[0];
         return !host[size_t(from.index)] && !is_splat(graph[from]);
     };
-    auto store = [&](NodeId id) {
-        while (is_alias(size_t(id.index))) id = graph[id].operands[0];
-        stored[size_t(id.index)] = true;
+    auto store = [&](NodeId value) {
+        std::vector<NodeId> pending{value};
+        while (!pending.empty()) {
+            const NodeId id = pending.back();
+            pending.pop_back();
+            if (is_alias(size_t(id.index))) pending.insert(pending.end(), graph[id].operands.begin(), graph[id].operands.end());
+            else stored[size_t(id.index)] = true;
+        }
     };
     for (const Result &result : graph.results) {
         const size_t i = size_t(result.value.index);
@@ -201,7 +209,8 @@ Roles find_roles(const Graph &graph) {
             continue;
         }
         roles.role[i] = Role::solid;
-        after_anchor[i] = (cost_of(node) >= kNever || stored[i]) && cost_of(node.op) >= kNever && !has_trait(node.op, kElementwise) && node.op != Op::random_uniform;
+        after_anchor[i] = (cost_of(node) >= kNever || stored[i]) && (cost_of(node.op) >= kNever || node.op == Op::slice) && !has_trait(node.op, kElementwise) &&
+                          node.op != Op::random_uniform;
         for (NodeId operand : node.operands) {
             const size_t o = size_t(operand.index);
             if (has_trait(node.op, kElementwise) && after_anchor[o] && !stored[o]) after_anchor[i] = true;
@@ -220,6 +229,8 @@ Roles find_roles(const Graph &graph) {
                 sources[i].insert(sources[o].begin(), sources[o].end());
             } else if (!host[o] && graph.nodes[o].op != Op::constant) {
                 sources[i].insert(operand);
+                // A slice reads what is there: no kernel makes a value and a piece of it.
+                if (node.op == Op::slice) stored[o] = true;
             }
         }
         // One source of full size: reading it costs what reading the value would. It must be in memory anyway.

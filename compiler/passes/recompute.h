@@ -11,7 +11,7 @@ namespace kiln {
 enum class Role {
     absent,     ///< dead, or an input or constant: no group
     host,       ///< rank 0 from scalars alone: evaluated outside kernels
-    alias,      ///< a reshape: the same bytes under another shape, no work
+    alias,      ///< the same bytes under another shape, a piece of them, or several that lie side by side (ir/pieces.h): no work
     recomputed, ///< cheap: copied into each kernel that uses it
     solid,      ///< computed once, in one kernel
 };

@@ -85,11 +85,15 @@ BufferId ProgramPlanner::buffer_of(NodeId id) {
             buffer = shared_buffer(range->arena, range->begin, node.type, input.name);
         else
             buffer = shared_buffer((augments(graph_.name) ? "raw:" : "data:") + input.name, 0, node.type, input.name);
+    } else if (auto joined = joined_.find(id); joined != joined_.end()) {
+        KILN_CHECK(joined->second.allocation >= 0, "%{} of graph `{}` is read before it is joined", id.index, graph_.name);
+        buffer = add_buffer({.arena = work_arena(), .type = node.type, .allocation = joined->second.allocation, .label = label_of(node)});
     } else {
         KILN_CHECK(is_alias(id), "%{} of graph `{}` is read before it is computed", id.index, graph_.name);
         Buffer alias = parts_.plan[buffer_of(root(id))];
         if (alias.type == node.type) return buffers_[id] = buffer_of(root(id));
         alias.type = node.type;
+        alias.offset += offset_in_root(id);
         buffer = is_work_arena(alias.arena) ? add_buffer(alias) : shared_buffer(alias.arena, alias.offset, alias.type, alias.label);
     }
     return buffers_[id] = buffer;
@@ -128,10 +132,12 @@ std::map<NodeId, int> ProgramPlanner::last_readers() const {
     std::map<NodeId, int> last;
     for (int index = 0; index < int(order_.size()); ++index) {
         const Unit &unit = units_[size_t(order_[size_t(index)])];
-        for (NodeId id : unit.reads) last[root(id)] = index;
+        for (NodeId id : unit.reads)
+            for (NodeId from : roots_of(id)) last[from] = index;
         if (unit.source_unit >= 0) last[root(unit.source)] = index;
     }
-    for (const Result &result : graph_.results) last[root(result.value)] = int(order_.size());
+    for (const Result &result : graph_.results)
+        for (NodeId from : roots_of(result.value)) last[from] = int(order_.size());
     return last;
 }
 
@@ -141,7 +147,9 @@ int ProgramPlanner::dying_argument(const Body &body, size_t result, const Call &
     auto allocation_of = [&](BufferId id) { return id.valid() ? parts_.plan[id].allocation : -1; };
     for (size_t i = 0; i < body.arguments.size(); ++i) {
         const int allocation = allocation_of(call.inputs[i]);
-        if (allocation < 0 || parts_.plan[call.inputs[i]].type != type || last_readers.at(root(body.arguments[i])) != index) continue;
+        const NodeId from = root(body.arguments[i]);
+        if (joined_.count(from) || places_.count(from)) continue;  // who reads the whole, or another part, is not known
+        if (allocation < 0 || parts_.plan[call.inputs[i]].type != type || last_readers.at(from) != index) continue;
         auto shares = [&](BufferId other) { return allocation_of(other) == allocation; };
         const bool alone = std::count_if(call.inputs.begin(), call.inputs.end(), shares) == 1 && std::none_of(call.outputs.begin(), call.outputs.end(), shares);
         if (alone && may_update_in_place(body.graph, int(result), NodeId{int32_t(i)})) return int(i);
@@ -185,9 +193,19 @@ void ProgramPlanner::make_calls() {
                     if (input_range(root(body.arguments[i])) == output.target) overwritten = int(i);
             } else {
                 Buffer buffer{.arena = work_arena(), .type = node.type, .label = label_of(node)};
-                overwritten = dying_argument(body, k, call, last, index);
-                if (overwritten >= 0) {
-                    buffer.allocation = parts_.plan[call.inputs[size_t(overwritten)]].allocation;
+                if (!output.place) overwritten = dying_argument(body, k, call, last, index);
+                if (output.place) {
+                    Joined &joined = joined_.at(output.place->joined);
+                    if (joined.allocation < 0) {
+                        joined.allocation = int(allocations_.size());
+                        allocations_.push_back({graph_[output.place->joined].type.bytes(), index, index, 0});
+                    }
+                    buffer.allocation = joined.allocation;
+                    buffer.offset = output.place->offset;
+                } else if (overwritten >= 0) {
+                    const Buffer &argument = parts_.plan[call.inputs[size_t(overwritten)]];
+                    buffer.allocation = argument.allocation;
+                    buffer.offset = argument.offset;
                 } else {
                     buffer.allocation = int(allocations_.size());
                     allocations_.push_back({node.type.bytes(), index, index, 0});
@@ -253,7 +271,7 @@ void ProgramPlanner::assign_work_arena() {
     for (BufferId id : work_buffers_) {
         Buffer &buffer = parts_.plan.buffers[size_t(id.index)];
         const Allocation &allocation = allocations_[size_t(buffer.allocation)];
-        buffer.offset = allocation.offset;
+        buffer.offset += allocation.offset;
         buffer.first_use = allocation.first_use;
         buffer.last_use = allocation.last_use;
     }
@@ -263,6 +281,7 @@ Program ProgramPlanner::run() {
     program_.name = graph_.name;
     program_.scalars.name = graph_.name + ".scalars";
     find_live();
+    find_joined();
     make_units();
     make_copies_and_targets();
     find_dependencies();

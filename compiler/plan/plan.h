@@ -34,7 +34,7 @@ struct Buffer {
     int64_t offset = 0;     ///< bytes
     Type type;
     int first_use = 0, last_use = 0;  ///< calls of its program, both included; work arena only. Results live to the end
-    int allocation = -1;    ///< work arena: buffers of one allocation share its bytes on purpose (a reshape is an alias)
+    int allocation = -1;    ///< work arena: buffers of one allocation share its bytes on purpose (a reshape is an alias, and so is a piece)
     std::string label{};    ///< what it holds, for people: "Digits/conv_1 relu"
 };
 

@@ -32,10 +32,22 @@ public:
     Program run();
 
 private:
+    /// Where a value lies in a joined tensor that nothing has to move together.
+    struct Place {
+        NodeId joined;
+        int64_t offset = 0;
+    };
+    /// A tensor that is joined of values which units store at their places in it.
+    struct Joined {
+        std::vector<NodeId> parts;     ///< what is stored there, and
+        std::vector<int> copies;       ///< the units that copy the others
+        int allocation = -1;           ///< when one is stored
+    };
     /// A value a unit makes, and where: in a storage, or (no target) in the work arena.
     struct Output {
         NodeId value;
         std::optional<ByteRange> target;
+        std::optional<Place> place{};
         BufferId buffer{};
     };
     /// A future call: a group of nodes, or a copy (no members) of `source`.
@@ -52,6 +64,7 @@ private:
     };
 
     void find_live();
+    void find_joined();
     void make_units();
     void make_copies_and_targets();
     void find_dependencies();
@@ -60,8 +73,14 @@ private:
     void finish_results();
     void assign_work_arena();
 
-    NodeId root(NodeId id) const;      ///< through reshapes that are aliases
+    NodeId root(NodeId id) const;      ///< through aliases
+    int64_t offset_in_root(NodeId id) const;
+    /// Its root and, if that is joined, those of its parts.
+    std::vector<NodeId> roots_of(NodeId id) const;
+    /// The units that a value is there after.
+    std::vector<int> makers_of(NodeId id) const;
     bool is_alias(NodeId id) const;
+    bool is_alone(NodeId id) const;    ///< in its group
     bool writes_in_place(const Unit &unit, size_t output) const;
     std::vector<NodeId> reads_of(const Unit &unit) const;
     std::vector<NodeId> results_of(const Unit &unit) const;
@@ -88,6 +107,9 @@ private:
     std::vector<bool> host_, live_, early_;
     std::vector<std::optional<ByteRange>> input_ranges_;  ///< per node: of storage inputs
     std::map<int, int> group_sizes_;
+    std::set<NodeId> result_slices_;    ///< results are whole buffers: these are no aliases
+    std::map<NodeId, Joined> joined_;
+    std::map<NodeId, Place> places_;    ///< of parts of joined tensors
     std::vector<Unit> units_;
     std::vector<int> unit_of_;          ///< per node
     std::vector<int> order_;

@@ -1,6 +1,7 @@
 // Units of a program and the order they run in.
 #include "compiler/plan/program_planner.h"
 
+#include "compiler/ir/pieces.h"
 #include "compiler/support/check.h"
 
 #include <algorithm>
@@ -46,12 +47,15 @@ void ProgramPlanner::find_live() {
             ++group_sizes_[graph_.nodes[i].group];
 }
 
+bool ProgramPlanner::is_alone(NodeId id) const { return graph_[id].group < 0 || group_sizes_.at(graph_[id].group) == 1; }
+
 bool ProgramPlanner::is_alias(NodeId id) const {
     const Node &node = graph_[id];
+    if (node.op == Op::slice) return is_alone(id) && !result_slices_.count(id) && piece_offset(graph_, id);
     if (node.op != Op::reshape || host_[size_t(id.index)]) return false;
     const NodeId operand = node.operands[0];
     if (host_[size_t(operand.index)] || is_splat(graph_[operand])) return false;
-    return node.group < 0 || group_sizes_.at(node.group) == 1;
+    return is_alone(id);
 }
 
 NodeId ProgramPlanner::root(NodeId id) const {
@@ -59,12 +63,61 @@ NodeId ProgramPlanner::root(NodeId id) const {
     return id;
 }
 
+int64_t ProgramPlanner::offset_in_root(NodeId id) const {
+    int64_t offset = 0;
+    for (; is_alias(id); id = graph_[id].operands[0])
+        if (graph_[id].op == Op::slice) offset += *piece_offset(graph_, id);
+    return offset;
+}
+
+std::vector<NodeId> ProgramPlanner::roots_of(NodeId id) const {
+    std::vector<NodeId> roots{root(id)};
+    if (joined_.count(roots[0]))
+        for (NodeId operand : graph_[roots[0]].operands)
+            for (NodeId part : roots_of(operand)) roots.push_back(part);
+    return roots;
+}
+
+std::vector<int> ProgramPlanner::makers_of(NodeId id) const {
+    const auto joined = joined_.find(root(id));
+    if (joined == joined_.end()) return {unit_of_[size_t(root(id).index)]};
+    std::vector<int> makers = joined->second.copies;
+    for (NodeId part : joined->second.parts) makers.push_back(unit_of_[size_t(part.index)]);
+    return makers;
+}
+
+/// Tensors that are joined of pieces need no kernel if at least one of them can be stored in its place right away; others are copied there.
+void ProgramPlanner::find_joined() {
+    std::set<NodeId> stored;
+    for (const Result &result : graph_.results) {
+        NodeId id = result.value;
+        while (is_alias(id) && graph_[id].op != Op::slice) id = graph_[id].operands[0];
+        if (is_alias(id)) result_slices_.insert(id);
+        stored.insert(id);
+    }
+    for (int i = 0; i < graph_.size(); ++i) {
+        const NodeId id{i};
+        if (!live_[size_t(i)] || !is_alone(id)) continue;
+        const std::vector<int64_t> offsets = piece_offsets(graph_, id);
+        std::map<NodeId, Place> places;
+        for (size_t k = 0; k < offsets.size(); ++k) {
+            const NodeId operand = graph_[id].operands[k], part = root(operand);
+            const Node &node = graph_[part];
+            const bool is_computed = node.op != Op::input && node.op != Op::constant && !host_[size_t(part.index)] && !joined_.count(part);
+            if (is_computed && node.type.bytes() == graph_[operand].type.bytes() && !places_.count(part) && !stored.count(part)) places.try_emplace(part, Place{id, offsets[k]});
+        }
+        if (places.empty()) continue;
+        places_.insert(places.begin(), places.end());
+        for (const auto &[part, place] : places) joined_[id].parts.push_back(part);
+    }
+}
+
 void ProgramPlanner::make_units() {
     std::map<int, int> unit_of_group;
     for (int i = 0; i < graph_.size(); ++i) {
         const NodeId id{i};
         const Node &node = graph_[id];
-        if (!live_[size_t(i)] || host_[size_t(i)] || node.op == Op::input || node.op == Op::constant || is_alias(id)) continue;
+        if (!live_[size_t(i)] || host_[size_t(i)] || node.op == Op::input || node.op == Op::constant || is_alias(id) || joined_.count(id)) continue;
         int unit = int(units_.size());
         if (node.group >= 0) unit = unit_of_group.emplace(node.group, unit).first->second;
         if (unit == int(units_.size())) {  // the first of its group
@@ -88,7 +141,21 @@ void ProgramPlanner::make_units() {
     for (const Result &result : graph_.results) wanted.insert(root(result.value));
     for (Unit &unit : units_) unit.reads = reads_of(unit);
     for (NodeId id : wanted)
-        if (int unit = unit_of_[size_t(id.index)]; unit >= 0) units_[size_t(unit)].outputs.push_back({id, {}});
+        if (int unit = unit_of_[size_t(id.index)]; unit >= 0) {
+            const auto place = places_.find(id);
+            units_[size_t(unit)].outputs.push_back({id, {}, place == places_.end() ? std::nullopt : std::optional(place->second)});
+        }
+    for (auto &[id, joined] : joined_) {
+        const std::vector<int64_t> offsets = piece_offsets(graph_, id);
+        for (size_t k = 0; k < offsets.size(); ++k) {
+            const NodeId operand = graph_[id].operands[k];
+            const auto place = places_.find(root(operand));
+            if (place != places_.end() && place->second.joined == id && place->second.offset == offsets[k]) continue;
+            joined.copies.push_back(add_copy(operand, -1, std::nullopt, !early_[size_t(id.index)]));
+            units_.back().outputs[0].place = Place{id, offsets[k]};
+            units_.back().priority = id.index;
+        }
+    }
 }
 
 int ProgramPlanner::add_copy(NodeId source, int source_unit, std::optional<ByteRange> target, bool late) {
@@ -205,7 +272,8 @@ void ProgramPlanner::find_dependencies() {
     const size_t count = units_.size();  // demote() appends
     for (size_t i = 0; i < count; ++i) {
         for (NodeId id : units_[i].reads)
-            if (int maker = unit_of_[size_t(root(id).index)]; maker >= 0 && maker != int(i)) units_[i].needs.insert(maker);
+            for (int maker : makers_of(id))
+                if (maker >= 0 && maker != int(i)) units_[i].needs.insert(maker);
     }
     for (size_t i = 0; i < count; ++i) add_anti_dependencies(int(i));
     for (size_t i = 0; i < count; ++i) {

@@ -93,6 +93,65 @@ inline Module random_module(uint32_t seed, int steps = 30) {
     return module;
 }
 
+/// A module of views that can be pieces of memory, and of some that cannot: slices and concatenations of rows and of columns, of computed values,
+/// inputs and constants, nested, used several times, as results and by the side of others.
+inline Module random_pieces_module(uint32_t seed, int steps = 24) {
+    std::mt19937 random(seed);
+    auto pick = [&](int n) { return int(random() % uint32_t(n)); };
+    Module module;
+    module.name = "Pieces";
+    module.batch = 4;
+    module.columns.push_back({"x", {DType::f32, {16}}, 0, {}});
+    module.storages.push_back({"w", StorageKind::param, {DType::f32, {4, 16}}, "param", 0, {}});
+    module.storages.push_back({"kept", StorageKind::buffer, {DType::f32, {4, 16}}, "buffer", 0, {}});
+    Graph graph;
+    graph.name = "train";
+    Builder b(graph);
+    std::vector<NodeId> values{b.input(InputKind::data, "x", {DType::f32, {4, 16}}), b.input(InputKind::storage, "w", {DType::f32, {4, 16}}), b.constant(0.5, {DType::f32, {2, 16}})};
+    values.push_back(b.elementwise(Op::tanh, {values[0]}));
+    auto any = [&] { return values[size_t(pick(int(values.size())))]; };
+    for (int step = 0; step < steps; ++step) {
+        const NodeId x = any();
+        const Shape shape = b.type(x).shape;
+        try {
+            switch (pick(7)) {
+                case 0: values.push_back(b.elementwise(Op::tanh, {x})); break;
+                case 1: values.push_back(b.add(x, any())); break;
+                case 2: {
+                    SliceAttrs rows{{pick(int(shape[0])), 0}, shape, {1, 1}};
+                    if (pick(4) == 0) rows.begin[1] = pick(int(shape[1]));
+                    values.push_back(b.append(Op::slice, {x}, rows));
+                    break;
+                }
+                case 3:
+                case 4: {
+                    std::vector<NodeId> parts{x};
+                    for (int part = pick(3); part > 0; --part) parts.push_back(any());
+                    if (const NodeId joined = b.append(Op::concat, parts, AxisAttrs{pick(4) == 0}); b.type(joined).elements() <= 1024) values.push_back(joined);
+                    break;
+                }
+                case 5: values.push_back(b.elementwise(Op::tanh, {b.reshape(x, {1, b.type(x).elements()})})); break;
+                case 6: values.push_back(b.matmul(x, any(), pick(2), pick(2))); break;
+            }
+        } catch (const BuildError &) {
+        }
+    }
+    NodeId loss = b.constant(0, {DType::f32, {}});
+    for (int i = 0; i < 4; ++i) loss = b.add(loss, b.reduce(Op::reduce_sum, b.elementwise(Op::tanh, {any()}), {0, 1}));
+    graph.results.push_back({ResultKind::loss, "", loss});
+    graph.results.push_back({ResultKind::output, "y", any()});
+    graph.results.push_back({ResultKind::output, "z", any()});
+    for (const char *name : {"kept", "gradient:w"})
+        for (int attempt = 0; attempt < 20; ++attempt) {
+            const NodeId x = any();
+            if (b.type(x) != Type{DType::f32, {4, 16}}) continue;
+            graph.results.push_back({ResultKind::store, name, x});
+            break;
+        }
+    module.graphs["train"] = graph;
+    return module;
+}
+
 /// Fixed pseudo-random values for an input, by its name.
 inline Tensor input_value(const Node &node) {
     const InputAttrs &input = std::get<InputAttrs>(node.attrs);

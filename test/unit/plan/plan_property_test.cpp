@@ -80,5 +80,14 @@ TEST(PlanProperty, RunsAsTheGraphMeans) {
         }
 }
 
+TEST(PlanProperty, PiecesLieWhereTheGraphMeans) {
+    for (uint32_t seed = 0; seed < 500; ++seed)
+        for (int level : {0, 2}) {
+            check_module(testing::random_pieces_module(seed), level);
+            check_module(testing::random_pieces_module(seed), level, 0);
+            ASSERT_FALSE(::testing::Test::HasFailure()) << "seed " << seed << " level " << level;
+        }
+}
+
 }  // namespace
 }  // namespace kiln
