@@ -73,6 +73,8 @@ llvm::Constant *ModuleBuilder::buffer(BufferId id) {
                                                         llvm::ArrayRef<llvm::Constant *>{ir.getInt64(0), ir.getInt64(uint64_t(id.index))});
 }
 
+llvm::Value *ModuleBuilder::buffer_at(llvm::Value *index) { return ir.CreateInBoundsGEP(buffers_type_, buffers_, {integer(0), index}); }
+
 llvm::Value *ModuleBuilder::host_pointer(BufferId id) {
     return ir.CreateLoad(byte_pointer, ir.CreateStructGEP(buffer_type, buffer(id), 2), "host");
 }

@@ -48,6 +48,7 @@ public:
     void add_to_sum(llvm::Value *context, int index, llvm::Value *value);
 
     llvm::Constant *buffer(BufferId id);                    ///< halide_buffer_t * of a buffer of the plan
+    llvm::Value *buffer_at(llvm::Value *index);             ///< the same, of one that is chosen at run time
     llvm::Value *host_pointer(BufferId id);                 ///< i8 *, loaded
     void set_host_pointer(llvm::Value *buffer, llvm::Value *pointer);
     llvm::FunctionCallee kernel(KernelId id);

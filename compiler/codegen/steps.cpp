@@ -37,14 +37,36 @@ private:
     std::vector<std::pair<llvm::Type *, const char *>> context_only() { return {{m_.context_pointer, "context"}}; }
     std::vector<std::pair<llvm::Type *, const char *>> context_and_phase() { return {{m_.context_pointer, "context"}, {ir_.getInt32Ty(), "phase"}}; }
 
+    /// Gives buffers their addresses: a loop over a table, for the steps of a recurrent layer have thousands of them.
     llvm::Function *bind() {
         auto *function = m_.begin("kiln.bind", ir_.getVoidTy(), context_only());
+        std::vector<uint64_t> places;  // of each: which one, arena, offset
         for (size_t i = 0; i < m_.plan.buffers.size(); i++) {
             const Buffer &buffer = m_.plan.buffers[i];
             if (is_batch_arena(buffer.arena)) continue;  // set at each step
-            auto *base = m_.arena_base(function->getArg(0), m_.integer(m_.layout.arena(buffer.arena)));
-            m_.set_host_pointer(m_.buffer({int32_t(i)}), ir_.CreateGEP(ir_.getInt8Ty(), base, m_.integer(buffer.offset)));
+            places.insert(places.end(), {i, uint64_t(m_.layout.arena(buffer.arena)), uint64_t(buffer.offset)});
         }
+        auto *values = llvm::ConstantDataArray::get(m_.context, llvm::ArrayRef<uint64_t>(places));
+        auto *table = new llvm::GlobalVariable(m_.llvm_module, values->getType(), true, llvm::GlobalValue::PrivateLinkage, values, "places");
+        auto *before = ir_.GetInsertBlock();
+        auto *loop = llvm::BasicBlock::Create(m_.context, "next", function);
+        auto *body = llvm::BasicBlock::Create(m_.context, "place", function);
+        auto *end = llvm::BasicBlock::Create(m_.context, "end", function);
+        ir_.CreateBr(loop);
+        ir_.SetInsertPoint(loop);
+        auto *at = ir_.CreatePHI(ir_.getInt64Ty(), 2, "at");
+        ir_.CreateCondBr(ir_.CreateICmpULT(at, m_.integer(int64_t(places.size()))), body, end);
+        ir_.SetInsertPoint(body);
+        auto entry = [&](int64_t k) {
+            auto *place = ir_.CreateInBoundsGEP(values->getType(), table, {m_.integer(0), ir_.CreateAdd(at, m_.integer(k))});
+            return ir_.CreateLoad(ir_.getInt64Ty(), place);
+        };
+        auto *base = m_.arena_base(function->getArg(0), entry(1));
+        m_.set_host_pointer(m_.buffer_at(entry(0)), ir_.CreateGEP(ir_.getInt8Ty(), base, entry(2)));
+        at->addIncoming(m_.integer(0), before);
+        at->addIncoming(ir_.CreateAdd(at, m_.integer(3)), body);
+        ir_.CreateBr(loop);
+        ir_.SetInsertPoint(end);
         ir_.CreateRetVoid();
         m_.end(function);
         return function;
