@@ -12,9 +12,12 @@ namespace {
 /// Rows of a matrix often lie a multiple of 2 KiB apart, in the same few sets of the first cache: no more at a time than it has ways.
 constexpr int kMatmulRows = 8;
 /// A product this deep with at most so many results is summed in parts, one a task, for each of which both operands are read once.
-constexpr int64_t kDeep = 4096, kDeepResult = 64 * 1024;
+/// So is one too deep to pack its rows as a whole, which lie far apart along K: they are packed for a block of a part.
+constexpr int64_t kDeep = 4096, kDeepResult = 64 * 1024, kMostParts = 16;
 /// So much of K at a time of a part: panels of it stay in the second cache.
 constexpr int64_t kDepthBlock = 128;
+/// Least depth of a part: writing its sums, and reading them again, must cost little beside it.
+constexpr int64_t kLeastPart = 256;
 /// Deepest K of which the rows of a block are packed: a block and a panel fit into the second cache.
 constexpr int64_t kPackedDepth = 1024;
 /// Of a vector operand no larger than this, all panels are packed before: they stay in the second cache, and blocks of so many rows
@@ -57,9 +60,10 @@ MatmulPlan plan_matmul(const Lowering &l, int64_t m, int64_t n, int64_t k, bool 
     plan.by_line = plan.columns_are_rows && plan.tile.rows < l.lanes() && l.lanes() % plan.tile.rows == 0 && columns * rows * int64_t(sizeof(float)) >= kFromMemoryBytes;
     plan.row_block = rows <= 2 * kRowBlock ? rows : choose_row_block(rows, plan.by_line ? l.lanes() : plan.tile.rows);
     plan.along_rows = plan.columns_are_rows ? !transpose_b : transpose_a;
-    if (k >= kDeep && columns * rows <= kDeepResult) {
-        for (int64_t parts = 2; parts <= 16; parts++)
-            if (k % parts == 0) plan.parts = parts;
+    const bool packs_by_part = plan.along_rows && k > kPackedDepth && batch == 1;
+    if (packs_by_part || (k >= kDeep && columns * rows <= kDeepResult)) {
+        for (int64_t parts = 2; parts <= kMostParts; parts++)
+            if (k % parts == 0 && k / parts >= kLeastPart && parts * columns * rows <= kMostParts * kDeepResult) plan.parts = parts;
         plan.depth_block = std::min<int64_t>(k / plan.parts, kDepthBlock);
     }
     plan.by_line = plan.by_line && plan.parts == 1 && plan.row_block % l.lanes() == 0;
