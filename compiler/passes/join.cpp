@@ -43,7 +43,8 @@ std::optional<Pieces> padded(const Graph &graph, const Node &node) {
 std::optional<Pieces> together(const Pieces &a, const Pieces &b) {
     if (a.axis != b.axis) return {};
     Pieces all{a.axis, {}};
-    std::merge(a.list.begin(), a.list.end(), b.list.begin(), b.list.end(), std::back_inserter(all.list), [](const Piece &x, const Piece &y) { return x.begin < y.begin; });
+    auto before = [](const Piece &x, const Piece &y) { return x.begin < y.begin; };
+    std::merge(a.list.begin(), a.list.end(), b.list.begin(), b.list.end(), std::back_inserter(all.list), before);
     for (size_t i = 1; i < all.list.size(); ++i)
         if (all.list[i].begin < all.list[i - 1].end) return {};
     return all;

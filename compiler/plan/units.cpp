@@ -104,7 +104,8 @@ void ProgramPlanner::find_joined() {
             const NodeId operand = graph_[id].operands[k], part = root(operand);
             const Node &node = graph_[part];
             const bool is_computed = node.op != Op::input && node.op != Op::constant && !host_[size_t(part.index)] && !joined_.count(part);
-            if (is_computed && node.type.bytes() == graph_[operand].type.bytes() && !places_.count(part) && !stored.count(part)) places.try_emplace(part, Place{id, offsets[k]});
+            const bool is_whole = node.type.bytes() == graph_[operand].type.bytes();
+            if (is_computed && is_whole && !places_.count(part) && !stored.count(part)) places.try_emplace(part, Place{id, offsets[k]});
         }
         if (places.empty()) continue;
         places_.insert(places.begin(), places.end());
