@@ -11,7 +11,7 @@ std::string snake_case(const std::string &name) {
     std::string result;
     for (size_t i = 0; i < name.size(); ++i) {
         bool upper = name[i] >= 'A' && name[i] <= 'Z';
-        bool after_lower = i > 0 && !(name[i - 1] >= 'A' && name[i - 1] <= 'Z') && name[i - 1] != '_';
+        bool after_lower = i > 0 && name[i - 1] >= 'a' && name[i - 1] <= 'z';
         bool before_lower = i > 0 && i + 1 < name.size() && name[i + 1] >= 'a' && name[i + 1] <= 'z' && name[i - 1] != '_';
         if (upper && (after_lower || before_lower)) result += '_';
         result += upper ? char(name[i] - 'A' + 'a') : name[i];
