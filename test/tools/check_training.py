@@ -1,6 +1,7 @@
 """Compares the training of an executable with that of the reference interpreter, value by value.
 
-usage: check_training.py MODEL FOLDER STEPS TOLERANCE [-D NAME=VALUE ..] [OPTION OF kiln build ..]
+usage: check_training.py MODEL FOLDER STEPS TOLERANCE [-D NAME=VALUE ..] [--as OTHER.model] [OPTION OF kiln build ..]
+The interpreter trains the model itself, or OTHER.model, which says the same in other words: then the two compute the same, too.
 The model reads IDX files, here without shuffling. Both train STEPS steps of each phase from the same seed on the same random data; afterwards parameters,
 buffers, the optimizer's states and globals must agree: |a - b| <= TOLERANCE * (|b| + the root of the mean square of the tensor).
 """
@@ -18,15 +19,25 @@ count = 0
 while rest[count : count + 1] == ["-D"]:
     count += 2
 definitions, options = rest[:count], rest[count:]
+interpreted = model
+if options[:1] == ["--as"]:
+    interpreted, options = options[1], options[2:]
 os.makedirs(folder, exist_ok=True)
 graph, grad, executable, run = f"{folder}/module.graph", f"{folder}/grad.graph", f"{folder}/x", f"{folder}/run"
 
-text = subprocess.run(["kiln", "emit", "graph", model, *definitions], check=True, stdout=subprocess.PIPE, text=True).stdout
-open(graph, "w").write(text.replace("  shuffle true\n", "  shuffle false\n", 1))
+def write_graph(source):
+    text = subprocess.run(["kiln", "emit", "graph", source, *definitions], check=True, stdout=subprocess.PIPE, text=True).stdout
+    open(graph, "w").write(text.replace("  shuffle true\n", "  shuffle false\n", 1))
+    return text
+
+
+text = write_graph(interpreted)
 subprocess.run(["kiln", "emit", "grad", graph, "-o", grad], check=True)
 lines = subprocess.run(["interpret-training", grad, folder, steps, SEED], check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()
 expected = {path: [float(value) for value in values] for path, *values in map(str.split, lines)}
 
+if interpreted != model:
+    write_graph(model)
 subprocess.run(["kiln", "build", *options, graph, "-o", executable], check=True)
 subprocess.run([executable, "train", "--data", folder, "--run", run, "--seed", SEED, "--epochs", ",".join("1" * max(text.count("\n  phase "), 1)), "--quiet", "--overwrite"], check=True)
 
