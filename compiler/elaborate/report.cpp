@@ -39,13 +39,16 @@ void Elaborator::suggest(Diagnostic &diagnostic, std::string_view name, const st
 }
 
 void Elaborator::report_unused() {
+    // Another value of a `const` may choose a branch that leaves names aside which the file as it stands reads. A flag without effect is an error all the same.
+    const bool is_as_written = options_.defines.empty();
     for (const auto &[name, binding] : file_scope_->names) {
         bool is_hyper = binding.cell && binding.cell->kind == InputKind::scalar;
-        if ((is_hyper || binding.constant) && !used_.count({binding.declared.file, binding.declared.begin}))
+        const bool is_read_elsewhere = binding.constant && !is_as_written && !options_.defines.count(name);
+        if ((is_hyper || binding.constant) && !is_read_elsewhere && !used_.count({binding.declared.file, binding.declared.begin}))
             diagnostics_->report(DiagnosticCode::unused_name, binding.declared, {is_hyper ? "hyper" : "const", name});
     }
     for (const auto &[place, local] : locals_) {
-        if (used_.count(place)) continue;
+        if (used_.count(place) || !is_as_written) continue;
         Diagnostic &diagnostic = diagnostics_->report(DiagnosticCode::unused_name, local.name.range, {"name", local.name.text});
         static const std::set<std::string> statements = {"loss", "metric", "output"};
         if (statements.count(local.name.text)) diagnostic.notes.push_back(fmt::format("`{} ..` without `=` is the statement", local.name.text));
