@@ -197,10 +197,26 @@ bool Elaborator::unify_dims(const ast::TypeExpr &type, const std::vector<ast::Di
     return ok;
 }
 
-/// Dimensions that are all known.
+/// Dimensions that are all known: numbers, and lists of them such as those that `..rest` of a parameter stands for.
 std::optional<Shape> Elaborator::known_extents(const std::vector<ast::Dim> &dims, std::vector<SourceRange> *origins) {
     Shape result;
+    auto take = [&](const Value &extent, const ast::Dim &dim) {
+        const int64_t *number = extent.get<int64_t>();
+        if (!number || *number < 1) {
+            report(DiagnosticCode::wrong_extent, dim.range, {describe(extent)});
+            return false;
+        }
+        result.push_back(*number);
+        if (origins) origins->push_back(extent.origin.valid() ? extent.origin : dim.range);
+        return true;
+    };
     for (const ast::Dim &dim : dims) {
+        const Binding *rest = dim.ellipsis && !dim.rest.text.empty() ? find(dim.rest.text) : nullptr;
+        if (const ListValue *list = rest ? rest->value.get<ListValue>() : nullptr) {
+            for (const Value &extent : *list->items)
+                if (!take(extent, dim)) return {};
+            continue;
+        }
         if (dim.ellipsis) {
             report(DiagnosticCode::open_shape, dim.range);
             return {};
@@ -210,14 +226,7 @@ std::optional<Shape> Elaborator::known_extents(const std::vector<ast::Dim> &dims
             report_unknown(source_text(dim.range), dim.range);
             return {};
         }
-        if (extent->poison()) return {};
-        const int64_t *number = extent->get<int64_t>();
-        if (!number || *number < 1) {
-            report(DiagnosticCode::wrong_extent, dim.range, {describe(*extent)});
-            return {};
-        }
-        result.push_back(*number);
-        if (origins) origins->push_back(extent->origin.valid() ? extent->origin : dim.range);
+        if (extent->poison() || !take(*extent, dim)) return {};
     }
     return result;
 }

@@ -41,6 +41,12 @@ TEST(LossValues, CrossEntropyOfSeveralRowsIsTheirMean) {
     expect_near(found["loss"], {-(std::log(1.0 / 4) + std::log(2.0 / 4) + std::log(1.0 / 4) + 2 * std::log(1.0 / 8) + std::log(6.0 / 8)) / 6});
 }
 
+TEST(LayerValues, AParameterHasTheDimensionsOfItsInput) {
+    const std::string layer = "}\nlayer Scale(x: float[b, ..s]) {\nparam a: float[..s, 2] = ones\nreturn a[.., 0] * x\n";
+    auto found = run("x: f64[2, 2], y: f64[2, 2]", "h = Scale(x)\nloss mse(h, y)\noutput h" + layer, "predict", {{"x", {1, 2, 3, 4}}, {"M/scale/a", {5, 0, 6, 0, 7, 0, 8, 0}}}, 1);
+    expect_near(found["h"], {5, 12, 21, 32});
+}
+
 TEST(LayerValues, CallsInABranchAtRunTime) {
     // What a called function assigns, and a loop, are no names of the branch.
     const std::string calls = "if training or seed > 0 { h <- LayerNorm(h, eps = 0) \nfor i in 0..2 { k = h\n k <- k + i\n h <- k } } else { h <- softmax(h) }\n";
