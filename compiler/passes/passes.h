@@ -17,6 +17,7 @@ Graph factor(const Graph &graph, int64_t least_elements = kFromMemory);   ///< o
 Graph row_moments(const Graph &graph, int64_t least_elements = kFromMemory);  ///< of smaller tensors statistics are kernels of their own
 Graph moments(const Graph &graph, int64_t least_elements = kFromMemory);  ///< smaller tensors are read again
 Graph pooled_sums(const Graph &graph, int64_t least_elements = kFromMemory);  ///< of smaller tensors the gradient is read
+Graph few_filters(const Graph &graph);
 Graph cse(const Graph &graph);
 Graph fuse(const Graph &graph);
 

@@ -15,6 +15,7 @@ const std::vector<Pass> &all_passes() {
         {"simplify", "algebra that keeps the bits", simplify},
         {"join", "sums of tensors that are padded side by side become one that is joined", join},
         {"gradient-sums", "sums of a convolution's input gradient from its weight gradient", gradient_sums},
+        {"few-filters", "convolutions to few filters run along their channels", few_filters},
         {"factor", "take out of sums what is the same for all terms", [](const Graph &graph) { return factor(graph); }},
         {"row-moments", "mean and variance of a convolution's results from sums over their rows", [](const Graph &graph) { return row_moments(graph); }},
         {"moments", "mean and variance of large tensors from one reading", [](const Graph &graph) { return moments(graph); }},
@@ -40,7 +41,7 @@ Graph optimize(const Graph &graph, int level) {
     // can make operands the same.
     auto clean = [](const Graph &g) { return dce(cse(g)); };
     for (int round = 0; round < 2; ++round) result = clean(factor(gradient_sums(join(simplify(fold(specialize(result)))))));
-    result = clean(pooled_sums(moments(row_moments(simplify(fold(result))))));
+    result = clean(pooled_sums(moments(row_moments(simplify(fold(few_filters(result)))))));
     return fuse(result);
 }
 

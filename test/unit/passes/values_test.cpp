@@ -115,6 +115,25 @@ TEST(Values, SumsOfInputGradientsNeedNoInputGradient) {
         }
 }
 
+TEST(Values, ConvolutionsToFewFiltersAndTheirGradientsAlongTheChannels) {
+    for (int64_t filters : {1, 3})
+        for (const Shape &window : {Shape{3, 2}, Shape{1, 1}})
+            for (const ConvAttrs &conv : {ConvAttrs{{1, 1}, {0, 0, 0, 0}, {1, 1}}, ConvAttrs{{1, 1}, {(window[0] - 1) / 2, 0, 0, window[1] - 1}, {1, 2}}}) {
+                SCOPED_TRACE(fmt::format("{} filters, {} by {}, padding {}", filters, window[0], window[1], conv.padding[0]));
+                Graph graph;
+                Builder b(graph);
+                const int64_t p = 8 + conv.padding[0] + conv.padding[1] - conv.dilation[0] * (window[0] - 1), q = 9 + conv.padding[2] + conv.padding[3] - conv.dilation[1] * (window[1] - 1);
+                auto input = [&](const char *name, Shape shape) { return b.input(InputKind::argument, name, {DType::f64, std::move(shape)}); };
+                const NodeId x = input("x", {2, 8, 9, 16}), w = input("w", {window[0], window[1], 16, filters}), dy = input("dy", {2, p, q, filters});
+                const NodeId results[] = {b.append(Op::conv2d, {x, w}, conv), b.append(Op::conv2d_input_gradient, {dy, w}, ConvGradAttrs{conv.stride, conv.padding, conv.dilation, {8, 9}}),
+                                          b.append(Op::conv2d_weight_gradient, {x, dy}, ConvGradAttrs{conv.stride, conv.padding, conv.dilation, window})};
+                for (NodeId result : results) graph.results.push_back({ResultKind::value, "", result});
+                const Graph rewritten = run(find_pass("few-filters"), graph);
+                EXPECT_EQ(std::count_if(rewritten.nodes.begin(), rewritten.nodes.end(), [](const Node &node) { return node.op == Op::transpose; }), 3);
+                expect_same(interpret(graph, sines), interpret(rewritten, sines), 1e-12, 10);
+            }
+}
+
 int64_t reductions_of(const Graph &graph, const Shape &shape) {
     return std::count_if(graph.nodes.begin(), graph.nodes.end(), [&](const Node &node) { return node.op == Op::reduce_sum && graph[node.operands[0]].type.shape == shape; });
 }
