@@ -191,14 +191,13 @@ Expr lower_power(Lowering &l, NodeId id, const Coordinates &at) {
     return cast(a.type(), round(Internal::Call::make(Float(64), "pow", {cast<double>(a), cast<double>(b)}, Internal::Call::PureExtern)));
 }
 
-/// An operand of a comparison with a constant. Of a sum with a constant there Halide would take both to one side, max(c - x, d) = c - min(x, c - d), and what
-/// is small beside c is lost: 1 - min(x, 1) for max(1 - x, 1e-30).
+/// An operand of a comparison with a constant. Of a sum with a constant there, or below, Halide would take both to one side, max(c - x, d) = c - min(x, c - d),
+/// and what is small beside c is lost: 1 - min(x, 1) for max(1 - x, 1e-30).
 static Expr compared(Lowering &l, NodeId id, int i, const Coordinates &at) {
     const Expr value = operand(l, id, i, at);
-    const Node &own = l.node(l.node(id).operands[size_t(i)]);
-    auto is_constant = [&](NodeId operand) { return is_splat(l.node(operand)); };
-    const bool with_constant = (own.op == Op::add || own.op == Op::subtract) && std::any_of(own.operands.begin(), own.operands.end(), is_constant);
-    return with_constant && value.type().is_float() && is_constant(l.node(id).operands[size_t(1 - i)]) ? as_it_is(value) : value;
+    const std::vector<NodeId> &operands = l.node(id).operands;
+    const bool is_computed = has_trait(l.node(operands[size_t(i)]).op, kElementwise);
+    return is_computed && value.type().is_float() && is_splat(l.node(operands[size_t(1 - i)])) ? as_it_is(value) : value;
 }
 
 Expr lower_minimum(Lowering &l, NodeId id, const Coordinates &at) {
