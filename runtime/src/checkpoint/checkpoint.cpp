@@ -21,7 +21,6 @@ namespace {
 
 constexpr const char *kWeights = "weights.safetensors";
 constexpr const char *kState = "state.safetensors";
-constexpr const char *kVocabularies = "vocabularies.json";
 constexpr const char *kPseudoLabels = "pseudo_labels.safetensors";
 constexpr const char *kManifest = "manifest.json";
 
@@ -171,7 +170,7 @@ void save_checkpoint(const std::string &run, const std::string &name, ProgramSta
         manifest.files[kState] = write_storages(fresh + "/" + kState, state, true);
         if (state.pseudo_labels.phase >= 0) manifest.files[kPseudoLabels] = write_pseudo_labels(fresh + "/" + kPseudoLabels, state.pseudo_labels, state.metadata.model);
         else manifest.files.erase(kPseudoLabels);
-        if (!state.vocabularies.empty()) manifest.files[kVocabularies] = write_text(fresh + "/" + kVocabularies, print(state.vocabularies));
+        if (!state.vocabularies.empty()) manifest.files[kVocabulariesFile] = write_text(fresh + "/" + kVocabulariesFile, print(state.vocabularies));
         write_text(fresh + "/" + kManifest, print(manifest));
         flush_folder(fresh);
         if (!exists(target)) {
@@ -233,7 +232,7 @@ Manifest load_checkpoint(const std::string &run, const std::string &name, Progra
     Manifest manifest = read_manifest(run, name, state.metadata);
     const std::string folder = folder_of(run, name);
     Vocabularies vocabularies;
-    if (manifest.files.contains(kVocabularies)) vocabularies = parse_vocabularies(read_checked(folder, kVocabularies, manifest), folder + "/" + kVocabularies);
+    if (manifest.files.contains(kVocabulariesFile)) vocabularies = parse_vocabularies(read_checked(folder, kVocabulariesFile, manifest), folder + "/" + kVocabulariesFile);
     check_vocabularies(vocabularies, state.metadata, folder);
     std::string weights = read_checked(folder, kWeights, manifest);
     auto pairs = match(weights, folder + "/" + kWeights, state.metadata, false);

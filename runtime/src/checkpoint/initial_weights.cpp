@@ -2,6 +2,7 @@
 
 #include "checkpoint/safetensors.h"
 #include "data/dataset.h"
+#include "data/vocabulary.h"
 #include "support/file.h"
 #include "support/text.h"
 #include "kiln/names.h"
@@ -75,6 +76,42 @@ const Storage &target_of(const TensorView &tensor, const std::string &path, cons
     return target;
 }
 
+/// The vocabularies of the checkpoint that the file lies in; none of a file from elsewhere.
+Vocabularies vocabularies_beside(const std::string &path) {
+    const size_t slash = path.rfind('/');
+    const std::string file = (slash == path.npos ? "" : path.substr(0, slash + 1)) + kVocabulariesFile;
+    return exists(file) ? parse_vocabularies(read_file(file, ExitCode::checkpoint), file) : Vocabularies();
+}
+
+/// Of each row of a table the one in the file that is of the same value, -1 for a value that the file lacks. Nothing where rows are the same, or have no values.
+std::vector<int64_t> rows_in_file(const ProgramState &state, const Storage &target, const Vocabularies &beside) {
+    for (const Embedding &embedding : state.metadata.embeddings) {
+        const auto own = state.vocabularies.find(embedding.input), other = beside.find(embedding.input);
+        if (&state.metadata.storages[embedding.storage] != &target || own == state.vocabularies.end() || other == beside.end()) continue;
+        if (own->second.values() == other->second.values() && own->second.unknown().has_value() == other->second.unknown().has_value()) continue;
+        std::vector<int64_t> rows;
+        const std::vector<std::string> &known = other->second.values();
+        for (const std::string &value : own->second.values()) {
+            const int64_t row = other->second.row(value);
+            rows.push_back(row < int64_t(known.size()) ? row : -1);
+        }
+        if (own->second.unknown()) rows.push_back(other->second.unknown() ? int64_t(known.size()) : -1);
+        rows.resize(size_t(target.shape[0]), -1);
+        return rows;
+    }
+    return {};
+}
+
+/// Outputs have the classes of the label in the order of its vocabulary, which is not told from the weights.
+void note_other_labels(const ProgramState &state, const Vocabularies &beside, const std::string &path) {
+    for (const auto &[input, vocabulary] : state.vocabularies) {
+        const auto other = beside.find(input);
+        const bool is_table = std::ranges::any_of(state.metadata.embeddings, [&](const Embedding &e) { return e.input == input; });
+        if (!is_table && other != beside.end() && other->second.values() != vocabulary.values())
+            std::fprintf(stderr, "warning: the values of `%s` are not those that the run of %s had: what its weights say of one class they now say of another\n", input.c_str(), path.c_str());
+    }
+}
+
 }  // namespace
 
 InitialWeights load_initial_weights(const std::string &path, ProgramState &state, const Patterns &only) {
@@ -92,7 +129,16 @@ InitialWeights load_initial_weights(const std::string &path, ProgramState &state
                  quoted_name(other->first->name).c_str(), quoted_name(tensor.name).c_str());
         pairs.emplace_back(&tensor, target);
     }
-    for (const auto &[tensor, target] : pairs) convert_elements(tensor->dtype, tensor->data, target->dtype, state.storage(*target), element_count(target->shape));
+    const Vocabularies beside = vocabularies_beside(path);
+    note_other_labels(state, beside, path);
+    for (const auto &[tensor, target] : pairs) {
+        const std::vector<int64_t> rows = rows_in_file(state, *target, beside);
+        const int64_t count = element_count(target->shape), width = rows.empty() ? count : count / target->shape[0];
+        if (rows.empty()) convert_elements(tensor->dtype, tensor->data, target->dtype, state.storage(*target), count);
+        for (size_t row = 0; row < rows.size(); ++row)
+            if (rows[row] >= 0)
+                convert_elements(tensor->dtype, tensor->data + rows[row] * width * size_of(tensor->dtype), target->dtype, state.storage(*target) + int64_t(row) * width * size_of(target->dtype), width);
+    }
     return {pairs.size(), tensors.size(), targets_of(state.metadata).size()};
 }
 

@@ -82,8 +82,8 @@ std::string ends_text(const Components &components, int64_t k, const std::vector
     std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) { return components.scores.row(a)[k] < components.scores.row(b)[k]; });
     std::vector<std::string> low, high;
     for (size_t i = 0; i < std::min<size_t>(5, order.size()); ++i) {
-        low.push_back(names[size_t(order[i])]);
-        high.push_back(names[size_t(order[order.size() - 1 - i])]);
+        low.push_back(on_one_line(names[size_t(order[i])]));
+        high.push_back(on_one_line(names[size_t(order[order.size() - 1 - i])]));
     }
     return "lowest: " + join(low, "; ") + "\n               highest: " + join(high, "; ");
 }

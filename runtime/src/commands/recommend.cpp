@@ -44,6 +44,9 @@ size_t ranked_input(const ProgramState &state, const GivenRecords &records, cons
         open.push_back(input_flag(columns[c]));
         found = c;
     }
+    for (const Column &column : columns)
+        if (open.empty() && column.predicts && !column.is_one_class() && has_flag(column) && state.vocabularies.contains(column.name) && !given.contains(column.name))
+            fail(ExitCode::usage, "%s is missing: it is a text, and has no values that could be ranked", input_flag(column).c_str());
     if (open.empty()) fail(ExitCode::usage, "every input is given: `predict` gives the output for them");
     if (open.size() > 1) fail(ExitCode::usage, "recommend ranks the values of one input: give all of %s but one", join(open, ", ").c_str());
     return found;
@@ -139,7 +142,7 @@ void similar_command(ProgramState &state, const RecommendOptions &options) {
     std::vector<Ranked> ranking;
     for (int64_t other = 0; other < int64_t(vocabulary.values().size()); ++other) {
         double length = std::sqrt(product(row, row) * product(other, other));
-        if (other != row) ranking.push_back({other, length > 0 ? product(row, other) / length : 0});
+        if (other != row && !vocabulary.values()[size_t(other)].empty()) ranking.push_back({other, length > 0 ? product(row, other) / length : 0});
     }
     std::printf("like %s %s, by %s:\n", input.c_str(), vocabulary.name(row).c_str(), table->path.c_str());
     print_ranking(std::move(ranking), options.top, vocabulary, input, "cosine");

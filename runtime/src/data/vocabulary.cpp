@@ -47,14 +47,34 @@ std::vector<std::string_view> parts_of(const Column &column, std::string_view te
     return column.is_one_class() ? std::vector{text} : words_of(text);
 }
 
-Vocabulary build(const TextColumn &text, const Column &column, const std::string &place) {
+/// An input whose values are text.
+struct TextInput {
+    const Column *column;
+    const TextColumn *text;
+};
+
+const VocabularyDeclaration &declaration_of(const Column &column) {
     static const VocabularyDeclaration undeclared;
-    const VocabularyDeclaration &declared = column.vocabulary ? *column.vocabulary : undeclared;
-    std::vector<int64_t> records(text.values.size());
-    for (int32_t value : text.records) ++records[size_t(value)];
+    return column.vocabulary ? *column.vocabulary : undeclared;
+}
+
+/// Inputs that are looked up in one table have one vocabulary.
+Vocabulary build(const std::vector<TextInput> &inputs, const std::string &place) {
+    const Column &column = *inputs[0].column;
+    const VocabularyDeclaration &declared = declaration_of(column);
     std::unordered_map<std::string_view, int64_t> counts;
-    for (size_t i = 0; i < records.size(); ++i)
-        for (std::string_view part : parts_of(column, text.values[i])) counts[part] += records[i];
+    bool has_words = false;
+    for (const TextInput &input : inputs) {
+        const VocabularyDeclaration &other = declaration_of(*input.column);
+        if (other.unknown != declared.unknown || other.at_least != declared.at_least)
+            fail(ExitCode::data, "the inputs `%s` and `%s` are looked up in one table, so they have one vocabulary: `unknown` and `at_least` are the same for both",
+                 column.name.c_str(), input.column->name.c_str());
+        has_words |= !input.column->is_one_class();
+        std::vector<int64_t> records(input.text->values.size());
+        for (int32_t value : input.text->records) ++records[size_t(value)];
+        for (size_t i = 0; i < records.size(); ++i)
+            for (std::string_view part : parts_of(*input.column, input.text->values[i])) counts[part] += records[i];
+    }
     std::vector<std::string> values;
     int64_t most = 0;
     for (const auto &[value, count] : counts) {
@@ -64,7 +84,7 @@ Vocabulary build(const TextColumn &text, const Column &column, const std::string
     if (values.empty())
         fail(ExitCode::data, "%s: no value of `%s` occurs %lld times (at_least); the most frequent one occurs %lld times", place.c_str(),
              column.name.c_str(), (long long)declared.at_least, (long long)most);
-    if (!column.is_one_class()) values.emplace_back();  // the padding
+    if (has_words) values.emplace_back();  // the padding
     std::sort(values.begin(), values.end(), value_before);
     return Vocabulary(std::move(values), declared.unknown);
 }
@@ -91,10 +111,32 @@ std::vector<std::string> names_of(const Vocabulary &vocabulary, const Column &co
     return result;
 }
 
+/// The inputs whose values are text, those together that are looked up in the same tables.
+std::vector<std::vector<TextInput>> inputs_by_table(const Dataset &data, const Metadata &metadata) {
+    std::vector<std::vector<TextInput>> groups;
+    for (const Column &column : metadata.columns)
+        if (const TextColumn *text = find_text(data, column.name)) groups.push_back({{&column, text}});
+    auto reads = [](const std::vector<TextInput> &group, const Embedding &embedding) {
+        return std::any_of(group.begin(), group.end(), [&](const TextInput &input) { return input.column->name == embedding.input; });
+    };
+    for (size_t storage = 0; storage < metadata.storages.size(); ++storage) {
+        std::vector<TextInput> together;
+        std::vector<std::vector<TextInput>> others;
+        for (std::vector<TextInput> &group : groups) {
+            const bool is_read = std::any_of(metadata.embeddings.begin(), metadata.embeddings.end(), [&](const Embedding &e) { return e.storage == storage && reads(group, e); });
+            if (is_read) together.insert(together.end(), group.begin(), group.end());
+            else others.push_back(std::move(group));
+        }
+        if (!together.empty()) others.push_back(std::move(together));
+        groups = std::move(others);
+    }
+    return groups;
+}
+
 void check_capacity(const Vocabulary &vocabulary, const Column &column, const std::string &place) {
     if (vocabulary.rows() <= column.classes) return;
-    fail(ExitCode::data, "%s: `%s` has %lld different %s%s, but it is class[%lld]: %s", place.c_str(), column.name.c_str(),
-         (long long)vocabulary.rows(), column.is_one_class() ? "values" : "words and the padding", vocabulary.unknown() ? " with the unknown one" : "", (long long)column.classes,
+    fail(ExitCode::data, "%s: `%s` has %lld different values%s%s, but it is class[%lld]: %s", place.c_str(), column.name.c_str(),
+         (long long)vocabulary.rows(), column.is_one_class() ? "" : " with the padding", vocabulary.unknown() ? (column.is_one_class() ? " with the unknown one" : " and the unknown word") : "", (long long)column.classes,
          build_with(column, vocabulary.rows()).c_str());
 }
 
@@ -135,8 +177,9 @@ std::vector<int32_t> all_rows(const Dataset &data, const TextColumn &text, const
     }
     const char *name = text.name.c_str();
     if (bad > 0)
-        fail(ExitCode::data, "%lld of %zu records have a %s`%s` that the split train does not have (`unknown` of vocabulary gives such values a row):\n  %s%s",
-             (long long)bad, text.records.size(), column.is_one_class() ? "" : "word in ", name, join(shown, "\n  ").c_str(),
+        fail(ExitCode::data, "%lld of %zu records have a %s`%s` that the split train does not have%s (`unknown` of vocabulary gives such values a row):\n  %s%s",
+             (long long)bad, text.records.size(), column.is_one_class() ? "" : "word in ", name,
+             declaration_of(column).at_least > 1 ? format(" %lld times (at_least)", (long long)declaration_of(column).at_least).c_str() : "", join(shown, "\n  ").c_str(),
              bad > int64_t(kShown) ? format("\n  and %lld more", (long long)bad - (long long)kShown).c_str() : "");
     if (longer > 0)
         std::fprintf(stderr, "note: %s: %lld of %zu texts of `%s` have more than %lld words: their first %lld are read\n", data.description.c_str(), (long long)longer,
@@ -243,8 +286,10 @@ Dataset open_training_split(const std::string &data_folder, const Metadata &meta
     const Split &split = split_named(metadata, "train");
     Dataset data = open_split(data_folder, split, metadata.columns);
     Vocabularies built;
-    for (const Column &column : metadata.columns)
-        if (const TextColumn *text = find_text(data, column.name)) built[column.name] = build(*text, column, data.description);
+    for (const std::vector<TextInput> &inputs : inputs_by_table(data, metadata)) {
+        const Vocabulary vocabulary = build(inputs, data.description);
+        for (const TextInput &input : inputs) built[input.column->name] = vocabulary;
+    }
     if (!vocabularies.empty())
         for (const Column &column : metadata.columns) {
             auto saved = vocabularies.find(column.name), found = built.find(column.name);
@@ -304,6 +349,7 @@ void check_vocabularies(const Vocabularies &vocabularies, const Metadata &metada
         if (vocabulary.rows() > column.classes)
             other(format("its vocabulary of `%s` has %lld rows, but this program's `%s` is class[%lld]: %s", column.name.c_str(), (long long)vocabulary.rows(),
                          column.name.c_str(), (long long)column.classes, build_with(column, vocabulary.rows()).c_str()));
+        if (!column.is_one_class() && (vocabulary.values().empty() || !vocabulary.values()[0].empty())) other(format("its vocabulary of `%s` has no padding", column.name.c_str()));
         auto declared = column.vocabulary ? column.vocabulary->unknown : std::nullopt;
         auto shown = [](const std::optional<std::string> &unknown) { return unknown ? "one called `" + *unknown + "`" : std::string("none"); };
         if (vocabulary.unknown() != declared)

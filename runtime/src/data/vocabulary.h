@@ -22,6 +22,9 @@
 
 namespace kiln::runtime {
 
+/// The file of a checkpoint that has them.
+inline constexpr const char *kVocabulariesFile = "vocabularies.json";
+
 class Vocabulary {
 public:
     Vocabulary() = default;

@@ -134,6 +134,11 @@ std::string quoted_list(const std::vector<std::string> &names) {
 }
 
 // Where a part after a `*` does not fit, that `*` takes a character more; those before it can stay as they are.
+std::string on_one_line(std::string text) {
+    std::replace_if(text.begin(), text.end(), [](char byte) { return (byte >= 0 && byte < ' ') || byte == '\x7f'; }, ' ');
+    return text;
+}
+
 /// Characters of UTF-8: bytes that do not continue one.
 static size_t characters(const std::string &text) {
     return size_t(std::count_if(text.begin(), text.end(), [](char c) { return (uint8_t(c) & 0xc0) != 0x80; }));
@@ -149,8 +154,7 @@ std::string table(const std::vector<std::vector<std::string>> &rows, const std::
     for (const auto &row : rows) {
         std::string line;
         for (size_t c = 0; c < row.size(); ++c) {
-            std::string cell = row[c], padding(widths[c] - characters(cell), ' ');
-            std::replace_if(cell.begin(), cell.end(), [](char byte) { return byte == '\n' || byte == '\r' || byte == '\t'; }, ' ');
+            const std::string cell = on_one_line(row[c]), padding(widths[c] - characters(cell), ' ');
             bool to_right = std::find(right.begin(), right.end(), c) != right.end();
             line += (c ? "  " : "") + (to_right ? padding + cell : cell + padding);
         }

@@ -37,6 +37,8 @@ std::string shape_text(const std::vector<int64_t> &shape);
 std::string quoted_name(std::string_view name);
 /// "`a`, `b`": names in a message, of many the first and the last; "none" if there are none.
 std::string quoted_list(const std::vector<std::string> &names);
+/// Control characters become spaces: text of the data, in what is printed for people.
+std::string on_one_line(std::string text);
 std::string join(const std::vector<std::string> &parts, std::string_view separator);
 
 /// A text table: columns padded to their widest cell, two spaces between; columns in `right` (by index) are right-aligned.

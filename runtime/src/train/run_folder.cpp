@@ -37,14 +37,6 @@ std::vector<int64_t> epochs_of(const Metadata &metadata, const TrainOptions &opt
     return *options.epochs;
 }
 
-void begin_with(const TrainOptions &options, ProgramState &state) {
-    const InitialWeights weights = load_initial_weights(options.init, state, options.init_only);
-    if (options.init_only.empty()) return;  // the whole file
-    Progress(style_for(options.out, options.quiet), options.out)
-        .line(format("%s: %zu of %zu tensors taken; of the %zu of this program %zu begin as usual", options.init.c_str(), weights.taken, weights.in_file, weights.in_program,
-                     weights.in_program - weights.taken));
-}
-
 Manifest new_run(ProgramState &state, const TrainOptions &options) {
     const Metadata &metadata = state.metadata;
     Manifest manifest;
@@ -61,7 +53,6 @@ Manifest new_run(ProgramState &state, const TrainOptions &options) {
     for (const Hyper &hyper : metadata.hypers) manifest.hypers[hyper.name] = state.scalars()[hyper.scalar];
     state.set("seed", double(manifest.seed));
     if (state.program.init) state.program.init(state.context());
-    if (!options.init.empty()) begin_with(options, state);
     return manifest;
 }
 
@@ -166,6 +157,14 @@ void check_best(const std::string &run, const Manifest &manifest, const Metadata
     if (!same)
         fail(ExitCode::checkpoint, "%s is the state after epoch %lld (the best so far is there %s), but a phase is to end with that of %s", place.c_str(), (long long)best.position.epoch,
              best.best ? text_of(*best.best).c_str() : "none", wanted.c_str());
+}
+
+void begin_with_weights(ProgramState &state, const TrainOptions &options) {
+    const InitialWeights weights = load_initial_weights(options.init, state, options.init_only);
+    if (options.init_only.empty()) return;  // the whole file
+    Progress(style_for(options.out, options.quiet), options.out)
+        .line(format("%s: %zu of %zu tensors taken; of the %zu of this program %zu begin as usual", options.init.c_str(), weights.taken, weights.in_file, weights.in_program,
+                     weights.in_program - weights.taken));
 }
 
 Manifest begin_run(ProgramState &state, const TrainOptions &options, const std::string &from) {

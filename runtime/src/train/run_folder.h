@@ -27,4 +27,7 @@ void check_best(const std::string &run, const Manifest &manifest, const Metadata
 /// and metadata. What the command line says must agree with the checkpoint, except for epochs of phases not yet past.
 Manifest begin_run(ProgramState &state, const TrainOptions &options, const std::string &from);
 
+/// Takes the weights of --init, and says how many if --init-only leaves some aside. The data have been opened: their vocabularies say which row is whose.
+void begin_with_weights(ProgramState &state, const TrainOptions &options);
+
 }  // namespace kiln::runtime

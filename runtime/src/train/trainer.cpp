@@ -100,6 +100,7 @@ Trainer::Trainer(ProgramState &state, const TrainOptions &options)
       manifest_(begin_run(state, options, from_)),
       data_(manifest_.data, metadata_, state.vocabularies, state.program.eval_step != nullptr),
       progress_(style_for(options.out, options.quiet), options.out) {
+    if (from_.empty() && !options.init.empty()) begin_with_weights(state, options);
     check_unlabelled();
     steps_ = steps_per_epoch(data_.training, metadata_);
     check_data();

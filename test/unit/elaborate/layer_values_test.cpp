@@ -41,6 +41,18 @@ TEST(LossValues, CrossEntropyOfSeveralRowsIsTheirMean) {
     expect_near(found["loss"], {-(std::log(1.0 / 4) + std::log(2.0 / 4) + std::log(1.0 / 4) + 2 * std::log(1.0 / 8) + std::log(6.0 / 8)) / 6});
 }
 
+TEST(LossValues, AMaskLeavesLabelsAside) {
+    // Three rows of a sample, logits log (1, 3), (1, 1) and (4, 1), labels 1, 0, 1; the second sample is masked as a whole.
+    const std::map<std::string, std::vector<double>> given{{"x", {0, std::log(3.0), 0, 0, std::log(4.0), 0, 0, 1, 2, 3, 4, 5}}, {"t", {1, 0, 1, 0, 1, 0}}, {"m", {1, 0, 1, 0, 0, 0}}, {"M/dense/W", {1, 0, 0, 1}}};
+    auto found = run("x: f64[3, 2], t: class[2][3], m: f64[3]",
+                     "h = Dense(x, 2)\nloss cross_entropy(h, t, mask = m > 0)\nmetric accuracy(h, t, mask = m)\nmetric perplexity(h, t, mask = m)\nmetric whole = perplexity(h, t)\noutput h", "evaluate", given);
+    const double first = -std::log(0.75), third = -std::log(0.2);
+    expect_near(found["loss"], {(first + third) / 2, 0});
+    expect_near(found["accuracy"], {0.5, 0});
+    expect_near(found["perplexity"], {(first + third) / 3, 0});
+    expect_near(found["perplexity.2"], {2.0 / 3, 0});
+}
+
 TEST(LayerValues, AParameterHasTheDimensionsOfItsInput) {
     const std::string layer = "}\nlayer Scale(x: float[b, ..s]) {\nparam a: float[..s, 2] = ones\nreturn a[.., 0] * x\n";
     auto found = run("x: f64[2, 2], y: f64[2, 2]", "h = Scale(x)\nloss mse(h, y)\noutput h" + layer, "predict", {{"x", {1, 2, 3, 4}}, {"M/scale/a", {5, 0, 6, 0, 7, 0, 8, 0}}}, 1);
