@@ -42,6 +42,9 @@ for feature, path in [("mnist", "mnist/train-images-idx3-ubyte.gz"), ("ml-100k",
 
 if subprocess.run(["unshare", "--mount", "mount", "-t", "tmpfs", "none", "/mnt"], stderr=subprocess.DEVNULL).returncode == 0:
     config.available_features.add("tmpfs")
+# A chroot without /dev/pts has no terminals to give.
+if shutil.which("script") and subprocess.run(["script", "-qec", "true", "/dev/null"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0:
+    config.available_features.add("terminal")
 for program in "chromium", "vim":
     if shutil.which(program):
         config.available_features.add(program)
