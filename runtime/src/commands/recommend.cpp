@@ -45,7 +45,7 @@ size_t ranked_input(const ProgramState &state, const GivenRecords &records, cons
         found = c;
     }
     for (const Column &column : columns)
-        if (open.empty() && column.predicts && !column.is_one_class() && has_flag(column) && state.vocabularies.contains(column.name) && !given.contains(column.name))
+        if (open.empty() && has_flag(column) && !column.is_one_class() && state.vocabularies.contains(column.name) && !given.contains(column.name))
             fail(ExitCode::usage, "%s is missing: it is a text, and has no values that could be ranked", input_flag(column).c_str());
     if (open.empty()) fail(ExitCode::usage, "every input is given: `predict` gives the output for them");
     if (open.size() > 1) fail(ExitCode::usage, "recommend ranks the values of one input: give all of %s but one", join(open, ", ").c_str());

@@ -132,6 +132,13 @@ std::string ReaderRequest::path(const Value &value) const {
     return data_folder + (data_folder.ends_with('/') ? "" : "/") + value.text;
 }
 
+std::string ReaderRequest::path_argument(std::string_view name) const {
+    const Value *value = argument(name);
+    if (!value || (value->kind != Value::Kind::path && value->kind != Value::Kind::string))
+        fail(ExitCode::data, "split %s: the `%s` of %s is not a path", split.name.c_str(), std::string(name).c_str(), split.reader.c_str());
+    return path(*value);
+}
+
 Dataset ReaderRequest::open_source(std::string_view name, const std::vector<std::string> &further_keys) const {
     const Value *call = argument(name);
     if (!call || call->kind != Value::Kind::call)

@@ -86,6 +86,8 @@ struct ReaderRequest {
     const Value *argument(std::string_view name) const;
     /// A path relative to the data folder.
     std::string path(const Value &value) const;
+    /// The path that an argument is. Throws Failure (data) if it is none, or was not given.
+    std::string path_argument(std::string_view name) const;
 };
 
 struct ReaderEntry {

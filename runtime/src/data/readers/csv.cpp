@@ -57,10 +57,7 @@ std::vector<std::string> one_for_each_field(const std::vector<std::string> &name
 Options options_of(const ReaderRequest &request) {
     Options options;
     const char *split = request.split.name.c_str();
-    const Value *file = request.argument("file");
-    if (!file || (file->kind != Value::Kind::path && file->kind != Value::Kind::string))
-        fail(ExitCode::data, "split %s: the `file` of csv is not a path", split);
-    options.file = request.path(*file);
+    options.file = request.path_argument("file");
     options.format.separator = one_character(request, "separator", ',', false);
     options.format.quote = one_character(request, "quote", '"', true);
     if (options.format.separator == options.format.quote)

@@ -118,11 +118,7 @@ void warn_of(const std::string &root, const std::vector<std::string> &names, con
 }  // namespace
 
 Dataset open_images(const ReaderRequest &request) {
-    const char *split = request.split.name.c_str();
-    const Value *folder = request.argument("folder");
-    if (!folder || (folder->kind != Value::Kind::path && folder->kind != Value::Kind::string))
-        fail(ExitCode::data, "split %s: the `folder` of images is not a path", split);
-    Listing listing = list(request.path(*folder));
+    Listing listing = list(request.path_argument("folder"));
     const char *root = listing.root.c_str();
     warn_of(listing.root, listing.ignored, "files", "their names are not those of pictures");
     warn_of(listing.root, listing.links, "folders", "they are links inside the folder of a class");

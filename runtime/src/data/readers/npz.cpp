@@ -16,10 +16,7 @@ std::string array_name(const ZipEntry &entry) { return entry.name.ends_with(".np
 }  // namespace
 
 Dataset open_npz(const ReaderRequest &request) {
-    const Value *file = request.argument("file");
-    if (!file || (file->kind != Value::Kind::path && file->kind != Value::Kind::string))
-        fail(ExitCode::data, "split %s: the `file` of npz is not a path", request.split.name.c_str());
-    std::string path = request.path(*file);
+    const std::string path = request.path_argument("file");
     std::vector<ZipEntry> entries = list_zip(path);
     std::vector<std::string> names;
     std::set<std::string> seen;

@@ -51,9 +51,7 @@ void check_bytes(const ByteSource &source, const Column &column) {
 
 Dataset open_text(const ReaderRequest &request) {
     const char *split = request.split.name.c_str();
-    const Value *file = request.argument("file");
-    if (!file || (file->kind != Value::Kind::path && file->kind != Value::Kind::string))
-        fail(ExitCode::data, "split %s: the `file` of text is not a path", split);
+    const std::string path = request.path_argument("file");
     const size_t target = target_of(request);
     const Column column = request.columns[target];
     const int64_t length = column.elements();
@@ -63,7 +61,7 @@ Dataset open_text(const ReaderRequest &request) {
             fail(ExitCode::data, "split %s: `stride` of text is a number of bytes, 1 or more", split);
         stride = int64_t(given->number);
     }
-    auto source = std::make_shared<ByteSource>(request.path(*file));
+    auto source = std::make_shared<ByteSource>(path);
     source->expect(kMostContent);
     if (source->size() < length)
         fail(ExitCode::data, "%s has %lld bytes, and a record of `%s: %s` takes %lld", source->path().c_str(), (long long)source->size(), column.name.c_str(),
