@@ -76,11 +76,14 @@ struct WindowGradAttrs {
 enum class Fill : uint8_t { nearest, constant, reflect };
 struct WarpAttrs { Fill fill = Fill::nearest; double value = 0; KILN_FIELDS(fill, value) };  ///< value: the constant
 struct RowsAttrs { int64_t rows = 0; KILN_FIELDS(rows) };
+/// `in_parts`: an optimizer changes the whole table in each step, in parts of neighbouring rows that belong to a thread each; rows of a
+/// part are looked up by that thread.
+struct GatherAttrs { bool in_parts = false; KILN_FIELDS(in_parts) };
 
 #undef KILN_FIELDS
 
 using Attrs = std::variant<NoAttrs, InputAttrs, ConstantAttrs, AxisAttrs, AxesAttrs, ShapeAttrs, BroadcastAttrs, CastAttrs,
                            RandomAttrs, SliceAttrs, PadAttrs, MatmulAttrs, ConvAttrs, ConvGradAttrs, WindowAttrs,
-                           WindowGradAttrs, WarpAttrs, RowsAttrs, ComprehensionAttrs>;
+                           WindowGradAttrs, WarpAttrs, RowsAttrs, GatherAttrs, ComprehensionAttrs>;
 
 }  // namespace kiln

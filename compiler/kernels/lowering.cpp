@@ -226,31 +226,6 @@ Expr quotient_of(const Expr &numerator, const Expr &denominator, bool coarse) {
     return Internal::Let::make("quotient.a", numerator, result);
 }
 
-/// Gives rows that a task computes the memory of the result, of this shape, that they are a piece of.
-class RowsInResult : public Internal::IRMutator {
-public:
-    RowsInResult(std::string rows, std::string result, Expr first, Shape shape)
-        : rows_(std::move(rows)), result_(std::move(result)), first_(std::move(first)), shape_(std::move(shape)) {}
-
-private:
-    using IRMutator::visit;
-    Internal::Stmt visit(const Internal::Allocate *allocation) override {
-        if (allocation->name != rows_) return IRMutator::visit(allocation);
-        // Innermost first: as in the result, but for the number of rows of one sample.
-        const std::vector<Expr> &extents = allocation->extents;
-        auto is = [&](size_t dimension, int64_t extent) { return Internal::is_const(extents[dimension], extent); };
-        KILN_CHECK(extents.size() == 4 && is(0, shape_[3]) && is(1, shape_[2]) && (is(3, 1) || is(2, shape_[1])), "the rows of {} are no piece of it", to_string(shape_));
-        Expr buffer = Internal::Variable::make(type_of<halide_buffer_t *>(), result_ + ".buffer");
-        Expr memory = Internal::Call::make(Handle(), Internal::Call::buffer_get_host, {buffer}, Internal::Call::Extern);
-        Expr address = reinterpret(UInt(64), memory) + cast<uint64_t>(first_) * allocation->type.bytes();
-        return Internal::LetStmt::make(rows_, reinterpret(Handle(), address), mutate(allocation->body));
-    }
-    Internal::Stmt visit(const Internal::Free *free) override { return free->name == rows_ ? Internal::Evaluate::make(0) : IRMutator::visit(free); }
-    const std::string rows_, result_;
-    const Expr first_;
-    const Shape shape_;
-};
-
 /// What Halide must not see, or has no form for, is written when it has simplified the rest.
 class AfterSimplification : public Internal::IRMutator {
 public:
@@ -344,6 +319,20 @@ bool Lowering::sets_rows_in_place(const std::vector<int> &results) const {
     });
 }
 
+std::map<std::string, std::string> Lowering::overwritten_buffers(const std::vector<NodeId> &results, const Func &func) const {
+    std::map<std::string, std::string> buffers;
+    for (size_t k = 0; k < results.size(); k++)
+        for (size_t i = 0; i < body_.results.size(); i++)
+            if (body_.results[i].value == results[k] && overwritten_by(int(i)) >= 0)
+                buffers[fmt::format("argument{}", overwritten_by(int(i)))] = results.size() == 1 ? func.name() : fmt::format("{}.{}", func.name(), k);
+    return buffers;
+}
+
+bool Lowering::gathers_in_parts(const std::vector<int> &results) const {
+    const Node &first = node(body_.results[size_t(results[0])].value);
+    return results.size() == 1 && first.op == Op::gather_rows && attrs<GatherAttrs>(first).in_parts && !shape(first.operands[1]).empty();
+}
+
 void Lowering::set_result_bounds(Func func, const std::vector<Var> &axes, const Shape &shape) {
     // Of a Tuple's buffers Halide wants the bounds of the first only: the others have the same, but strides of their own.
     std::vector<OutputImageParam> buffers = func.output_buffers();
@@ -405,6 +394,14 @@ void Lowering::build_results() {
         c.is_output = true;
         for (int i : group) c.updates = c.updates || overwritten_by(i) >= 0;
         std::vector<Var> vars = reversed(c.axes);
+        if (gathers_in_parts(group)) {
+            gather_rows_in_parts(*this, first, c);
+            c.is_scheduled = true;
+            consumers.push_back(c);
+            outputs_.push_back(c.func);
+            result_order_.push_back(group[0]);
+            continue;
+        }
         own_at_.assign(c.axes.begin(), c.axes.end());
         own_values_.clear();
         std::vector<Expr> overwritten;
@@ -466,6 +463,7 @@ Halide::Module Lowering::lower(const std::string &function_name) {
     if (uses_never_) arguments_.emplace_back(kNever, Argument::InputScalar, Bool(), 0, ArgumentEstimates{});
     Pipeline pipeline(outputs_);
     if (rows_.defined()) pipeline.add_custom_lowering_pass(new RowsInResult(rows_.name(), rows_result_, rows_first_, shape(summed_rows_)));
+    for (const PartLoops &loops : part_loops_) pipeline.add_custom_lowering_pass(new OneLoopOfParts(loops));
     Halide::Module module = pipeline.compile_to_module(arguments_, function_name, target_, LinkageType::External);
     Halide::Module ordered(module.name(), module.target());
     for (const auto &buffer : module.buffers()) ordered.append(buffer);

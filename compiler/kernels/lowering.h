@@ -9,6 +9,7 @@
 #pragma once
 
 #include "compiler/ir/graph.h"
+#include "compiler/kernels/lowered_passes.h"
 #include "compiler/plan/plan.h"
 
 #include <halide14/Halide.h>
@@ -118,6 +119,10 @@ public:
     /// The same at the beginning of each pass of a loop.
     void in_loop(const std::string &loop, Halide::Internal::Stmt statement) { in_loops_[loop] = std::move(statement); }
 
+    void in_one_loop(PartLoops loops) { part_loops_.push_back(std::move(loops)); }
+    /// For arguments that results 0, 1, .. of a Func are stored over: the names of both.
+    std::map<std::string, std::string> overwritten_buffers(const std::vector<NodeId> &results, const Func &func) const;
+
     /// Builds everything and compiles to a Halide module with one function named like the kernel.
     Halide::Module lower(const std::string &function_name);
 
@@ -132,6 +137,7 @@ private:
     /// The argument that a result is stored over, or -1.
     int overwritten_by(int result) const { return size_t(result) < kernel_.in_place.size() ? kernel_.in_place[size_t(result)] : -1; }
     bool sets_rows_in_place(const std::vector<int> &results) const;
+    bool gathers_in_parts(const std::vector<int> &results) const;
     /// The values of an update over a Tuple are all computed before the first is stored only if Halide sees that they depend on each
     /// other, and Halide 14 looks for loads outside of calls alone: of p - g / sqrt(v) it misses v, stores the new v first and reads that
     /// instead of the old one. Gives every value a dependence it does see on every overwritten one.
@@ -164,6 +170,7 @@ private:
     Coordinates own_at_;
     std::map<int, Expr> own_values_;
     std::map<std::string, Halide::Internal::Stmt> before_loops_, in_loops_;
+    std::vector<PartLoops> part_loops_;
     bool uses_never_ = false;                      ///< order_loads_before_stores() added an argument
 };
 
@@ -181,6 +188,9 @@ Expr as_it_is(const Expr &value);
 /// a / b in f32 by multiplications, rounded but for fewer than one case in 200 that is a unit in the last place off. b is positive and no
 /// denormal, and less than 2^100 unless it is infinite; the target has multiply-adds.
 Expr quotient_without_divider(const Expr &a, const Expr &b);
+
+/// gather_rows by the parts of the table: the consumer's Func, whose definition this is. Schedules it.
+void gather_rows_in_parts(Lowering &l, NodeId id, Consumer &consumer);
 
 /// set_rows of several nodes by one index, each stored over an argument. The consumer's Func is what is stored there: undefined, or with
 /// `stores_others` a first update makes the rows that are not set. Adds the update that sets rows and schedules all.

@@ -58,21 +58,43 @@ Expr lower_set_rows(Lowering &l, NodeId id, const Coordinates &at) {
     return from_storage(call(result, at), l.node(id).type.dtype);
 }
 
+namespace {
+
+/// Coordinates in an index of a position in it.
+Coordinates index_at(const Shape &index_shape, Expr position) {
+    Coordinates at(index_shape.size());
+    for (size_t i = index_shape.size(); i-- > 0; position = position / index_expr(index_shape[i])) at[i] = position % index_expr(index_shape[i]);
+    return at;
+}
+
+}  // namespace
+
+void gather_rows_in_parts(Lowering &l, NodeId id, Consumer &consumer) {
+    const Node &node = l.node(id);
+    const Shape &index_shape = l.shape(node.operands[1]), &table = l.shape(node.operands[0]);
+    const TableParts parts = parts_of(table);
+    consumer.func(reversed(consumer.axes)) = undef(storage_type(node.type.dtype));
+    RDom r(Region{{0, int(element_count(index_shape))}, {0, int(parts.count)}}, l.name(id, "r"));
+    Coordinates at = index_at(index_shape, r.x);
+    const Expr row = clamp(l.stored_value(node.operands[1], at), 0, index_expr(table[0] - 1));
+    r.where(row / index_expr(parts.rows) == r.y);
+    Coordinates from{row};
+    for (size_t axis = index_shape.size(); axis < consumer.axes.size(); axis++) from.push_back(consumer.axes[axis]), at.push_back(consumer.axes[axis]);
+    consumer.func(reversed(at)) = to_storage(l.value(node.operands[0], from));
+    schedule_gather_in_parts(l, consumer, r, index_shape.size());
+}
+
 void set_rows_in_place(Lowering &l, const std::vector<NodeId> &ids, bool stores_others, Consumer &consumer) {
     const Node &node = l.node(ids[0]);
     const Shape &index_shape = l.shape(node.operands[2]), &table = l.shape(ids[0]);
     const int64_t positions = element_count(index_shape);
     RowUpdateFuncs f;
     f.plan = plan_row_update(l, table, l.shape(node.operands[1]), stores_others);
+    f.results = ids;
     f.stores_others = stores_others;
-    const Expr parts = index_expr(f.plan.parts), last = index_expr(positions - 1);
-    auto index_of = [&](Expr position) {
-        Coordinates at(index_shape.size());
-        for (size_t i = index_shape.size(); i-- > 0; position = position / index_expr(index_shape[i])) at[i] = position % index_expr(index_shape[i]);
-        return at;
-    };
-    auto row_of = [&](const Expr &position) { return clamp(l.stored_value(node.operands[2], index_of(position)), 0, index_expr(table[0] - 1)); };
-    auto part_of = [&](const Expr &position) { return min(row_of(position) / index_expr(f.plan.part_rows), parts - 1); };
+    const Expr parts = index_expr(f.plan.parts.count), last = index_expr(positions - 1);
+    auto row_of = [&](const Expr &position) { return clamp(l.stored_value(node.operands[2], index_at(index_shape, position)), 0, index_expr(table[0] - 1)); };
+    auto part_of = [&](const Expr &position) { return min(row_of(position) / index_expr(f.plan.parts.rows), parts - 1); };
 
     // The positions of each part, from the last to the first: of several with one index the first is set last, and stays.
     f.before = Func("before"), f.listed = Func("listed");
@@ -100,7 +122,7 @@ void set_rows_in_place(Lowering &l, const std::vector<NodeId> &ids, bool stores_
     std::vector<Expr> undefined, made, set;
     for (NodeId id : ids) undefined.push_back(undef(storage_type(l.node(id).type.dtype)));
     define_rows(f.rows, {f.part, f.slot}, undefined);
-    const Coordinates from = with_columns(index_of(positions_in(f.making, "making")));
+    const Coordinates from = with_columns(index_at(index_shape, positions_in(f.making, "making")));
     for (NodeId id : ids) made.push_back(to_storage(l.value(l.node(id).operands[1], from)));
     define_rows(f.rows, {f.making.y, f.making.x}, made);
 

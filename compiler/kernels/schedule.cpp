@@ -1,9 +1,11 @@
 // Loops without contractions: elementwise, views, windows, reductions.
 #include "compiler/kernels/schedule.h"
 
+#include "compiler/passes/row_updates.h"
 #include "compiler/support/check.h"
 
 #include <algorithm>
+#include <numeric>
 
 namespace kiln {
 
@@ -257,21 +259,38 @@ void schedule_scatter(Lowering &l, Func sum, const std::vector<Var> &axes, const
     else sum.update(0).unscheduled();
 }
 
+/// Elements of a table in more parts, of which any number of threads has nearly as many.
+constexpr int64_t kManyParts = 1 << 20;
+
+TableParts parts_of(const Shape &table) {
+    const int64_t elements = element_count(table), row = elements / table[0], count = elements >= kManyParts ? 32 : 8;
+    // A part begins with a vector, whatever its elements are.
+    constexpr int64_t kMostLanes = 16;
+    const int64_t unit = kMostLanes / std::gcd(row, kMostLanes), rows = (table[0] + count * unit - 1) / (count * unit) * unit;
+    return {(table[0] + rows - 1) / rows, rows};
+}
+
+void schedule_gather_in_parts(Lowering &l, Consumer &consumer, RDom &r, size_t index_rank) {
+    Stage stage = consumer.func.update(0);
+    std::vector<VarOrRVar> order(consumer.axes.rbegin(), consumer.axes.rend() - long(index_rank));
+    order.insert(order.end(), {RVar(r.x), RVar(r.y)});
+    stage.reorder(order);
+    if (consumer.axes.size() > index_rank) vectorize_inner(l, stage, consumer.axes.back(), consumer.shape.back(), true);
+    stage.allow_race_conditions().parallel(RVar(r.y));
+}
+
 RowUpdatePlan plan_row_update(const Lowering &l, const Shape &table, const Shape &rows, bool stores_others) {
-    const int64_t elements = element_count(table), row = elements / table[0], weight = weight_of(l.body());
+    const int64_t elements = element_count(table), weight = weight_of(l.body());
     RowUpdatePlan plan;
-    plan.parallel = table[0] >= 32 && std::max(element_count(rows), stores_others ? elements : 0) * weight >= kParallelElements;
-    plan.parts = plan.parallel ? 8 : 2;
-    plan.part_rows = (table[0] + plan.parts - 1) / plan.parts;
-    const int64_t vectors = (plan.part_rows * row + l.lanes() - 1) / l.lanes(), tasks = std::max<int64_t>(2, vectors * l.lanes() * weight / kTaskElements);
-    plan.chunk = (vectors + tasks - 1) / tasks;
+    plan.parallel = table[0] >= kRowsInParts && (stores_others ? elements >= kElementsInParts : element_count(rows) * weight >= kParallelElements);
+    plan.parts = plan.parallel ? parts_of(table) : TableParts{2, (table[0] + 1) / 2};
     return plan;
 }
 
 void schedule_row_update(Lowering &l, Consumer &consumer, RowUpdateFuncs &f) {
-    f.before.compute_root().bound(f.part, 0, int(f.plan.parts));
-    f.before.update(0).vectorize(f.part, int(f.plan.parts));
-    f.before.update(1).reorder(f.part, RVar(f.before.rvars(1)[0].name())).vectorize(f.part, int(f.plan.parts));
+    f.before.compute_root().bound(f.part, 0, int(f.plan.parts.count));
+    f.before.update(0).vectorize(f.part, int(f.plan.parts.count));
+    f.before.update(1).reorder(f.part, RVar(f.before.rvars(1)[0].name())).vectorize(f.part, int(f.plan.parts.count));
     f.listed.compute_root();
     f.listed.update(0).unscheduled();
     auto schedule = [&](Stage stage, RDom &domain) {
@@ -282,8 +301,8 @@ void schedule_row_update(Lowering &l, Consumer &consumer, RowUpdateFuncs &f) {
         return stage;
     };
     f.rows.compute_root().align_storage(f.columns.empty() ? f.slot : f.columns.back(), l.lanes());
-    // Always in a loop that starts with a call: a compiler that takes short loops apart must not load old rows behind stores that it
-    // does not know to be stores over them.
+    // Always in a parallel loop, which is a function of its own, or one that knows of the stores (OneLoopOfParts): a compiler that takes short
+    // loops apart must not load old rows behind stores that it does not know to be stores over them.
     schedule(f.rows.update(0), f.making).allow_race_conditions().parallel(RVar(f.making.y));
     if (f.stores_others) {
         Stage stage = consumer.func.update(0);
@@ -294,10 +313,20 @@ void schedule_row_update(Lowering &l, Consumer &consumer, RowUpdateFuncs &f) {
             flat = next;
         }
         stage.split(flat, vector, lane, l.lanes(), TailStrategy::GuardWithIf).vectorize(lane);
-        if (f.plan.parallel) stage.split(vector, task, within, int(f.plan.chunk), TailStrategy::GuardWithIf).parallel(task);
+        if (f.plan.parallel) {
+            const int64_t row = element_count(consumer.shape) / consumer.shape[0];
+            stage.split(vector, task, within, int(f.plan.parts.rows * row / l.lanes()), TailStrategy::GuardWithIf).parallel(task);
+        }
     }
     Stage set = schedule(consumer.func.update(f.stores_others ? 1 : 0), f.setting);
-    if (f.plan.parallel) set.allow_race_conditions().parallel(RVar(f.setting.y));
+    if (!f.plan.parallel) return;
+    set.allow_race_conditions().parallel(RVar(f.setting.y));
+    const std::string result = consumer.func.name();
+    l.in_one_loop({.making = f.rows.name() + ".s1." + f.making.y.name(),
+                   .setting = result + (f.stores_others ? ".s2." : ".s1.") + f.setting.y.name(),
+                   .others = f.stores_others ? result + ".s1." : "",
+                   .parts = f.plan.parts.count,
+                   .results = l.overwritten_buffers(f.results, consumer.func)});
 }
 
 void schedule_scattered(Lowering &l, Func sum, const std::vector<Var> &axes, const Shape &shape, const std::vector<bool> &is_free) {

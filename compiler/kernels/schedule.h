@@ -67,15 +67,21 @@ void schedule_scatter(Lowering &l, Func sum, const std::vector<Var> &axes, const
 /// Rows of tables made anew from old ones, and the rest of the tables computed where it lies. A table is cut into parts of neighbouring rows.
 /// All that happens to a part falls to one thread, so that it stays in the caches of one processor: the new rows of a part are made and
 /// stored together, too, before they are set.
+struct TableParts {
+    int64_t count = 1, rows = 0;    ///< of a part; the last one may have fewer
+};
+TableParts parts_of(const Shape &table);
+/// `axes` of the index come first; r: positions in it, parts.
+void schedule_gather_in_parts(Lowering &l, Consumer &consumer, Halide::RDom &r, size_t index_rank);
 struct RowUpdatePlan {
-    int64_t parts = 1, part_rows = 0;
+    TableParts parts;
     bool parallel = false;
-    int64_t chunk = 0;              ///< vectors of the table that are one task
 };
 /// `table`, `rows`: their shapes.
 RowUpdatePlan plan_row_update(const Lowering &l, const Shape &table, const Shape &rows, bool stores_others);
 struct RowUpdateFuncs {
     RowUpdatePlan plan;
+    std::vector<NodeId> results;
     Func before;                    ///< over (part, slot): how many of as many positions belong to a part
     Func listed;                    ///< over (slot, part): the positions of a part
     Func rows;                      ///< the new rows, over (columns, slot, part)

@@ -19,7 +19,7 @@ std::optional<ShapeError> check_index(const Type &index) {
 }  // namespace
 
 // --- gather_rows: (table: [V, D..], index: i32[I..]) -> [I.., D..] -------------------------------------------------
-ShapeResult shape_gather_rows(const std::vector<Type> &operands, const NoAttrs &, const Type &) {
+ShapeResult shape_gather_rows(const std::vector<Type> &operands, const GatherAttrs &, const Type &) {
     const Type &table = operands[0], &index = operands[1];
     if (auto error = check_index(index)) return *error;
     if (table.rank() < 1) return shape_error("the table must be [V, D..], not {}", to_string(table));
@@ -56,7 +56,7 @@ ShapeResult shape_scatter_add_rows(const std::vector<Type> &operands, const Rows
 }
 std::vector<NodeId> vjp_scatter_add_rows(Builder &b, const Graph &g, NodeId node, NodeId dy) {
     const NodeId index = g[node].operands[1];
-    return {b.append(Op::gather_rows, {dy, index}), NodeId{}};
+    return {b.append(Op::gather_rows, {dy, index}, GatherAttrs{}), NodeId{}};
 }
 Tensor evaluate_scatter_add_rows(const Node &node, const std::vector<const Tensor *> &operands) {
     const Tensor &updates = *operands[0], &index = *operands[1];
@@ -91,7 +91,7 @@ std::vector<NodeId> vjp_set_rows(Builder &b, const Graph &g, NodeId node, NodeId
     for (int i = 0; i < which.rank(); ++i) leading.push_back(i);
     const NodeId mask = b.append(Op::broadcast, {b.reshape(stored, which.shape)}, BroadcastAttrs{rows.shape, leading});
     return {b.append(Op::set_rows, {dy, b.constant(0, rows), index}),
-            b.append(Op::select, {mask, b.append(Op::gather_rows, {dy, index}), b.constant(0, rows)}), NodeId{}};
+            b.append(Op::select, {mask, b.append(Op::gather_rows, {dy, index}, GatherAttrs{}), b.constant(0, rows)}), NodeId{}};
 }
 Tensor evaluate_set_rows(const Node &node, const std::vector<const Tensor *> &operands) {
     const Tensor &rows = *operands[1], &index = *operands[2];

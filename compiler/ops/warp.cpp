@@ -153,7 +153,7 @@ std::vector<NodeId> vjp_warp(Builder &b, const Graph &g, NodeId node, NodeId dy)
         for (int right : {0, 1}) {
             const Places::Tap tap = places.tap(below, right);
             NodeId part = b.multiply(dy, places.over_channels(tap.weight));
-            NodeId value = b.append(Op::gather_rows, {flat, tap.index});
+            NodeId value = b.append(Op::gather_rows, {flat, tap.index}, GatherAttrs{});
             if (tap.inside.valid()) {
                 const NodeId inside = places.over_channels(tap.inside);
                 part = b.append(Op::select, {inside, part, b.constant(0, type)});

@@ -11,7 +11,8 @@
 // 4. Two groups unite only if no path leads out of the union and back into it, and only if both run before, or both after, the
 //    loss is checked.
 // 5. Rows set by one index in tables of one shape, a parameter's and its optimizer states', are one group with what makes the rows and
-//    the rest of the tables and nothing else reads: each thread then reads and writes its own part of the tables.
+//    the rest of the tables and nothing else reads: each thread then reads and writes its own part of the tables. A lookup in such a table that is
+//    done in the same parts (GatherAttrs) is a kernel of its own.
 // 6. Sums over the rows of what a convolution stores, and what is computed of them alone, are one group with it: rows are summed up
 //    while they are near.
 // 7. Reshapes, slices that are one piece of memory and tensors that are joined of such are no work: they stay outside groups and become aliases in
@@ -54,7 +55,11 @@ struct Group {
     std::vector<NodeId> members;
 };
 
-bool may_have_epilogue(Op op) { return op != Op::scatter_add_rows && op != Op::set_rows && op != Op::first_occurrence; }
+bool gathers_in_parts(const Node &node) { return node.op == Op::gather_rows && attrs<GatherAttrs>(node).in_parts; }
+
+bool may_have_epilogue(const Node &node) {
+    return node.op != Op::scatter_add_rows && node.op != Op::set_rows && node.op != Op::first_occurrence && !gathers_in_parts(node);
+}
 
 bool is_row_reduction(const Shape &operand, const Ints &axes) {
     return !operand.empty() && axes == Ints{int64_t(operand.size()) - 1} && operand.back() <= kMaxRow && element_count(operand) <= kMaxRowTensor;
@@ -275,10 +280,10 @@ private:
     /// A slice is read where it lies.
     bool is_slice(const Group &group) const { return group.members.size() == 1 && graph_[group.members[0]].op == Op::slice; }
 
-    /// Gathered rows are read where they are used, so a kernel may have any number of them.
+    /// Gathered rows are read where they are used, so a kernel may have any number of them, but for those that belong to a thread.
     bool only_gathers(const Group &group) const {
         return std::all_of(group.members.begin(), group.members.end(), [&](NodeId member) {
-            return graph_[member].op == Op::gather_rows || has_trait(graph_[member].op, kElementwise);
+            return (graph_[member].op == Op::gather_rows && !gathers_in_parts(graph_[member])) || has_trait(graph_[member].op, kElementwise);
         });
     }
 
@@ -388,7 +393,7 @@ private:
             return;
         }
         for (NodeId member : from.members)
-            if (!may_have_epilogue(graph_[member].op)) return;
+            if (!may_have_epilogue(graph_[member])) return;
         if (has_anchor(to))
             unite(b, a, to.kind);
         else

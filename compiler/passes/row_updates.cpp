@@ -290,11 +290,11 @@ private:
             const std::string path = "gradient:" + param.path;
             if (piece.kind == Piece::Kind::others) return builder_.constant(0, type);
             if (piece.table->compact) return input(InputKind::storage, path, type);
-            return builder_.append(Op::gather_rows, {input(InputKind::storage, path, param.type), index_of(*piece.table)});
+            return builder_.append(Op::gather_rows, {input(InputKind::storage, path, param.type), index_of(*piece.table)}, GatherAttrs{});
         }
         const NodeId table = input(InputKind::storage, stored_at(arena, param).path, param.type);
         if (piece.kind == Piece::Kind::others) return table;
-        return builder_.append(Op::gather_rows, {table, index_of(*piece.table)});
+        return builder_.append(Op::gather_rows, {table, index_of(*piece.table)}, GatherAttrs{});
     }
 
     /// Each input is read by one node.
@@ -395,6 +395,13 @@ std::set<std::string> updates_after(const Module &module, const std::string &tra
     return updates;
 }
 
+/// Whether rows are set in a large table of which all other rows change, too.
+bool sets_rows_in_parts(const Graph &update, const Result &result) {
+    const Node &node = update[result.value];
+    const Type &type = node.type;
+    return result.kind == ResultKind::store && node.op == Op::set_rows && update[node.operands[0]].op != Op::input && type.shape[0] >= kRowsInParts && type.elements() >= kElementsInParts;
+}
+
 void rewrite_rows(Module &module, const std::string &name) {
     const Graph train = module.graphs.at(name);
     std::vector<Table> tables = find_tables(module, train);
@@ -406,11 +413,17 @@ void rewrite_rows(Module &module, const std::string &name) {
         for (const auto &[update, found] : regions) table.compact = table.compact && !needs_dense_gradient(module, module.graphs.at(update), found, *table.storage);
     }
 
+    std::set<std::string> in_parts;
     for (const auto &[update, found] : regions) {
         Graph rewritten = UpdateRewriter(module, train, module.graphs.at(update), tables, found).run();
+        for (const Result &result : rewritten.results)
+            if (sets_rows_in_parts(rewritten, result)) in_parts.insert(result.name);
         module.graphs[update] = std::move(rewritten);
     }
     Graph &graph = module.graphs[name];
+    for (Node &node : graph.nodes)
+        if (node.op == Op::gather_rows && is_storage_input(graph[node.operands[0]]))
+            node.attrs = GatherAttrs{in_parts.count(attrs<InputAttrs>(graph[node.operands[0]]).name) > 0};
     Builder builder(graph);
     for (const Table &table : tables) {
         if (!table.compact) continue;

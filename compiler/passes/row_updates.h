@@ -18,6 +18,11 @@
 
 namespace kiln {
 
+/// Tables whose rest remains and that have at least so many elements are updated in parts, each by one thread, which then looks its rows up, too
+/// (GatherAttrs).
+inline constexpr int64_t kElementsInParts = 1 << 14;
+inline constexpr int64_t kRowsInParts = 32;
+
 /// Rewrites the training graphs (after differentiate) and the updates of the phases that run them.
 Module with_row_updates(const Module &module);
 

@@ -289,7 +289,7 @@ void add_pooling(Suite &s) {
     }
     s.add("rows of a table, added back", [](Case &c) {
         NodeId table = c.in({8, 50}), index = c.in(DType::i32, {30});
-        NodeId rows = c.b.append(Op::gather_rows, {table, index});
+        NodeId rows = c.b.append(Op::gather_rows, {table, index}, GatherAttrs{});
         c.result(rows), c.result(c.b.append(Op::scatter_add_rows, {c.b.multiply(rows, rows), index}, RowsAttrs{8}));
     });
 }
@@ -299,7 +299,7 @@ void add_row_updates(Suite &s) {
     struct Rows {
         Shape table, index;
     };
-    for (const Rows &each : {Rows{{9, 5}, {6}}, {{8}, {5}}, {{11, 3, 7}, {2, 3}}, {{10, 40}, {}}, {{1700, 50}, {64}}, {{9000, 17}, {300}}, {{40000}, {90}}}) {
+    for (const Rows &each : {Rows{{9, 5}, {6}}, {{8}, {5}}, {{11, 3, 7}, {2, 3}}, {{10, 40}, {}}, {{1700, 50}, {64}}, {{9000, 17}, {300}}, {{40000}, {90}}, {{5000, 64}, {1200}}}) {
         Shape rows = each.index;
         rows.insert(rows.end(), each.table.begin() + 1, each.table.end());
         /// Indices all over the table, a third of them the same.
@@ -308,19 +308,22 @@ void add_row_updates(Suite &s) {
             const NodeId drawn = c.in(DType::i32, each.index), stride = number(double(each.table[0] / 8));
             return c.b.append(Op::select, {c.b.append(Op::less, {drawn, number(3)}), number(double(each.table[0] - 1)), c.b.multiply(drawn, stride)});
         };
+        s.add("rows of " + to_string(each.table) + " looked up by parts", [=](Case &c) {
+            c.result(c.b.append(Op::gather_rows, {c.in(each.table), index_of(c)}, GatherAttrs{true}));
+        });
         auto decayed = [=](Case &c, NodeId x, double by) { return c.b.multiply(x, c.b.constant(by, c.b.type(x))); };
         s.add("rows of " + to_string(each.table) + " set, the rest stays", {1, 2}, [=](Case &c) {
             const NodeId index = index_of(c), m = c.in(each.table), w = c.in(each.table), g = c.in(rows);
-            const NodeId m1 = c.b.add(decayed(c, c.b.append(Op::gather_rows, {m, index}), 0.5), g);
+            const NodeId m1 = c.b.add(decayed(c, c.b.append(Op::gather_rows, {m, index}, GatherAttrs{}), 0.5), g);
             c.result(c.b.append(Op::set_rows, {m, m1, index}));
-            c.result(c.b.append(Op::set_rows, {w, c.b.subtract(c.b.append(Op::gather_rows, {w, index}), m1), index}));
+            c.result(c.b.append(Op::set_rows, {w, c.b.subtract(c.b.append(Op::gather_rows, {w, index}, GatherAttrs{}), m1), index}));
         });
         s.add("rows of " + to_string(each.table) + " set, the rest decays", {1, 2}, [=](Case &c) {
             const NodeId index = index_of(c), m = c.in(each.table), w = c.in(each.table), g = c.in(rows);
             auto updated = [&](NodeId mean, NodeId weight) { return c.b.subtract(weight, c.b.append(Op::sqrt, {c.b.append(Op::absolute, {mean})})); };
-            const NodeId others = decayed(c, m, 0.5), m1 = c.b.add(decayed(c, c.b.append(Op::gather_rows, {m, index}), 0.5), g);
+            const NodeId others = decayed(c, m, 0.5), m1 = c.b.add(decayed(c, c.b.append(Op::gather_rows, {m, index}, GatherAttrs{}), 0.5), g);
             c.result(c.b.append(Op::set_rows, {others, m1, index}));
-            c.result(c.b.append(Op::set_rows, {updated(others, w), updated(m1, c.b.append(Op::gather_rows, {w, index})), index}));
+            c.result(c.b.append(Op::set_rows, {updated(others, w), updated(m1, c.b.append(Op::gather_rows, {w, index}, GatherAttrs{})), index}));
         });
         s.add("rows of " + to_string(each.table) + " set in tables that change places", {2, 1}, [=](Case &c) {
             const NodeId index = index_of(c), x = c.in(each.table), y = c.in(each.table), g = c.in(rows);
@@ -328,7 +331,7 @@ void add_row_updates(Suite &s) {
         });
         s.add("rows of " + to_string(each.table) + " set in a copy", [=](Case &c) {
             const NodeId index = index_of(c), x = c.in(each.table);
-            c.result(c.b.append(Op::set_rows, {decayed(c, x, 2), c.b.append(Op::gather_rows, {x, index}), index}));
+            c.result(c.b.append(Op::set_rows, {decayed(c, x, 2), c.b.append(Op::gather_rows, {x, index}, GatherAttrs{}), index}));
         });
     }
 }
@@ -373,9 +376,9 @@ void add_rests(Suite &s, const std::vector<int64_t> &extents) {
         });
         s.add(name("rows set in place"), {0, 1}, [=](Case &c) {
             NodeId p = c.in({20, n}), v = c.in({20, n}), g = c.in({6, n}), index = c.in(DType::i32, {6});
-            NodeId rows = c.b.append(Op::gather_rows, {v, index}), moved = c.b.add(c.b.multiply(rows, c.b.constant(0.9, {c.type, {6, n}})), c.b.multiply(g, g));
+            NodeId rows = c.b.append(Op::gather_rows, {v, index}, GatherAttrs{}), moved = c.b.add(c.b.multiply(rows, c.b.constant(0.9, {c.type, {6, n}})), c.b.multiply(g, g));
             NodeId step = c.b.divide(g, c.b.add(c.b.append(Op::sqrt, {c.b.append(Op::absolute, {moved})}), c.b.constant(1, {c.type, {6, n}})));
-            c.result(c.b.append(Op::set_rows, {p, c.b.subtract(c.b.append(Op::gather_rows, {p, index}), step), index}));
+            c.result(c.b.append(Op::set_rows, {p, c.b.subtract(c.b.append(Op::gather_rows, {p, index}, GatherAttrs{}), step), index}));
             c.result(c.b.append(Op::set_rows, {c.b.multiply(v, c.b.constant(0.9, {c.type, {20, n}})), moved, index}));
         });
         s.add(name("an update in place"), {0, 1}, [=](Case &c) {

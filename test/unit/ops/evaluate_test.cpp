@@ -119,7 +119,7 @@ TEST(Evaluate, Pooling) {
 
 TEST(Evaluate, RowsAreClampedAndAdded) {
     const Tensor table = tensor({3, 2}, {1, 2, 3, 4, 5, 6}), index = tensor({4}, {2, 0, -7, 9}, DType::i32);
-    EXPECT_EQ(evaluate_op(Op::gather_rows, {table, index}), (Values{5, 6, 1, 2, 1, 2, 5, 6}));
+    EXPECT_EQ(evaluate_op(Op::gather_rows, {table, index}, GatherAttrs{}), (Values{5, 6, 1, 2, 1, 2, 5, 6}));
     EXPECT_EQ(evaluate_op(Op::scatter_add_rows, {tensor({4}, {1, 2, 3, 4}), index}, RowsAttrs{3}), (Values{5, 0, 5}));
 }
 

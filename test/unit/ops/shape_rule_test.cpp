@@ -173,8 +173,8 @@ TEST(ShapeRules, WindowsAndRows) {
     EXPECT_EQ(refusal(Op::warp, std::vector<Type>{f32({2, 5, 6, 3}), f32({2}), f32({3}), f32({2}), f32({2}), f32({2}), f32({2})}, WarpAttrs{}),
               "`b` of the map of f32[2, 5, 6, 3] is f32[2], not f32[3]");
     EXPECT_EQ(refusal(Op::warp, std::vector<Type>(7, f32({2, 5, 6})), WarpAttrs{}), "takes images [N,H,W,C], not f32[2, 5, 6]");
-    EXPECT_EQ(accepted(Op::gather_rows, {f32({9, 4}), i32({2, 3})}), "f32[2, 3, 4]");
-    EXPECT_EQ(refusal(Op::gather_rows, {f32({9, 4}), f32({2, 3})}), "the index must be i32, not f32[2, 3]");
+    EXPECT_EQ(accepted(Op::gather_rows, {f32({9, 4}), i32({2, 3})}, GatherAttrs{}), "f32[2, 3, 4]");
+    EXPECT_EQ(refusal(Op::gather_rows, {f32({9, 4}), f32({2, 3})}, GatherAttrs{}), "the index must be i32, not f32[2, 3]");
     EXPECT_EQ(accepted(Op::scatter_add_rows, {f32({2, 3, 4}), i32({2, 3})}, RowsAttrs{9}), "f32[9, 4]");
     EXPECT_EQ(refusal(Op::scatter_add_rows, {f32({2, 4}), i32({3})}, RowsAttrs{9}), "the updates f32[2, 4] must begin with the extents of the index i32[3]");
 }
