@@ -100,8 +100,8 @@ struct Tile {
     int vectors = 1, rows = 1;
 };
 /// The fastest tile for columns x rows results by a model of one FMA a cycle and two loads a cycle.
-/// `even`: the columns are full vectors, and a number of whole tiles. `stored_along_rows`: so the results lie in memory.
-Tile choose_tile(const Lowering &l, int64_t columns, int64_t rows, int lanes, int most_rows = kTileRows, bool even = false, bool stored_along_rows = false);
+/// `even`: the columns are full vectors, and a number of whole tiles.
+Tile choose_tile(const Lowering &l, int64_t columns, int64_t rows, int lanes, int most_rows = kTileRows, bool even = false);
 
 /// How a sum in index notation runs: vectors along one axis of the result, a few positions of another beside them in registers.
 struct SumPlan {

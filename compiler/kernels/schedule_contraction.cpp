@@ -12,9 +12,6 @@ using namespace Halide;
 
 namespace {
 
-/// What a tile costs more whose results are stored in vectors along its rows, if those are not 1, 2, 4 or 8.
-constexpr double kUnevenStore = 1.04;
-
 /// Pixels that a tile of a weight gradient sums over between a load and a store.
 constexpr int64_t kPassPixels = 512;
 /// Two products a cycle, each of which takes four: with fewer sums the multipliers wait.
@@ -39,7 +36,7 @@ TailStrategy tail_of(const Consumer &consumer, int64_t extent, int64_t factor) {
     return extent % factor == 0 ? TailStrategy::RoundUp : TailStrategy::ShiftInwards;
 }
 
-Tile choose_tile(const Lowering &l, int64_t columns, int64_t rows, int lanes, int most_rows, bool even, bool stored_along_rows) {
+Tile choose_tile(const Lowering &l, int64_t columns, int64_t rows, int lanes, int most_rows, bool even) {
     const int registers = vector_registers(l.target());
     Tile best;
     double best_cost = 1e300;
@@ -51,8 +48,7 @@ Tile choose_tile(const Lowering &l, int64_t columns, int64_t rows, int lanes, in
             // Cycles for one step of the reduction over all tiles: one FMA a cycle, two loads a cycle, latency of four.
             const double step = std::max({double(vectors * r), (vectors + r) / 2.0, 4.0}) + 0.3;
             const double tiles = double((columns + vectors * lanes - 1) / (vectors * lanes)) * double((rows + r - 1) / r);
-            const double cost = step * tiles * (stored_along_rows && !std::has_single_bit(unsigned(r)) ? kUnevenStore : 1);
-            if (cost < best_cost * 0.999) best_cost = cost, best = {vectors, r};
+            if (const double cost = step * tiles; cost < best_cost * 0.999) best_cost = cost, best = {vectors, r};
         }
     return best;
 }

@@ -1,7 +1,10 @@
 // Matrix products: panels of the vector operand, blocks of rows, sums in parts, and what is asked for ahead of a product that reads memory.
 #include "compiler/kernels/schedule.h"
 
+#include "compiler/kernels/target.h"
+
 #include <algorithm>
+#include <bit>
 
 namespace kiln {
 
@@ -11,6 +14,10 @@ namespace {
 
 /// Rows of a matrix often lie a multiple of 2 KiB apart, in the same few sets of the first cache: no more at a time than it has ways.
 constexpr int kMatmulRows = 8;
+/// Cycles that a sum waits for its last product; of a step of K and of a tile, beside the multiply-adds.
+constexpr double kMultiplyLatency = 4, kCyclesOfStep = 0.3, kCyclesOfTile = 100;
+/// What a tile costs more whose results are stored in vectors along its rows, if those are not 1, 2, 4 or 8.
+constexpr double kUnevenStore = 1.04;
 /// A product this deep with at most so many results is summed in parts, one a task, for each of which both operands are read once.
 /// So is one too deep to pack its rows as a whole, which lie far apart along K: they are packed for a block of a part.
 constexpr int64_t kDeep = 4096, kDeepResult = 64 * 1024, kMostParts = 16;
@@ -39,6 +46,26 @@ int64_t choose_row_block(int64_t rows, int64_t tile_rows, int64_t about = kRowBl
     return best;
 }
 
+/// The sum of a tile, by a model of two multiply-adds and two loads a cycle, with what begins and ends it.
+double cycles_of_tile(const Tile &tile, int64_t depth) {
+    return double(depth) * (std::max({tile.vectors * tile.rows / 2.0, (tile.vectors + tile.rows) / 2.0, kMultiplyLatency}) + kCyclesOfStep) + kCyclesOfTile;
+}
+
+/// The fastest tile. `stored_along_rows`: so the results lie in memory.
+Tile choose_product_tile(const Lowering &l, int64_t columns, int64_t rows, int64_t depth, bool stored_along_rows) {
+    const int registers = vector_registers(l.target());
+    Tile best;
+    double best_cost = 1e300;
+    for (int vectors = registers > 16 ? 5 : 4; vectors >= 1; vectors--)
+        for (int r = 1; r <= std::min<int64_t>(kMatmulRows, rows); r++) {
+            if (vectors * r + vectors + 1 > registers || (vectors > 1 && (vectors - 1) * l.lanes() >= columns)) continue;
+            const double tiles = double((columns + vectors * l.lanes() - 1) / (vectors * l.lanes())) * double((rows + r - 1) / r);
+            const double cost = cycles_of_tile({vectors, r}, depth) * tiles * (stored_along_rows && !std::has_single_bit(unsigned(r)) ? kUnevenStore : 1);
+            if (cost < best_cost * 0.999) best_cost = cost, best = {vectors, r};
+        }
+    return best;
+}
+
 }  // namespace
 
 MatmulPlan plan_matmul(const Lowering &l, int64_t m, int64_t n, int64_t k, bool transpose_a, bool transpose_b, int64_t batch, bool has_epilogue) {
@@ -47,13 +74,13 @@ MatmulPlan plan_matmul(const Lowering &l, int64_t m, int64_t n, int64_t k, bool 
     const double along_n = (transpose_b ? double(n) * k : 0.0);
     const double along_m = (transpose_a ? 0.0 : double(m) * k) + double(m) * n;
     auto cycles = [&](int64_t columns, int64_t rows, double moved) {
-        const Tile tile = choose_tile(l, columns, rows, l.lanes(), kMatmulRows);
+        const Tile tile = choose_product_tile(l, columns, rows, k, false);
         const double tiles = double((columns + tile.vectors * l.lanes() - 1) / (tile.vectors * l.lanes())) * double((rows + tile.rows - 1) / tile.rows);
-        return tiles * std::max({double(tile.vectors * tile.rows), (tile.vectors + tile.rows) / 2.0, 4.0}) * double(k) + 2 * moved;
+        return tiles * cycles_of_tile(tile, k) + 2 * moved;
     };
     plan.columns_are_rows = cycles(m, n, along_m) < cycles(n, m, along_n);
     const int64_t columns = plan.columns_are_rows ? m : n, rows = plan.columns_are_rows ? n : m;
-    plan.tile = choose_tile(l, columns, rows, l.lanes(), kMatmulRows, false, plan.columns_are_rows);
+    plan.tile = choose_product_tile(l, columns, rows, k, plan.columns_are_rows);
     // Stored along the rows, results pass an epilogue, and what it reads, in vectors as long as a tile has rows.
     if (has_epilogue && plan.columns_are_rows && rows >= kMatmulRows) plan.tile = {std::min(plan.tile.vectors, 2), kMatmulRows};
     plan.transposes = plan.columns_are_rows ? !transpose_a : transpose_b;

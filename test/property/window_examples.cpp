@@ -59,8 +59,10 @@ void add_window_and_row_examples(ExampleList &list) {
         const ExampleInput index = list.whole({DType::i32, each.index}, 0, double(count - 1));
         const ExampleInput outside = list.whole({DType::i32, each.index}, -3, double(count + 2));
         const std::string clamped = std::string(each.label) + ", clamped";
-        list.add(Op::gather_rows, each.label, {list.uniform(each.table), index});
-        list.add(Op::gather_rows, clamped, {list.uniform(each.table), outside});
+        list.add(Op::gather_rows, each.label, {list.uniform(each.table), index}, GatherAttrs{});
+        list.add(Op::gather_rows, std::string(each.label) + ", by parts", {list.uniform(each.table), index}, GatherAttrs{true});
+        list.add(Op::gather_rows, clamped, {list.uniform(each.table), outside}, GatherAttrs{});
+        list.add(Op::gather_rows, clamped + ", by parts", {list.uniform(each.table), outside}, GatherAttrs{true});
         list.add(Op::scatter_add_rows, each.label, {list.uniform(updates), index}, RowsAttrs{count});
         list.add(Op::scatter_add_rows, clamped, {list.uniform(updates), outside}, RowsAttrs{count});
         list.add(Op::set_rows, each.label, {list.uniform(each.table), list.uniform(updates), index});
@@ -70,7 +72,7 @@ void add_window_and_row_examples(ExampleList &list) {
         list.add(Op::first_occurrence, clamped, {outside}, RowsAttrs{count});
     }
     for (DType dtype : {DType::i32, DType::u8}) {
-        list.add(Op::gather_rows, name_of(dtype), {list.whole({dtype, {5, 3}}, 0, 9), list.whole({DType::i32, {4}}, 0, 4)});
+        list.add(Op::gather_rows, name_of(dtype), {list.whole({dtype, {5, 3}}, 0, 9), list.whole({DType::i32, {4}}, 0, 4)}, GatherAttrs{});
         list.add(Op::scatter_add_rows, name_of(dtype), {list.whole({dtype, {4, 3}}, 0, 9), list.whole({DType::i32, {4}}, 0, 4)}, RowsAttrs{5});
         list.add(Op::set_rows, name_of(dtype), {list.whole({dtype, {5, 3}}, 0, 9), list.whole({dtype, {4, 3}}, 0, 9), list.whole({DType::i32, {4}}, 0, 4)});
     }
