@@ -278,9 +278,12 @@ Expr lower_conv2d_weight_gradient(Lowering &l, NodeId id, const Coordinates &at)
         f.sample_pixels = dy_shape[1] * dy_shape[2];
         f.sample_bytes = element_count(l.shape(node.operands[0])) / dy_shape[0] * size_of(node.type.dtype);
         f.row_pixels = dy_shape[2];
-        if (!l.is_plain(node.operands[1]))
+        if (l.is_plain(node.operands[1])) {
+            if (const std::string buffer = l.buffer_of(node.operands[1]); !buffer.empty()) f.gradient_buffers.push_back(buffer);
+        } else {
             for (int i = 0; i < l.body().size(); i++)
                 if (l.shape({i}) == dy_shape && !l.buffer_of({i}).empty()) f.gradient_buffers.push_back(l.buffer_of({i}));
+        }
         f.part = Func(l.name(id, "part"));
         f.part(k, c, s, r, f.p) = Internal::make_zero(storage_type(node.type.dtype));
         auto accumulate = [&](const char *name, int64_t first, int64_t count) {

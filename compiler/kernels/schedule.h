@@ -227,7 +227,7 @@ struct WeightGradientFuncs {
     int64_t samples = 0;            ///< of a part
     int64_t sample_pixels = 0;      ///< of the gradient
     int64_t row_pixels = 0;
-    std::vector<std::string> gradient_buffers;  ///< arguments as large as the gradient, from which it is computed
+    std::vector<std::string> gradient_buffers;  ///< arguments as large as the gradient: it, or what it is computed from
     int64_t sample_bytes = 0;       ///< of the image
 };
 WeightGradientPlan plan_weight_gradient(int64_t batch, const Shape &weights, int64_t element_bytes);

@@ -14,6 +14,8 @@ namespace {
 
 /// Pixels that a tile of a weight gradient sums over between a load and a store.
 constexpr int64_t kPassPixels = 512;
+/// Pixels of a row for which it pays to load and store all sums, and bytes of a sample's gradient that do not stay in the second cache.
+constexpr int64_t kLongRow = 64, kLargeGradient = 1 << 20;
 /// Two products a cycle, each of which takes four: with fewer sums the multipliers wait.
 constexpr int64_t kFewSums = 8;
 
@@ -220,17 +222,20 @@ void schedule_weight_gradient(Lowering &l, WeightGradientFuncs &f) {
         Var panel("panel"), in_panel("in_panel"), rows("rows"), row("row");
         Stage stage = f.part.update(int(i));
         stage.split(c, rows, row, tile.rows, TailStrategy::GuardWithIf).split(n, pass, sample, int(samples), TailStrategy::GuardWithIf);
-        // A row of a gradient that is computed is multiplied by all weights before the next one.
+        // A row of a gradient that is computed is multiplied by all weights before the next one; so is a long row of one that does not stay in
+        // the second cache until the next row of the window reads it.
+        const bool is_long = f.row_pixels >= kLongRow && channels <= lanes && f.sample_pixels * outputs * f.part.output_types()[0].bytes() >= kLargeGradient;
+        const bool by_row = update.gradient.defined() || (is_long && !f.is_split);
         auto reorder = [&](const VarOrRVar &inner, const VarOrRVar &outer, bool all_columns, bool all_rows) {
             std::vector<VarOrRVar> order{inner, row};
             if (all_columns) order.push_back(s);
             if (all_rows) order.push_back(r);
             order.push_back(x);
-            if (!update.gradient.defined()) order.insert(order.end(), {y, sample});
+            if (!by_row) order.insert(order.end(), {y, sample});
             if (!all_rows) order.push_back(r);
             if (!all_columns) order.push_back(s);
             order.insert(order.end(), {rows, outer});
-            if (update.gradient.defined()) order.insert(order.end(), {y, sample});
+            if (by_row) order.insert(order.end(), {y, sample});
             order.insert(order.end(), {pass, f.p});
             stage.reorder(order);
         };
@@ -250,7 +255,7 @@ void schedule_weight_gradient(Lowering &l, WeightGradientFuncs &f) {
             reorder(in_panel, panel, all_columns, all_rows);
             if (all_columns) stage.unroll(s);
             if (all_rows) stage.unroll(r);
-            if (all_columns && stored == outputs && update.gradient.defined()) prefetch_next_row(l, f, i, samples);
+            if (all_columns && stored == outputs && by_row) prefetch_next_row(l, f, i, samples);
             stage.vectorize(in_panel, std::min(lanes, stored), TailStrategy::GuardWithIf);
             if (stored > lanes) stage.unroll(in_panel);
         }
