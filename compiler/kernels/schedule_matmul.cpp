@@ -85,8 +85,10 @@ MatmulPlan plan_matmul(const Lowering &l, int64_t m, int64_t n, int64_t k, bool 
     if (has_epilogue && plan.columns_are_rows && rows >= kMatmulRows) plan.tile = {std::min(plan.tile.vectors, 2), kMatmulRows};
     plan.transposes = plan.columns_are_rows ? !transpose_a : transpose_b;
     plan.by_line = plan.columns_are_rows && plan.tile.rows < l.lanes() && l.lanes() % plan.tile.rows == 0 && columns * rows * int64_t(sizeof(float)) >= kFromMemoryBytes;
-    plan.row_block = rows <= 2 * kRowBlock ? rows : choose_row_block(rows, plan.by_line ? l.lanes() : plan.tile.rows);
     plan.along_rows = plan.columns_are_rows ? !transpose_b : transpose_a;
+    // What is packed of rows, and a panel, fit into the larger second cache of processors that have these registers.
+    const int64_t about = plan.along_rows && k > 256 && vector_registers(l.target()) > 16 ? 2 * kRowBlock : kRowBlock;
+    plan.row_block = rows <= 2 * about ? rows : choose_row_block(rows, plan.by_line ? l.lanes() : plan.tile.rows, about);
     const bool packs_by_part = plan.along_rows && k > kPackedDepth && batch == 1;
     if (packs_by_part || (k >= kDeep && columns * rows <= kDeepResult)) {
         for (int64_t parts = 2; parts <= kMostParts; parts++)
@@ -98,7 +100,7 @@ MatmulPlan plan_matmul(const Lowering &l, int64_t m, int64_t n, int64_t k, bool 
     plan.packs_rows = plan.along_rows && k > 1 && (plan.parts > 1 || (rows > plan.row_block && k <= kPackedDepth));
     plan.packs_whole = plan.packs_rows && plan.parts == 1 && batch == 1 && !plan.columns_are_rows && rows >= 2 * kWholeRowBlock && columns * k * int64_t(sizeof(float)) <= kWholeBytes;
     if (plan.packs_whole) {
-        plan.tile = {1, kMatmulRows};
+        plan.tile = {vector_registers(l.target()) > 16 ? 2 : 1, kMatmulRows};
         plan.row_block = choose_row_block(rows, plan.tile.rows, kWholeRowBlock);
     }
     return plan;
