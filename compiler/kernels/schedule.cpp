@@ -151,7 +151,7 @@ void schedule_loops(Lowering &l, Consumer &consumer) {
     parallelize_outer(stage, {axes.begin(), axes.end() - 1}, {shape.begin(), shape.end() - 1}, elements, weight);
 }
 
-/// Terms that may be added to one f32 after the other: of equal ones each rounding errs in the same direction, by 1.2e-4 of this many at most.
+/// As many terms may be added to one f32, one after the other. Equal ones can all be rounded in the same direction: the sum is then off by a part of 1.2e-4 at most.
 constexpr int64_t kLongestSum = 4096;
 
 ReductionPlan plan_reduction(const Lowering &l, const Shape &operand, const Ints &axes, int sums, bool in_f32) {
