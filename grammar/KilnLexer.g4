@@ -39,6 +39,7 @@ IN     : 'in' ;
 LOSS   : 'loss' ;
 METRIC : 'metric' ;
 OUTPUT : 'output' ;
+GENERATE : 'generate' ;
 
 THEN  : 'then' ;
 AND   : 'and' ;

@@ -36,6 +36,7 @@ statement
     | FOR name IN expression ( DOTDOT expression )? block SEP                                    # forStatement
     | LOSS expression SEP                                                                        # lossStatement
     | kind=( METRIC | OUTPUT ) ( name ASSIGN )? expression SEP                                   # reportStatement
+    | GENERATE expression ASSIGN expression SEP                                                  # generateStatement
     | HOOK name? ( LPAREN ( name ( COMMA name )* )? RPAREN )? block SEP                          # hookStatement
     | expressions ( COLON type )? ( operation=( ASSIGN | UPDATE ) expressions )? SEP             # simpleStatement
     ;

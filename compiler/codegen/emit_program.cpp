@@ -30,7 +30,7 @@ llvm::GlobalVariable *program_table(ModuleBuilder &m, const Module &module, cons
         m.ir.getInt32(KILN_ABI_VERSION), m.text(program_metadata(module, m.plan, options), "metadata"), constants, f.bind, f.init,
         entry(f.step_rule, phase_to_void), entry(f.train_step, phase_to_status), entry(f.epoch_end, phase_to_void),
         entry(f.eval_step, valid_to_void), entry(f.predict_step, context_to_void), f.report, entry(f.augment, phase_to_void), entry(f.check, phase_to_status),
-        entry(f.trace_step, context_to_void)};
+        entry(f.trace_step, context_to_void), entry(f.generate_step, context_to_void)};
     auto *table = llvm::ConstantStruct::getAnon(m.context, fields);
     return new llvm::GlobalVariable(m.llvm_module, table->getType(), true, llvm::GlobalValue::InternalLinkage, table, "program");
 }

@@ -84,12 +84,42 @@ Json json_of(const Plan &plan, const ProgramLayout &layout, const std::string &n
     return {{"name", name}, {"dtype", kiln::name_of(buffer.type.dtype)}, {"shape", buffer.type.shape}, {"arena", layout.arena(buffer.arena)}, {"offset", buffer.offset}};
 }
 
-bool predict_reads(const Module &module, const Column &column) {
-    auto predict = module.graphs.find("predict");
-    if (predict == module.graphs.end()) return false;
-    return std::any_of(predict->second.nodes.begin(), predict->second.nodes.end(), [&](const Node &node) {
-        return node.op == Op::input && attrs<InputAttrs>(node).kind == InputKind::data && attrs<InputAttrs>(node).name == column.name;
+bool reads(const Graph &graph, InputKind kind, const std::string &name) {
+    return std::any_of(graph.nodes.begin(), graph.nodes.end(), [&](const Node &node) {
+        return node.op == Op::input && attrs<InputAttrs>(node).kind == kind && attrs<InputAttrs>(node).name == name;
     });
+}
+
+bool graph_reads(const Module &module, const std::string &graph, const Column &column) {
+    auto found = module.graphs.find(graph);
+    return found != module.graphs.end() && reads(found->second, InputKind::data, column.name);
+}
+
+/// Whether nothing but the graph "generate" depends on it: it may then have another value each time.
+bool only_generates(const Module &module, const Hyper &hyper) {
+    bool generates = false;
+    for (const auto &[name, graph] : module.graphs) {
+        if (name == "rules.require" || !reads(graph, InputKind::scalar, hyper.name)) continue;
+        if (name != "generate") return false;
+        generates = true;
+    }
+    for (const Phase &phase : module.phases)
+        for (const MixPart &part : phase.mix)
+            if (part.above_hyper == hyper.name) return false;
+    return generates;
+}
+
+/// What is generated, one sample at a time.
+Json generation_of(const Module &module, const Plan &plan, const ProgramLayout &layout) {
+    const Program *program = program_of_phase(plan, "generate", 0);
+    const Result &result = module.graphs.at("generate").results.at(0);
+    const std::optional<ColumnRange> range = module.column_range(result.name);
+    KILN_CHECK(range, "`{}` is generated", result.name);
+    Json inputs = Json::array();
+    for (size_t i = 0; i < module.columns.size(); ++i)
+        if (i != range->column && graph_reads(module, "generate", module.columns[i])) inputs.push_back(module.columns[i].name);
+    return {{"column", module.columns[range->column].name}, {"begin", range->begin}, {"end", range->end}, {"inputs", inputs},
+            {"drawn", json_of(plan, layout, result.name, program->outputs.at(result.name))}};
 }
 
 /// The input or storage whose elements a value has, perhaps in another shape or type; "" if it is none of this kind.
@@ -174,6 +204,7 @@ Json profiles_of(const Module &module, const Plan &plan) {
     }
     add("evaluate", 0, {"evaluate"});
     add("predict", 0, {"predict"});
+    add("generate", 0, {"generate"});
     return profiles;
 }
 
@@ -202,12 +233,12 @@ std::string program_metadata(const Module &module, const Plan &plan, const Progr
     Json &hypers = json["hypers"] = Json::array();
     for (const Hyper &hyper : module.hypers)
         hypers.push_back({{"name", hyper.name}, {"kind", name_of(hyper.kind)}, {"default", json_of(hyper.kind, hyper.default_value)},
-                          {"doc", hyper.doc}, {"scalar", layout.scalar(hyper.name)}});
+                          {"doc", hyper.doc}, {"scalar", layout.scalar(hyper.name)}, {"generates", only_generates(module, hyper)}});
     Json &globals = json["globals"] = Json::array();
     for (const Global &global : module.globals)
         globals.push_back({{"name", global.name}, {"initial", finite(global.initial_value)}, {"scalar", layout.scalar(global.name)}});
     Json &columns = json["columns"] = Json::array();
-    for (const Column &column : module.columns) columns.push_back(json_of(column, predict_reads(module, column)));
+    for (const Column &column : module.columns) columns.push_back(json_of(column, graph_reads(module, "predict", column)));
 
     Json &arenas = json["arenas"] = Json::array();
     for (const Arena &arena : plan.arenas) arenas.push_back({{"name", arena.name}, {"bytes", arena.bytes}});
@@ -284,6 +315,7 @@ std::string program_metadata(const Module &module, const Plan &plan, const Progr
     Json &traces = json["traces"] = Json::array();
     if (const Program *trace = program_of_phase(plan, "trace", 0))
         for (const Result &result : module.graphs.at("trace").results) traces.push_back(json_of(plan, layout, result.name, trace->outputs.at(result.name)));
+    if (program_of_phase(plan, "generate", 0)) json["generates"] = generation_of(module, plan, layout);
     json["profiles"] = profiles_of(module, plan);
     json["embeddings"] = embeddings_of(module);
     Json &layers = json["layers"] = Json::array();

@@ -30,6 +30,7 @@ public:
         functions.augment = augment();
         if (const Graph *graph = rule_of_phase(m_.plan, "rules.require", 0)) functions.check = check(*graph);
         if (program_of_phase(m_.plan, "trace", 0)) functions.trace_step = whole_program("kiln.trace_step", "trace");
+        if (program_of_phase(m_.plan, "generate", 0)) functions.generate_step = whole_program("kiln.generate_step", "generate");
         return functions;
     }
 

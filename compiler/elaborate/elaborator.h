@@ -166,6 +166,8 @@ private:
     bool find_model(const ast::Module &file);
     void count_layers();
     void elaborate_model();
+    void report_news(const Diagnostics &found);
+    void elaborate_sample();
     void walk_model(GraphContext &context);
     Value model_input(const ast::Param &param, GraphContext &context);
     void add_loss(const Value &value, SourceRange range);
@@ -181,11 +183,14 @@ private:
     void finish_train(GraphContext &context);
     void finish_inference(GraphContext &context);
     void find_never_trained();
-    void elaborate_trace();
+    void elaborate_trace(const GraphContext &context);
     void layout_storages();
 
     void start_walk();
     bool walk_quietly(GraphContext &inference);
+
+    // generate.cpp
+    void add_generation(const ast::GenerateStmt &statement, SourceRange range);
 
     // mix.cpp
     void elaborate_mixes();
@@ -334,6 +339,7 @@ private:
     std::vector<std::pair<Value, SourceRange>> losses_;
     std::vector<MetricValue> metrics_;
     std::vector<Result> outputs_;
+    std::optional<Result> generation_;                        ///< see generate.cpp
     std::map<int32_t, std::string> named_values_;             ///< tensors that the model's own statements name
     MetricValue *metric_ = nullptr;                           ///< that is being evaluated
 

@@ -102,17 +102,9 @@ void Elaborator::elaborate_model() {
     walk_model(train);
     finish_train(train);
 
-    elaborate_trace();
-    // What both walks find wrong is said once.
+    elaborate_sample();
     GraphContext inference("evaluate");
-    const Diagnostics second = unreported([&] { walk_model(inference); });
-    for (const Diagnostic &found : second.all()) {
-        const auto &first = diagnostics_->all();
-        bool known = std::any_of(first.begin(), first.end(), [&](const Diagnostic &d) {
-            return d.code == found.code && d.range.file == found.range.file && d.range.begin == found.range.begin;
-        });
-        if (!known) diagnostics_->add(found);
-    }
+    report_news(unreported([&] { walk_model(inference); }));
     if (diagnostics_->has_errors()) return;
     finish_inference(inference);
     find_never_trained();
@@ -120,11 +112,43 @@ void Elaborator::elaborate_model() {
     module_.graphs["init"] = init_->finish();
 }
 
+/// What two walks find wrong is said once.
+void Elaborator::report_news(const Diagnostics &found) {
+    for (const Diagnostic &each : found.all()) {
+        const auto &first = diagnostics_->all();
+        bool known = std::any_of(first.begin(), first.end(), [&](const Diagnostic &d) {
+            return d.code == each.code && d.range.file == each.range.file && d.range.begin == each.range.begin;
+        });
+        if (!known) diagnostics_->add(each);
+    }
+}
+
+/// The model in inference form on one sample, for `trace` and for `generate`.
+void Elaborator::elaborate_sample() {
+    const int64_t batch = std::exchange(module_.batch, 1);
+    const bool generates = generation_.has_value();
+    GraphContext context("trace");
+    const Diagnostics found = unreported([&] { walk_model(context); });
+    module_.batch = batch;
+    // A model that needs more than one sample has no trace; what else is wrong with it the other walks say.
+    if (found.has_errors()) {
+        if (generates) report_news(found);
+        return;
+    }
+    if (!outputs_.empty()) elaborate_trace(context);
+    if (!generation_) return;
+    Graph graph = context.graph;
+    graph.name = "generate";
+    graph.results = {*generation_};
+    module_.graphs["generate"] = dce(graph);
+}
+
 void Elaborator::walk_model(GraphContext &context) {
     const auto &definition = std::get<ast::DefinitionDecl>(model_->node);
     losses_.clear();
     metrics_.clear();
     outputs_.clear();
+    generation_.reset();
     module_.metrics.clear();
     module_.columns.clear();
     visits_.clear();

@@ -74,6 +74,11 @@ std::optional<Value> Elaborator::execute(const ast::Stmt &stmt) {
                 if (!binds || bind(s.name, value, false)) add_output(name, value, s.value->range);
                 return {};
             },
+            [&](const ast::GenerateStmt &s) -> Result {
+                if (!in_model) return misplaced("generate");
+                add_generation(s, stmt.range);
+                return {};
+            },
             [&](const ast::ExprStmt &s) -> Result {
                 Value value = evaluate(*s.value);
                 if (value.poison()) return after_error();

@@ -37,14 +37,8 @@ std::vector<bool> worth_showing(const Graph &graph) {
 
 }  // namespace
 
-void Elaborator::elaborate_trace() {
-    const int64_t batch = std::exchange(module_.batch, 1);
-    GraphContext context("trace");
-    const Diagnostics found = unreported([&] { walk_model(context); });
-    module_.batch = batch;
-    // A model that needs more than one sample has no trace; what else is wrong with it the other walks say.
-    if (found.has_errors() || outputs_.empty()) return;
-
+/// `context`: the model has been walked in it, on one sample.
+void Elaborator::elaborate_trace(const GraphContext &context) {
     Graph graph = context.graph;
     graph.name = "trace";
     graph.results = outputs_;

@@ -39,7 +39,8 @@ int64_t Module::arena_elements(std::string_view arena) const {
     return (end + 15) / 16 * 16;
 }
 
-std::optional<ArenaRange> Module::arena_range(std::string_view name) const {
+/// "param[0:2048]", taken apart.
+static std::optional<ArenaRange> parse_range(std::string_view name) {
     const size_t bracket = name.find('[');
     if (bracket == std::string_view::npos) return std::nullopt;
     ArenaRange range{std::string(name.substr(0, bracket))};
@@ -48,8 +49,19 @@ std::optional<ArenaRange> Module::arena_range(std::string_view name) const {
     if (first.ec != std::errc() || first.ptr == end || *first.ptr != ':') return std::nullopt;
     const auto last = std::from_chars(first.ptr + 1, end, range.end);
     if (last.ec != std::errc() || last.ptr + 1 != end || *last.ptr != ']') return std::nullopt;
-    const bool inside = range.begin >= 0 && range.begin < range.end && range.end <= arena_elements(range.arena);
-    return inside ? std::optional(range) : std::nullopt;
+    return range.begin >= 0 && range.begin < range.end ? std::optional(range) : std::nullopt;
+}
+
+std::optional<ArenaRange> Module::arena_range(std::string_view name) const {
+    std::optional<ArenaRange> range = parse_range(name);
+    return range && range->end <= arena_elements(range->arena) ? range : std::nullopt;
+}
+
+std::optional<ColumnRange> Module::column_range(std::string_view name) const {
+    const std::optional<ArenaRange> range = parse_range(name);
+    for (size_t i = 0; range && i < columns.size(); ++i)
+        if (columns[i].name == range->arena && columns[i].type.rank() == 1 && range->end <= columns[i].type.shape[0]) return ColumnRange{i, range->begin, range->end};
+    return std::nullopt;
 }
 
 const std::vector<std::string> &builtin_scalars() {

@@ -12,6 +12,8 @@
 //                                                             several means, "<metric>", "<metric>.2" and so on
 //   predict       forward in inference form                   `output` results
 //   trace         likewise on one sample: its data are [1, ..]   `output` results, in order: what layers compute on the way
+//   generate      likewise on one sample                      one `output` result, the classes that are drawn: "text[1:65]", the elements 1 to 64
+//                                                             of the column, each from those before it; "text[8:9]" is one, [1] or [1, 1]
 //   rules.step    before each step: the rate, from step, epoch, progress, hypers   `scalar` results
 //   rules.epoch   after each epoch                            `scalar` results (globals, rate)
 //   rules.require what scalars must meet; results are conditions, named "<phase>.<index>:<message>": phase -1 if hypers
@@ -111,6 +113,12 @@ struct ArenaRange {
     int64_t begin = 0, end = 0;
 };
 
+/// Part of a row, in elements: "text[1:65]".
+struct ColumnRange {
+    size_t column = 0;
+    int64_t begin = 0, end = 0;
+};
+
 /// One phase of training. Its own rate rule etc. are selected in rules.step by the scalar `phase`.
 struct Phase {
     std::string name;
@@ -177,6 +185,8 @@ struct Module {
     int64_t arena_elements(std::string_view arena) const;
     /// What "param[0:2048]" names; nothing if there is no such arena or it has fewer elements.
     std::optional<ArenaRange> arena_range(std::string_view name) const;
+    /// What "text[1:65]" names; nothing if there is no such column, or it is no row or a shorter one.
+    std::optional<ColumnRange> column_range(std::string_view name) const;
 };
 
 /// What a metric takes a mean of, by index of the mean: "f1", "f1.2", "f1.3".

@@ -14,7 +14,7 @@ namespace kiln {
 
 namespace {
 
-constexpr const char *kGraphs[] = {"init", "augment", "train", "update", "evaluate", "predict", "trace", "rules.step", "rules.epoch", "rules.require", "rules.report"};
+constexpr const char *kGraphs[] = {"init", "augment", "train", "update", "evaluate", "predict", "trace", "generate", "rules.step", "rules.epoch", "rules.require", "rules.report"};
 
 class ModuleVerifier {
 public:
@@ -157,7 +157,7 @@ private:
     void verify_column(const Graph &graph, const std::string &who, const std::string &name, const Node &value) {
         auto column = std::find_if(module_.columns.begin(), module_.columns.end(), [&](const Column &c) { return c.name == name; });
         if (column == module_.columns.end()) return undeclared_once(who, "column", name, value.loc);
-        const int64_t batch = graph.name == "trace" ? 1 : module_.batch;
+        const int64_t batch = graph.name == "trace" || graph.name == "generate" ? 1 : module_.batch;
         Type hard{column->type.dtype, {batch}};
         hard.shape.insert(hard.shape.end(), column->type.shape.begin(), column->type.shape.end());
         const bool can_be_soft = column->classes > 0 && (is_graph_of(graph.name, "train") || is_graph_of(graph.name, "augment"));
@@ -213,6 +213,11 @@ private:
                 if (expected.empty()) expected.push_back(module_.batch);
                 expected[0] = module_.batch;
                 verify_samples(who, result.name, value, expected);
+            } else if (result.kind == ResultKind::output && graph.name == "generate") {
+                const std::optional<ColumnRange> range = module_.column_range(result.name);
+                if (!range) undeclared_once(who, "part of a column", result.name, value.loc);
+                else if (const int64_t count = range->end - range->begin; value.type.elements() != count || !is_integer(value.type.dtype))
+                    differs(fmt::format("{}: `{}`", who, result.name), to_string(value.type), "what it gives", to_string(Type{DType::i32, {1, count}}), value.loc);
             }
         }
         std::sort(stored.begin(), stored.end(), [](const auto &a, const auto &b) { return std::tie(a.first.arena, a.first.begin) < std::tie(b.first.arena, b.first.begin); });

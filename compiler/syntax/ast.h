@@ -125,6 +125,8 @@ struct ForStmt { Name variable; ExprPtr range; Block body; };
 struct LossStmt { ExprPtr value; };
 struct MetricStmt { Name name; ExprPtr value; };          ///< name empty: taken from the call
 struct OutputStmt { Name name; ExprPtr value; };
+/// `generate text[.., 1..] = e`: e gives elements of the input `text` from those before them.
+struct GenerateStmt { ExprPtr target, value; };
 struct ExprStmt { ExprPtr value; };
 /// `y[.., i] = a[i] + b[i] where cond`: only in `op`. A `where` right after the body of a reduction belongs to that.
 struct IndexStmt { Name name; std::vector<Subscript> subscripts; ExprPtr value; ExprPtr where; };
@@ -135,7 +137,7 @@ struct Stmt {
     SourceRange range;
     std::string doc;
     std::variant<BindStmt, UpdateStmt, StorageStmt, SharedStmt, ReturnStmt, IfStmt, ForStmt, LossStmt, MetricStmt,
-                 OutputStmt, ExprStmt, IndexStmt, HookStmt>
+                 OutputStmt, GenerateStmt, ExprStmt, IndexStmt, HookStmt>
         node;
 };
 

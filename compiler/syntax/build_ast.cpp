@@ -126,6 +126,8 @@ private:
             }
             if (given.text.empty()) report(DiagnosticCode::missing_part, whole, {"this `output`", "a name: `output name = ...`"});
             add(whole, ast::OutputStmt{std::move(given), std::move(value)});
+        } else if (auto *generated = dynamic_cast<Parser::GenerateStatementContext *>(tree)) {
+            add(whole, ast::GenerateStmt{expression(generated->expression(0)), expression(generated->expression(1))});
         } else if (auto *hook = dynamic_cast<Parser::HookStatementContext *>(tree)) {
             add(whole, hook_statement(hook));
         } else {

@@ -278,6 +278,13 @@ private:
                 [&](const LossStmt &x) { named("loss", {}, s, *x.value); },
                 [&](const MetricStmt &x) { named("metric", x.name, s, *x.value); },
                 [&](const OutputStmt &x) { named("output", x.name, s, *x.value); },
+                [&](const GenerateStmt &x) {
+                    nested("generate", s.range, [&] {
+                        doc(s.doc);
+                        expr(*x.target);
+                        expr(*x.value);
+                    });
+                },
                 [&](const ExprStmt &x) { named("expression", {}, s, *x.value); },
                 [&](const IndexStmt &x) {
                     nested(fmt::format("indexed {}", x.name.text), s.range, [&] {

@@ -200,6 +200,7 @@ private:
         switch (first.type) {
             case KilnLexer::HYPER: case KilnLexer::CONST: case KilnLexer::PARAM: case KilnLexer::BUFFER: case KilnLexer::STATE:
             case KilnLexer::GLOBAL: case KilnLexer::SHARED: case KilnLexer::LOSS: case KilnLexer::METRIC: case KilnLexer::OUTPUT:
+            case KilnLexer::GENERATE:
                 keyword = true;
                 break;
             case KilnLexer::NAME: break;
@@ -235,7 +236,7 @@ private:
             cell += text(line.pieces[i]);
         }
         result.texts.push_back(std::move(cell));
-        bool reports = first.type == KilnLexer::LOSS || first.type == KilnLexer::METRIC || first.type == KilnLexer::OUTPUT;
+        bool reports = first.type == KilnLexer::LOSS || first.type == KilnLexer::METRIC || first.type == KilnLexer::OUTPUT || first.type == KilnLexer::GENERATE;
         if (reports) {  // only the keyword is aligned
             std::string rest;
             for (size_t i = 1; i < result.texts.size(); ++i) rest += (i > 1 ? " " : "") + result.texts[i];

@@ -191,7 +191,7 @@ private:
             case KilnLexer::ON:
                 if (previous() == KilnLexer::NAME && (previous(2) == KilnLexer::TRAIN || previous(2) == KilnLexer::SCAN)) return token.type;
                 break;
-            case KilnLexer::PARAM: case KilnLexer::BUFFER: case KilnLexer::STATE: case KilnLexer::GLOBAL: case KilnLexer::SHARED:
+            case KilnLexer::PARAM: case KilnLexer::BUFFER: case KilnLexer::STATE: case KilnLexer::GLOBAL: case KilnLexer::SHARED: case KilnLexer::GENERATE:
                 if (starts && is_word(next)) return token.type;
                 break;
             case KilnLexer::LOSS: case KilnLexer::METRIC: case KilnLexer::OUTPUT:

@@ -9,7 +9,7 @@ syntax case match
 syntax match kilnDefinition "^\s*\%(hyper\|const\|fn\|layer\|op\|optimizer\|schedule\|augment\|model\|data\|train\|scan\|reader\|primitive\|import\|precision\)\>\ze\s\+[A-Za-z_\"]"
 syntax keyword kilnStorage param buffer state global shared phase
 syntax keyword kilnStatement return if then else for in where
-syntax match kilnResult "^\s*\zs\%(loss\|metric\|output\)\>\ze\s\+[A-Za-z_(]"
+syntax match kilnResult "^\s*\zs\%(loss\|metric\|output\|generate\)\>\ze\s\+[A-Za-z_(]"
 syntax keyword kilnHook update update_rows before_step epoch_end gradient before_update after_update
 syntax keyword kilnReduction sum max min prod mean
 syntax keyword kilnWordOperator and or not div

@@ -14,7 +14,7 @@
 extern "C" {
 #endif
 
-enum { KILN_ABI_VERSION = 3 };
+enum { KILN_ABI_VERSION = 4 };
 
 /* What the generated functions work on; owned by the runtime. The four tables stay where they are for the life of the
  * program, and so do the arenas; entries of `columns` change from step to step. */
@@ -31,7 +31,8 @@ enum { KILN_STEP_OK = 0, KILN_STEP_NOT_FINITE = 1 };
 
 /* The runtime writes the scalars seed, step (1-based, over the whole run), epoch (0-based, over the whole run), progress
  * (phase_step / phase_steps), steps_per_epoch, phase_step (0-based), phase_steps and phase before each train_step and
- * step_rule, record (the number of the batch's first record in its split) before eval_step and predict_step, 0 in training, and fills in hypers, globals and seed before `init`; a name of these that metadata.scalars lacks is left out. All scalars are
+ * step_rule, record (the number of the batch's first record in its split) before eval_step and predict_step, 0 in training, (the
+ * number of the element in its text) before generate_step, and fills in hypers, globals and seed before `init`; a name of these that metadata.scalars lacks is left out. All scalars are
  * part of a checkpoint. */
 typedef struct KilnProgram {
     int32_t abi_version;
@@ -63,16 +64,20 @@ typedef struct KilnProgram {
     int32_t (*check)(KilnContext *, int32_t index);
     /* Inference on one sample, the first of the current batch: all of metadata.traces lie in their arenas afterwards. */
     void (*trace_step)(KilnContext *);
+    /* Draws the classes of metadata.generates for one sample, the first of the current batch, each from the elements before it, with the random
+     * numbers of the scalars seed, step and record: metadata.generates.drawn lies in its arena afterwards. */
+    void (*generate_step)(KilnContext *);
 } KilnProgram;
 /* A program without training has null train_step, step_rule and epoch_end, and no phases; one without loss and metrics a null
- * eval_step. init may be null if there is no storage, check if nothing is required, trace_step if there is nothing to trace. */
+ * eval_step. init may be null if there is no storage, check if nothing is required, trace_step if there is nothing to trace,
+ * generate_step if there is nothing to generate. */
 
 /* metadata:
  * {
  *   "model": "Digits", "doc": "...", "source": "digits.model", "version": "kiln 0.1.0",
  *   "float": "f32", "batch": 64, "shuffle": true,
  *   "scalars":  ["seed", "step", "epoch", "progress", "steps_per_epoch", "phase_step", "phase_steps", "phase", "rate", "loss", "record", ...],
- *   "hypers":   [{"name": "lr", "kind": "real" | "integer" | "boolean", "default": 0.001, "doc": "...", "scalar": 10}],
+ *   "hypers":   [{"name": "lr", "kind": "real" | "integer" | "boolean", "default": 0.001, "doc": "...", "scalar": 10, "generates": false}],      generates: generate_step alone depends on it
  *   "globals":  [{"name": "best", "initial": 1e308, "scalar": 11}],
  *   "columns":  [{"name": "image", "dtype": "f32", "shape": [28, 28, 1], "classes": 0,
  *                 "capacity": "users", "vocabulary": {"unknown": "?", "at_least": 1}, "predicts": true}],
@@ -103,9 +108,11 @@ typedef struct KilnProgram {
  *   "requirements": [{"message": "the learning rate is not negative", "phase": -1, "scalars": ["lr"]}],     scalars it looks at;
  *                                                  phase: index of the phase whose length they are about, -1: hypers alone
  *   "traces":   [{"name": "conv_1.conv2d", "dtype": "f32", "shape": [1, 26, 26, 8], "arena": 0, "offset": 4096}],  in order
+ *   "generates": {"column": "text", "begin": 1, "end": 65, "inputs": ["topic"], "drawn": {"name": .., "dtype": "i32", "shape": [1, 64], ..}},   only with a
+ *                                                  `generate` statement: drawn are the elements begin .. end - 1 of the column; inputs: further columns that are read
  *   "profiles": [{"program": "train", "phases": [0], "calls": [{"kernel": "conv2d", "at": "digits.model:12:5", "in": "Digits/conv_1", "flops": 123456,
  *                 "bytes": 4096, "type": "f32[64, 26, 26, 8]"}]}],      the kernels of train_step ("train"), eval_step ("evaluate"), predict_step
- *                                                  ("predict") and augment ("augment"), in order; bytes: of arguments and results, each once
+ *                                                  ("predict"), generate_step ("generate") and augment ("augment"), in order; bytes: of arguments and results, each once
  *   "embeddings": [{"input": "user", "storage": 0}],             tables of which an input says which rows are read, in any graph
  *   "layers":   [{"path": "Digits/conv_1", "output": "f32[64, 26, 26, 32]", "parameters": 320}],
  *   "parameters": 123456, "flops_per_sample": 1.2e7, "peak_bytes": 12345678

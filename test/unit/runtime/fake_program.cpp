@@ -173,7 +173,7 @@ KilnProgram fake_program(const std::string &metadata) {
     size_t at = metadata.find("\"classes\": ", metadata.find("\"label\""));
     constants[0] = uint8_t(std::stoi(metadata.substr(at + 11)));
     return {KILN_ABI_VERSION, metadata.c_str(), constants, nullptr, init,   step_rule,
-            train_step,       epoch_end,        eval_step, forward, report,  nullptr, nullptr, nullptr};
+            train_step,       epoch_end,        eval_step, forward, report,  nullptr, nullptr, nullptr, nullptr};
 }
 
 }  // namespace kiln::runtime::testing

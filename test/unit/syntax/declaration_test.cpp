@@ -134,6 +134,13 @@ TEST(Statement, LossesMetricsOutputs) {
     EXPECT_EQ(body("output f(a)"), "E0029 2:1 this `output` needs a name: `output name = ...`\n");
 }
 
+TEST(Statement, Generate) {
+    EXPECT_EQ(body("generate a = f(b)"), "generate\n  name a\n  call\n    name f\n    name b\n");
+    EXPECT_EQ(body("generate a[.., 1] = b"), "generate\n  index\n    name a\n    ..\n    int 1\n  name b\n");
+    EXPECT_EQ(body("generate(a)"), "expression\n  call\n    name generate\n    name a\n");
+    EXPECT_EQ(body("generate a").substr(0, 5), "E0022");
+}
+
 TEST(Statement, Hooks) {
     EXPECT_EQ(body("update(p, g) { p <- g }"), "hook update(p, g)\n  body\n    update p\n      name g\n");
     EXPECT_EQ(body("before_step(loss) { }"), "hook before_step(loss)\n  body\n");
@@ -151,7 +158,7 @@ TEST(Statement, IndexNotation) {
 TEST(Statement, KeywordsAreNamesWhereAKeywordCannotStand) {
     for (std::string word : {"hyper", "const", "fn", "layer", "op", "optimizer", "schedule", "augment", "model", "data", "reader",
                              "primitive", "train", "scan", "import", "precision", "on", "param", "buffer", "state", "global", "shared",
-                             "in", "loss", "metric", "output", "then", "and", "or", "div", "where"}) {
+                             "in", "loss", "metric", "output", "generate", "then", "and", "or", "div", "where"}) {
         EXPECT_EQ(body(word + " = Adam(lr)"), "bind " + word + "\n  call\n    name Adam\n    name lr\n") << word;
         EXPECT_EQ(body("x = " + word + ", 1"), "bind x\n  tuple\n    name " + word + "\n    int 1\n") << word;
         EXPECT_EQ(body(word + " <- 1"), "update " + word + "\n  int 1\n") << word;

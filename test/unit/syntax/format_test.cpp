@@ -70,6 +70,7 @@ TEST(Format, NeighbouringDefinitionsAreAligned) {
     EXPECT_EQ(formatted("layer L() {\nparam gamma: f32[c] = ones\nbuffer mean: f32[c, d] = zeros\nstate a = 1\n}\n"),
               "layer L() {\n    param  gamma: f32[c]    = ones\n    buffer mean:  f32[c, d] = zeros\n    state a = 1\n}\n");
     EXPECT_EQ(formatted("model M() {\nloss a\nmetric b = c\n}\n"), "model M() {\n    loss   a\n    metric b = c\n}\n");
+    EXPECT_EQ(formatted("model M() {\nloss a\ngenerate b  [1..]=c\n}\n"), "model M() {\n    loss     a\n    generate b[1..] = c\n}\n");
 }
 
 TEST(Format, VeryDifferentLengthsAreNotAligned) {
