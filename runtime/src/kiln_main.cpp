@@ -42,6 +42,7 @@ ExitCode run_command(Clock::time_point start, int argc, char **argv, const KilnP
                           [&](const TrainOptions &options) { code = train(state, options); },
                           [&](const EvalOptions &options) { eval_command(state, options); },
                           [&](const PredictOptions &options) { predict_command(state, options); },
+                          [&](const GenerateOptions &options) { code = generate_command(state, options); },
                           [&](const FactorsOptions &options) { factors_command(state, options); },
                           [&](const ReportOptions &options) { report_command(state, options); },
                           [&](const DataOptions &options) { data_command(state, options); },

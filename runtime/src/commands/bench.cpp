@@ -150,6 +150,8 @@ private:
             status = state_.train_step(int32_t(phase_));
         } else if (profile_.program == "evaluate") {
             state_.program.eval_step(context, state_.metadata.batch);
+        } else if (profile_.program == "generate") {
+            state_.program.generate_step(context);
         } else {
             state_.program.predict_step(context);
         }

@@ -138,9 +138,10 @@ void CommandParser::add_threads(CLI::App *command) {
     command->add_option("--threads", threads_, "threads to compute with; any number gives the same numbers [all processors]")->check(between(1, 1024))->type_name("N");
 }
 
-void CommandParser::add_hypers(CLI::App *command) {
+void CommandParser::add_hypers(CLI::App *command, bool generates) {
     for (size_t i = 0; i < metadata_.hypers.size(); ++i) {
         const Hyper &hyper = metadata_.hypers[i];
+        if (hyper.generates != generates) continue;
         // A flag of this command alone hides no hyper either.
         const std::string name = with_dashes(hyper.name);
         const bool taken = command->get_option_no_throw("--" + name) != nullptr;
@@ -251,6 +252,34 @@ void CommandParser::add_predict() {
     add_checkpoint_flag(predict, options->checkpoint);
     add_record_flags(predict, options->index, options->invert, &options->art);
     add_threads(predict);
+}
+
+void CommandParser::add_generate() {
+    auto options = std::make_shared<GenerateOptions>();
+    CLI::App *generate = add_command("generate", "go on with a text, an element after the other", metadata_.generates.has_value(), [this, options] {
+        options->given = given_inputs();
+        options->hypers = given_hypers();
+        return *options;
+    });
+    add_number(generate, "--length", options->length, 1, 1000000000, "elements to add, such as bytes or words; a text of words may end before");
+    add_seed(generate, options->seed, "seed of the draws: another one gives another text, the same one the same");
+    add_run_flag(generate, options->run);
+    add_checkpoint_flag(generate, options->checkpoint);
+    add_threads(generate);
+    if (!metadata_.generates) return;
+    // What the model names comes last: a flag of the command hides no input.
+    const auto free_flag = [&](const Column &column) {
+        const bool taken = generate->get_option_no_throw("--" + with_dashes(column.name)) != nullptr;
+        return (taken ? "--input-" : "--") + with_dashes(column.name);
+    };
+    const Generation &what = *metadata_.generates;
+    const Column &column = metadata_.columns[what.column];
+    add_data_flag(generate, options->data, ", for what is looked up [the one trained on]");
+    options->text_flag = free_flag(column);
+    generate->add_option(options->text_flag, options->text, format("what to go on with; its last %lld elements are read", (long long)what.end - 1))->type_name("TEXT")->group("Inputs");
+    for (const size_t input : what.inputs)
+        if (const Column &other = metadata_.columns[input]; has_flag(other)) generate->add_option(free_flag(other), inputs_[input], "a value of this input")->type_name("VALUE")->group("Inputs");
+    add_hypers(generate, true);
 }
 
 void CommandParser::add_data() {
@@ -436,7 +465,7 @@ void CommandParser::add_bench() {
         return *options;
     });
     add_data_flag(bench, options->data, ", for the first records of the training split [random values]");
-    bench->add_option("--program", options->program, "what to run [train, else predict]")->check(CLI::IsMember({"train", "evaluate", "predict", "augment"}));
+    bench->add_option("--program", options->program, "what to run [train, else predict]")->check(CLI::IsMember({"train", "evaluate", "predict", "generate", "augment"}));
     bench->add_option("--phase", options->phase, "the phase that is meant [the first]")->type_name("NAME");
     CLI::Option *seconds = bench->add_option("--seconds", options->seconds, "how long to measure")->check(between(0.01, 3600.0))->type_name("S")->capture_default_str();
     bench->add_option("--steps", options->steps, "measure so many steps, however long they take")->check(between(1, 1000000))->type_name("N")->excludes(seconds);

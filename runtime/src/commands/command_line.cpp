@@ -14,13 +14,14 @@ namespace {
 
 std::string footer(const Metadata &metadata, const std::string &name) {
     std::string text;
-    if (!metadata.hypers.empty()) {
+    for (const bool generates : {false, true}) {
         std::vector<std::vector<std::string>> rows;
         for (const Hyper &hyper : metadata.hypers) {
+            if (hyper.generates != generates) continue;
             rows.push_back(
                 {"  " + flag_of(hyper).substr(0, flag_of(hyper).find(',')), kind_text(hyper.kind), "[" + default_text(hyper) + "]", hyper.doc});
         }
-        text += "Hyper-parameters (flags of train):\n" + table(rows, {}) + "\n";
+        if (!rows.empty()) text += format("Hyper-parameters (flags of %s):\n", generates ? "generate" : "train") + table(rows, {}) + "\n";
     }
     std::vector<std::vector<std::string>> rows;
 #define EXIT_CODE(name, value, meaning) rows.push_back({"  " #value, meaning});
@@ -75,6 +76,7 @@ CommandParser::CommandParser(const std::string &name, const Metadata &metadata)
     add_train();
     add_eval();
     add_predict();
+    add_generate();
     add_data();
     add_trace();
     add_factors();

@@ -29,6 +29,15 @@ struct PredictOptions {
     bool art = false, invert = false;
 };
 
+struct GenerateOptions {
+    std::string text, text_flag;  ///< what is gone on with, and the flag that gives it
+    std::map<std::string, std::string> given;  ///< values of the other inputs
+    std::map<std::string, double> hypers;
+    std::string data, run, checkpoint = "last";
+    int64_t length = 300;
+    uint64_t seed = 0;
+};
+
 struct DataOptions {
     std::string data, split, sheets;  ///< sheets: the folder that contact sheets are written to
     int64_t across = 16;              ///< pictures in a row of a sheet
@@ -115,7 +124,7 @@ struct LrFindOptions {
 struct Printed {};
 
 struct CommandLine {
-    std::variant<Printed, TrainOptions, EvalOptions, PredictOptions, DataOptions, RecommendOptions, FactorsOptions, ScanOptions, ReportOptions, SummaryOptions, BenchOptions, ExplainScheduleOptions,
+    std::variant<Printed, TrainOptions, EvalOptions, PredictOptions, GenerateOptions, DataOptions, RecommendOptions, FactorsOptions, ScanOptions, ReportOptions, SummaryOptions, BenchOptions, ExplainScheduleOptions,
                  LrFindOptions, TraceOptions>
         command;
     int threads = 0;  ///< 0: as many as there are processors

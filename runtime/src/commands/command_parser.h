@@ -28,6 +28,7 @@ private:
     void add_train();
     void add_eval();
     void add_predict();
+    void add_generate();
     void add_data();
     void add_trace();
     void add_factors();
@@ -47,7 +48,8 @@ private:
     void add_record_flags(CLI::App *command, int64_t &index, bool &invert, bool *art);
     void add_epochs(CLI::App *command, const char *text, bool shows_own);
     void add_threads(CLI::App *command);
-    void add_hypers(CLI::App *command);
+    /// Those of the training, or those that `generate` alone depends on.
+    void add_hypers(CLI::App *command, bool generates = false);
     void add_inputs(CLI::App *command);
 
     std::optional<std::vector<int64_t>> given_epochs() const;

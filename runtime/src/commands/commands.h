@@ -8,6 +8,8 @@ namespace kiln::runtime {
 
 void eval_command(ProgramState &state, const EvalOptions &options);
 void predict_command(ProgramState &state, const PredictOptions &options);
+/// Prints a text as it is drawn. A stop signal gives its exit code.
+ExitCode generate_command(ProgramState &state, const GenerateOptions &options);
 void factors_command(ProgramState &state, const FactorsOptions &options);
 void data_command(ProgramState &state, const DataOptions &options);
 void recommend_command(ProgramState &state, const RecommendOptions &options);

@@ -120,18 +120,20 @@ void GivenRecords::fill_from_tables(const Values &given, size_t c, uint8_t *row)
 }
 
 void GivenRecords::fill(const Values &given, int64_t row) {
-    for (size_t c = 0; c < memory_.size(); ++c) {
-        const Column &column = state_.metadata.columns[c];
-        if (!column.predicts) continue;
-        uint8_t *to = memory_[c].data() + row * column.bytes();
-        auto value = given.find(column.name);
-        if (value == given.end()) {
-            fill_from_tables(given, c, to);
-        } else if (auto vocabulary = state_.vocabularies.find(column.name); vocabulary != state_.vocabularies.end()) {
-            store_text(column, vocabulary->second, value->second, to);
-        } else {
-            store_number(column, value->second, to);
-        }
+    for (size_t c = 0; c < memory_.size(); ++c)
+        if (state_.metadata.columns[c].predicts) fill(given, c, row);
+}
+
+void GivenRecords::fill(const Values &given, size_t c, int64_t row_number) {
+    const Column &column = state_.metadata.columns[c];
+    uint8_t *to = row(c, row_number);
+    auto value = given.find(column.name);
+    if (value == given.end()) {
+        fill_from_tables(given, c, to);
+    } else if (auto vocabulary = state_.vocabularies.find(column.name); vocabulary != state_.vocabularies.end()) {
+        store_text(column, vocabulary->second, value->second, to);
+    } else {
+        store_number(column, value->second, to);
     }
 }
 

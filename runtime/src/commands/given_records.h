@@ -31,6 +31,10 @@ public:
     Values resolved(Values given) const;
     /// Fills a row of the batch. Throws Failure (usage) for what is missing or unsuitable, (data) for keys that a table lacks.
     void fill(const Values &given, int64_t row);
+    /// One column of a row.
+    void fill(const Values &given, size_t column, int64_t row);
+    /// Where a column of a row lies, for who fills it otherwise.
+    uint8_t *row(size_t column, int64_t row) { return memory_[column].data() + row * state_.metadata.columns[column].bytes(); }
     /// Inference on the batch.
     void predict();
 

@@ -106,7 +106,7 @@ Metadata read(const Json &root) {
     each(root, "scalars", [&](const Json &j) { m.scalars.push_back(j); });
     each(root, "hypers", [&](const Json &j) {
         m.hypers.push_back({j.at("name"), hyper_kind_from(j.value("kind", "real")), number_from(j.at("default")),
-                            j.value("doc", ""), index_below(j.at("scalar"), m.scalars.size(), "scalar")});
+                            j.value("doc", ""), index_below(j.at("scalar"), m.scalars.size(), "scalar"), j.value("generates", false)});
     });
     each(root, "globals", [&](const Json &j) {
         m.globals.push_back(
@@ -145,7 +145,7 @@ Metadata read(const Json &root) {
     auto column_named = [&](const std::string &name) {
         for (size_t i = 0; i < m.columns.size(); ++i)
             if (m.columns[i].name == name) return i;
-        fail(ExitCode::internal, "metadata: %s is augmented and is no column", name.c_str());
+        fail(ExitCode::internal, "metadata: there is no column %s", name.c_str());
     };
     m.augmented.resize(m.columns.size());
     each(root, "augmented", [&](const Json &j) {
@@ -209,6 +209,15 @@ Metadata read(const Json &root) {
         m.requirements.push_back({j.at("message"), j.at("phase"), j.at("scalars").get<std::vector<std::string>>()});
     });
     each(root, "traces", [&](const Json &j) { m.traces.push_back(output_from(j)); });
+    if (auto found = root.find("generates"); found != root.end()) {
+        Generation generation{column_named(found->at("column")), found->at("begin"), found->at("end"), {}, output_from(found->at("drawn"))};
+        each(*found, "inputs", [&](const Json &name) { generation.inputs.push_back(column_named(name)); });
+        const Column &column = m.columns[generation.column];
+        if (column.shape.size() != 1 || generation.begin < 0 || generation.begin >= generation.end || generation.end > column.elements() ||
+            element_count(generation.drawn.shape) != generation.end - generation.begin)
+            fail(ExitCode::internal, "metadata: %s has no elements %lld to %lld", column.name.c_str(), (long long)generation.begin, (long long)generation.end);
+        m.generates = std::move(generation);
+    }
     each(root, "embeddings", [&](const Json &j) { m.embeddings.push_back({j.at("input"), index_below(j.at("storage"), m.storages.size(), "storage")}); });
     each(root, "profiles", [&](const Json &j) {
         Profile profile{j.at("program"), {}, {}};
@@ -284,7 +293,8 @@ bool Metadata::higher_is_better(std::string_view metric) const {
 std::string Metadata::fingerprint() const {
     std::string text = model + "\n";
     for (const Storage &s : storages) text += s.path + " " + type_text(s.dtype, s.shape) + format(" %d\n", int(s.kind));
-    for (const std::string &name : scalars) text += name + "\n";
+    for (const std::string &name : scalars)
+        if (std::none_of(hypers.begin(), hypers.end(), [&](const Hyper &hyper) { return hyper.generates && hyper.name == name; })) text += name + "\n";
     return hash_text(xxh64(text.data(), text.size()));
 }
 

@@ -28,6 +28,7 @@ struct Hyper {
     double default_value = 0;
     std::string doc;
     size_t scalar = 0;  ///< index in scalars
+    bool generates = false;  ///< nothing but generate_step depends on it
 };
 
 struct Global {
@@ -162,6 +163,14 @@ struct Output {
     int64_t offset = 0;  ///< bytes
 };
 
+/// What generate_step draws: elements begin .. end - 1 of a column that is a row of classes, each from those before it.
+struct Generation {
+    size_t column = 0;
+    int64_t begin = 0, end = 0;
+    std::vector<size_t> inputs;  ///< further columns that are read
+    Output drawn;
+};
+
 /// A condition on scalars.
 struct Requirement {
     std::string message;
@@ -215,6 +224,7 @@ struct Metadata {
     std::optional<size_t> pseudo_label;  ///< the column that pseudo-labels are for
     std::vector<Output> outputs;
     std::vector<Requirement> requirements;
+    std::optional<Generation> generates;
     std::vector<Output> traces;  ///< of one sample: shape [1, ..]
     std::vector<Layer> layers;
     std::vector<Embedding> embeddings;
@@ -226,7 +236,7 @@ struct Metadata {
     int scalar(std::string_view name) const;
     const Split *find_split(std::string_view name) const;
     bool higher_is_better(std::string_view metric) const;
-    /// XXH64 over what a checkpoint must agree on: names, dtypes and shapes of storages, names of scalars.
+    /// XXH64 over what a checkpoint must agree on: names, dtypes and shapes of storages, names of scalars that training may depend on.
     std::string fingerprint() const;
 };
 

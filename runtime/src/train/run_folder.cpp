@@ -50,7 +50,8 @@ Manifest new_run(ProgramState &state, const TrainOptions &options) {
     for (const Phase &phase : metadata.phases) epochs.push_back(phase.epochs);
     manifest.epochs = epochs_of(metadata, options, epochs);
     state.set_hypers(options.hypers);
-    for (const Hyper &hyper : metadata.hypers) manifest.hypers[hyper.name] = state.scalars()[hyper.scalar];
+    for (const Hyper &hyper : metadata.hypers)
+        if (!hyper.generates) manifest.hypers[hyper.name] = state.scalars()[hyper.scalar];
     state.set("seed", double(manifest.seed));
     if (state.program.init) state.program.init(state.context());
     return manifest;

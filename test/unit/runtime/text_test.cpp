@@ -1,9 +1,10 @@
-// Texts read as rows of bytes.
+// Texts read as rows of bytes, and shown byte by byte.
 #include "harness.h"
 #include "values.h"
 
 #include "data/dataset.h"
 #include "support/failure.h"
+#include "support/terminal.h"
 
 #include <gtest/gtest.h>
 
@@ -77,6 +78,30 @@ TEST_F(TextFile, feeds_one_row_of_classes) {
                     "text feeds one input of classes in a row, such as class[256][64]; the model's are text: class[128][4], label: class[2]");
     column = {"x", DType::f32, {4}, 0};
     EXPECT_CONTAINS(error("abcdef"), "the model's are x: f32[4]");
+}
+
+TEST(TerminalText, CharactersWaitForTheirLastByte) {
+    TerminalText text;
+    EXPECT_EQ(text.take("a\xc3"), "a");
+    EXPECT_EQ(text.take("\xa9"), "\xc3\xa9");
+    EXPECT_EQ(text.take("\xf0\x9f"), "");
+    EXPECT_EQ(text.take("\x94"), "");
+    EXPECT_EQ(text.take("\xa5!"), "\xf0\x9f\x94\xa5!");
+    EXPECT_EQ(text.rest(), "");
+    EXPECT_EQ(text.take("\xe2\x82"), "");
+    EXPECT_EQ(text.rest(), "\xef\xbf\xbd");
+    EXPECT_EQ(text.rest(), "");
+}
+
+TEST(TerminalText, WhatIsNoCharacterIsReplaced) {
+    const std::string mark = "\xef\xbf\xbd";
+    EXPECT_EQ(TerminalText().take("\n\t ~"), "\n\t ~");
+    EXPECT_EQ(TerminalText().take("\x1b[2J\r\x7f"), mark + "[2J" + mark + mark);
+    EXPECT_EQ(TerminalText().take("\xc3z"), mark + "z");                // not continued
+    EXPECT_EQ(TerminalText().take("\x80\xff\xc0\xaf"), mark + mark + mark + mark);
+    EXPECT_EQ(TerminalText().take("\xed\xa0\x80"), mark + mark + mark);  // a surrogate
+    EXPECT_EQ(TerminalText().take("\xc2\x9b"), mark + mark);            // a control character of two bytes
+    EXPECT_EQ(TerminalText().take("\xf4\x90\x80\x80"), mark + mark + mark + mark);  // beyond U+10FFFF
 }
 
 }  // namespace
