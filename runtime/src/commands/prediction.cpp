@@ -9,13 +9,63 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <numeric>
 
 namespace kiln::runtime {
 
-/// Entries of a row that a line shows.
-constexpr size_t kShown = 8;
-/// How far rounding takes a probability out of 0 to 1.
+/// Entries of a row that a line shows; of probabilities the largest; of rows of classes.
+constexpr size_t kShown = 8, kMostProbable = 5, kMostClasses = 256;
+/// Smaller probabilities are 0 where they are shown.
+constexpr double kLeastShown = 5e-5;
+/// How far rounding takes a probability out of 0 to 1, or a sum of them from 1.
 constexpr double kProbabilityTolerance = 1e-3;
+
+namespace {
+
+bool is_integer(DType dtype) { return dtype == DType::i32 || dtype == DType::i64; }
+
+/// The input whose classes an output is about: of rows of classes the one that is such a row itself.
+const Column *classes_of(const Metadata &metadata, const Output &output) {
+    std::vector<const Column *> found;
+    for (const Column &column : metadata.columns) {
+        if (column.classes == 0) continue;
+        if (is_integer(output.dtype) ? output.shape.size() == 2 && column.shape.size() == 1 : output.shape.size() > 1 && column.classes == output.shape.back()) found.push_back(&column);
+    }
+    return found.size() == 1 ? found[0] : nullptr;
+}
+
+/// Whether each so many entries are probabilities that add up to 1.
+bool are_distributions(const std::vector<double> &entries, size_t classes) {
+    for (size_t row = 0; row < entries.size(); row += classes) {
+        double sum = 0;
+        for (size_t i = row; i < row + classes; ++i) {
+            if (!(entries[i] >= 0)) return false;
+            sum += entries[i];
+        }
+        if (!(std::abs(sum - 1) <= kProbabilityTolerance)) return false;
+    }
+    return true;
+}
+
+std::string describe_classes(const Elements &elements, std::vector<int64_t> classes) {
+    const size_t count = classes.size();
+    classes.resize(std::min(count, kMostClasses));
+    return elements.describe(classes) + (count > kMostClasses ? format(" .. (%zu %s)", count, elements.plural()) : "");
+}
+
+std::string describe_most_probable(const Elements &elements, const std::vector<double> &probabilities) {
+    std::vector<size_t> order(probabilities.size());
+    std::iota(order.begin(), order.end(), size_t(0));
+    const size_t shown = std::min(order.size(), kMostProbable);
+    std::partial_sort(order.begin(), order.begin() + long(shown), order.end(), [&](size_t a, size_t b) {
+        return probabilities[a] != probabilities[b] ? probabilities[a] > probabilities[b] : a < b;
+    });
+    std::vector<std::string> parts;
+    for (size_t i = 0; i < shown && (i == 0 || probabilities[order[i]] >= kLeastShown); ++i) parts.push_back(elements.name(int64_t(order[i])) + format(" %.4f", probabilities[order[i]]));
+    return join(parts, ", ");
+}
+
+}  // namespace
 
 Entries entries_of(const ProgramState &state, const Output &output) {
     const int64_t width = element_count(output.shape) / output.shape[0];
@@ -23,11 +73,22 @@ Entries entries_of(const ProgramState &state, const Output &output) {
     for (const Column &column : state.metadata.columns)
         if (column.classes == width && output.shape.back() == width && !column.predicts) labels.push_back(&column);
     const auto found = labels.size() == 1 ? state.vocabularies.find(labels[0]->name) : state.vocabularies.end();
-    return {!labels.empty(), found == state.vocabularies.end() ? nullptr : &found->second};
+    Entries entries{!labels.empty(), found == state.vocabularies.end() ? nullptr : &found->second};
+    if (const Column *column = classes_of(state.metadata, output)) entries.classes.emplace(state, *column);
+    return entries;
 }
 
 std::string describe_row(const Output &output, const Entries &meaning, const std::vector<double> &entries) {
     if (entries.size() == 1 || !meaning.are_classes) {
+        const size_t classes = size_t(output.shape.back());
+        if (meaning.classes && is_integer(output.dtype) && meaning.classes->has(entries))
+            return output.name + " " + describe_classes(*meaning.classes, {entries.begin(), entries.end()});
+        if (meaning.classes && !is_integer(output.dtype) && classes > 1 && are_distributions(entries, classes)) {
+            if (entries.size() == classes) return output.name + " " + describe_most_probable(*meaning.classes, entries);
+            std::vector<int64_t> best;
+            for (auto row = entries.begin(); row != entries.end(); row += long(classes)) best.push_back(std::max_element(row, row + long(classes)) - row);
+            return output.name + " " + describe_classes(*meaning.classes, best);
+        }
         std::string text = output.name;
         for (size_t i = 0; i < std::min(entries.size(), kShown); ++i) text += " " + short_number(entries[i]);
         return entries.size() > kShown ? text + format(" .. (%zu numbers)", entries.size()) : text;
