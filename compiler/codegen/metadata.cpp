@@ -84,29 +84,9 @@ Json json_of(const Plan &plan, const ProgramLayout &layout, const std::string &n
     return {{"name", name}, {"dtype", kiln::name_of(buffer.type.dtype)}, {"shape", buffer.type.shape}, {"arena", layout.arena(buffer.arena)}, {"offset", buffer.offset}};
 }
 
-bool reads(const Graph &graph, InputKind kind, const std::string &name) {
-    return std::any_of(graph.nodes.begin(), graph.nodes.end(), [&](const Node &node) {
-        return node.op == Op::input && attrs<InputAttrs>(node).kind == kind && attrs<InputAttrs>(node).name == name;
-    });
-}
-
 bool graph_reads(const Module &module, const std::string &graph, const Column &column) {
     auto found = module.graphs.find(graph);
     return found != module.graphs.end() && reads(found->second, InputKind::data, column.name);
-}
-
-/// Whether nothing but the graph "generate" depends on it: it may then have another value each time.
-bool only_generates(const Module &module, const Hyper &hyper) {
-    bool generates = false;
-    for (const auto &[name, graph] : module.graphs) {
-        if (name == "rules.require" || !reads(graph, InputKind::scalar, hyper.name)) continue;
-        if (name != "generate") return false;
-        generates = true;
-    }
-    for (const Phase &phase : module.phases)
-        for (const MixPart &part : phase.mix)
-            if (part.above_hyper == hyper.name) return false;
-    return generates;
 }
 
 /// What is generated, one sample at a time.
@@ -233,7 +213,7 @@ std::string program_metadata(const Module &module, const Plan &plan, const Progr
     Json &hypers = json["hypers"] = Json::array();
     for (const Hyper &hyper : module.hypers)
         hypers.push_back({{"name", hyper.name}, {"kind", name_of(hyper.kind)}, {"default", json_of(hyper.kind, hyper.default_value)},
-                          {"doc", hyper.doc}, {"scalar", layout.scalar(hyper.name)}, {"generates", only_generates(module, hyper)}});
+                          {"doc", hyper.doc}, {"scalar", layout.scalar(hyper.name)}, {"generates", module.only_generates(hyper)}});
     Json &globals = json["globals"] = Json::array();
     for (const Global &global : module.globals)
         globals.push_back({{"name", global.name}, {"initial", finite(global.initial_value)}, {"scalar", layout.scalar(global.name)}});

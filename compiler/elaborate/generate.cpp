@@ -4,6 +4,8 @@
 
 #include <fmt/format.h>
 
+#include <utility>
+
 namespace kiln {
 
 namespace {
@@ -37,7 +39,11 @@ std::optional<Part> part_of_row(const Graph &graph, NodeId id) {
 }  // namespace
 
 void Elaborator::add_generation(const ast::GenerateStmt &statement, SourceRange range) {
-    const Value target = evaluate(*statement.target), drawn = evaluate(*statement.value);
+    const Value target = evaluate(*statement.target);
+    // Streams of its own: the random numbers of the model stay what they are without it.
+    const std::string outer = std::exchange(stream_path_, stream_path_ + ":generate");
+    const Value drawn = evaluate(*statement.value);
+    stream_path_ = outer;
     if (generation_) {
         report(DiagnosticCode::generates_twice, range);
         return;

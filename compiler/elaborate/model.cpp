@@ -406,13 +406,13 @@ void Elaborator::finish_inference(GraphContext &context) {
 
 /// Parameters of inference that the training does not read, such as those of a layer that is called anew where `training` is false.
 void Elaborator::find_never_trained() {
-    const auto train = module_.graphs.find("train"), predict = module_.graphs.find("predict");
-    if (train == module_.graphs.end() || predict == module_.graphs.end()) return;
-    auto reads = [](const Graph &graph, const std::string &path) {
-        return std::any_of(graph.nodes.begin(), graph.nodes.end(), [&](const Node &node) { return node.op == Op::input && attrs<InputAttrs>(node).name == path; });
+    if (!module_.graphs.count("train")) return;
+    auto read_by = [&](const char *name, const Storage &storage) {
+        const auto graph = module_.graphs.find(name);
+        return graph != module_.graphs.end() && reads(graph->second, InputKind::storage, storage.path);
     };
     for (const Storage &storage : module_.storages)
-        if (storage.kind == StorageKind::param && !reads(train->second, storage.path) && reads(predict->second, storage.path))
+        if (storage.kind == StorageKind::param && !read_by("train", storage) && (read_by("predict", storage) || read_by("generate", storage)))
             diagnostics_->report(DiagnosticCode::never_trained, storage.loc, {storage.path});
 }
 

@@ -217,7 +217,11 @@ void Elaborator::elaborate_scan(const Value &training) {
 /// Once there are phases, and model and optimizer have shown what regularizes.
 void Elaborator::finish_scan() {
     if (module_.scan && module_.scan->epochs > 0 && module_.phases.size() > 1) report(DiagnosticCode::setting_without_effect, scan_->name.range, {"epochs"});
-    if (!module_.scan || !std::get<ast::TrainDecl>(scan_->node).data) return;
+    if (!module_.scan) return;
+    for (const Hyper &hyper : module_.hypers)
+        if (std::any_of(module_.scan->settings.begin(), module_.scan->settings.end(), [&](const Scan::Setting &s) { return s.name == hyper.name; }) && module_.only_generates(hyper))
+            report(DiagnosticCode::scan_of_generation, scan_->name.range, {hyper.name});
+    if (!std::get<ast::TrainDecl>(scan_->node).data) return;
     for (Scan::Setting &setting : module_.scan->settings) {
         setting.regularizes = regularizers_.count(setting.name) > 0;
         if (setting.regularizes) report(DiagnosticCode::scan_of_regularization, scan_->name.range, {setting.name});

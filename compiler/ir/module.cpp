@@ -39,6 +39,25 @@ int64_t Module::arena_elements(std::string_view arena) const {
     return (end + 15) / 16 * 16;
 }
 
+bool reads(const Graph &graph, InputKind kind, std::string_view name) {
+    return std::any_of(graph.nodes.begin(), graph.nodes.end(), [&](const Node &node) {
+        return node.op == Op::input && attrs<InputAttrs>(node).kind == kind && attrs<InputAttrs>(node).name == name;
+    });
+}
+
+bool Module::only_generates(const Hyper &hyper) const {
+    bool generates = false;
+    for (const auto &[name, graph] : graphs) {
+        if (name == "rules.require" || !reads(graph, InputKind::scalar, hyper.name)) continue;
+        if (name != "generate") return false;
+        generates = true;
+    }
+    for (const Phase &phase : phases)
+        for (const MixPart &part : phase.mix)
+            if (part.above_hyper == hyper.name) return false;
+    return generates;
+}
+
 /// "param[0:2048]", taken apart.
 static std::optional<ArenaRange> parse_range(std::string_view name) {
     const size_t bracket = name.find('[');

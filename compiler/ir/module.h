@@ -181,6 +181,8 @@ struct Module {
     const Storage *find_storage(std::string_view path) const;
     /// "train.1" if phase 1 has a training graph of its own, else "train".
     std::string graph_of_phase(std::string_view name, size_t phase) const;
+    /// Whether nothing but the graph "generate" depends on a hyper: it may then have another value each time, and has no part in training.
+    bool only_generates(const Hyper &hyper) const;
     /// Elements of an arena, padding included; a multiple of 16.
     int64_t arena_elements(std::string_view arena) const;
     /// What "param[0:2048]" names; nothing if there is no such arena or it has fewer elements.
@@ -195,6 +197,8 @@ std::string mean_of_metric(const std::string &metric, size_t index);
 inline constexpr std::string_view kMeanOf = "mean:";
 /// The means that rules.report reads, without "mean:".
 std::vector<std::string> means_read_by(const Graph &report);
+/// Whether a graph has such an input.
+bool reads(const Graph &graph, InputKind kind, std::string_view name);
 /// "train.1": a graph for one phase.
 std::string own_graph_of_phase(std::string_view name, size_t phase);
 /// The scalars that every program has.
