@@ -275,10 +275,14 @@ void CommandParser::add_generate() {
     const Generation &what = *metadata_.generates;
     const Column &column = metadata_.columns[what.column];
     add_data_flag(generate, options->data, ", for what is looked up [the one trained on]");
-    options->text_flag = free_flag(column);
-    generate->add_option(options->text_flag, options->text, format("what to go on with; its last %lld elements are read", (long long)what.end - 1))->type_name("TEXT")->group("Inputs");
-    for (const size_t input : what.inputs)
-        if (const Column &other = metadata_.columns[input]; has_flag(other)) generate->add_option(free_flag(other), inputs_[input], "a value of this input")->type_name("VALUE")->group("Inputs");
+    const std::string &text_flag = options->flags[column.name] = free_flag(column);
+    generate->add_option(text_flag, options->text, format("what to go on with; its last %lld elements are read", (long long)what.end - 1))->type_name("TEXT")->group("Inputs");
+    for (const size_t input : what.inputs) {
+        const Column &other = metadata_.columns[input];
+        if (!has_flag(other)) continue;
+        const std::string &flag = options->flags[other.name] = free_flag(other);
+        generate->add_option(flag, inputs_[input], "a value of this input")->type_name("VALUE")->group("Inputs");
+    }
     add_hypers(generate, true);
 }
 

@@ -30,8 +30,9 @@ struct PredictOptions {
 };
 
 struct GenerateOptions {
-    std::string text, text_flag;  ///< what is gone on with, and the flag that gives it
+    std::string text;  ///< what is gone on with
     std::map<std::string, std::string> given;  ///< values of the other inputs
+    std::map<std::string, std::string> flags;  ///< by input: that of its text or value
     std::map<std::string, double> hypers;
     std::string data, run, checkpoint = "last";
     int64_t length = 300;

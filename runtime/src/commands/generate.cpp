@@ -119,15 +119,20 @@ ExitCode generate_command(ProgramState &state, const GenerateOptions &options) {
 
     GivenRecords records(state, options.data.empty() ? manifest.data : options.data);
     const GivenRecords::Values given = records.resolved(options.given);
-    for (const size_t input : what.inputs) records.fill(given, input, 0);
+    for (const size_t input : what.inputs) {
+        const std::string &name = metadata.columns[input].name;
+        if (options.flags.contains(name) && !given.contains(name) && !records.comes_from_table(input)) fail(ExitCode::usage, "%s is missing", options.flags.at(name).c_str());
+        records.fill(given, input, 0);
+    }
     const Elements elements(state, column);
-    std::vector<int32_t> text = elements.parse(options.text, options.text_flag);
+    const std::string &flag = options.flags.at(column.name);
+    std::vector<int32_t> text = elements.parse(options.text, flag);
     Window window(state, records);
     window.check_order();
     if (const int64_t lacking = what.begin - int64_t(text.size()); lacking > 0) {
         const std::string stands = elements.filler_text(lacking) + (lacking == 1 ? " stands" : " stand");
-        if (text.empty()) std::fprintf(stderr, "note: no %s: %s in front of what is generated\n", options.text_flag.c_str(), stands.c_str());
-        else std::fprintf(stderr, "note: %s has %zu of the %lld %s that the model goes by: %s in front\n", options.text_flag.c_str(), text.size(), (long long)what.begin, elements.plural(), stands.c_str());
+        if (text.empty()) std::fprintf(stderr, "note: no %s: %s in front of what is generated\n", flag.c_str(), stands.c_str());
+        else std::fprintf(stderr, "note: %s has %zu of the %lld %s that the model goes by: %s in front\n", flag.c_str(), text.size(), (long long)what.begin, elements.plural(), stands.c_str());
     }
 
     const StopSignals signals;

@@ -24,12 +24,13 @@ namespace {
 
 bool is_integer(DType dtype) { return dtype == DType::i32 || dtype == DType::i64; }
 
-/// The input whose classes an output is about: of rows of classes the one that is such a row itself.
+/// The input whose classes an output is about: a row of classes, or one that no output depends on; of rows of integers the one that is such a row itself.
 const Column *classes_of(const Metadata &metadata, const Output &output) {
     std::vector<const Column *> found;
     for (const Column &column : metadata.columns) {
-        if (column.classes == 0) continue;
-        if (is_integer(output.dtype) ? output.shape.size() == 2 && column.shape.size() == 1 : output.shape.size() > 1 && column.classes == output.shape.back()) found.push_back(&column);
+        const bool is_row = column.classes > 0 && column.shape.size() == 1;
+        const bool can_be_told = is_row || (column.classes > 0 && !column.predicts);
+        if (is_integer(output.dtype) ? is_row && output.shape.size() == 2 : can_be_told && output.shape.size() > 1 && column.classes == output.shape.back()) found.push_back(&column);
     }
     return found.size() == 1 ? found[0] : nullptr;
 }
