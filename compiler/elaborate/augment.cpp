@@ -2,6 +2,7 @@
 // the training step reads instead. It runs ahead of the step and is walked before the model, because an augmentation that mixes
 // labels makes them soft: the model is then trained on f32[batch, classes] where inference has i32[batch].
 #include "compiler/elaborate/elaborator.h"
+#include "compiler/elaborate/motion.h"
 
 #include <fmt/format.h>
 
@@ -52,6 +53,7 @@ std::optional<std::vector<std::pair<std::string, Value>>> Elaborator::augmented_
     if (result.poison()) return {};
     std::vector<Value> values{result};
     if (const TupleValue *tuple = result.get<TupleValue>()) values = *tuple->items;
+    if (std::any_of(values.begin(), values.end(), [](const Value &value) { return value.poison(); })) return {};
     if (values.size() != names.size() || names.empty()) {
         report(DiagnosticCode::augment_result, range, {augmentation.name(), fmt::format("a value for each of its {} tensors", names.size()), fmt::format("{}", values.size())});
         return {};
@@ -59,6 +61,35 @@ std::optional<std::vector<std::pair<std::string, Value>>> Elaborator::augmented_
     std::vector<std::pair<std::string, Value>> augmented;
     for (size_t i = 0; i < names.size(); ++i) augmented.push_back({names[i], values[i]});
     return augmented;
+}
+
+/// Pictures that an augmentation does not take, though it moves the pixels of one of their height and width: of classes, which would be those of other
+/// pixels, or of numbers, which may be.
+void Elaborator::find_masks_left(const std::vector<std::pair<std::string, Value>> &augmented, SourceRange range) {
+    auto is_taken = [&](const std::string &name) { return std::any_of(augmented.begin(), augmented.end(), [&](const auto &other) { return other.first == name; }); };
+    const std::vector<Column> taken = module_.columns;
+    for (const ast::Param &input : std::get<ast::DefinitionDecl>(model_->node).params) {
+        if (is_taken(input.name.text)) continue;
+        unreported([&] { model_input(input, *context_); });
+        const Column other = module_.columns.size() > taken.size() ? module_.columns.back() : Column{};
+        module_.columns = taken;
+        if (other.type.rank() < 2 || (other.classes && other.type.rank() > 2)) continue;
+        for (const auto &[picture, value] : augmented) {
+            const TensorValue *tensor = value.get<TensorValue>();
+            const Column &own = *std::find_if(taken.begin(), taken.end(), [&](const Column &c) { return c.name == picture; });
+            const bool fits = own.type.rank() > 2 && !own.classes && std::equal(own.type.shape.begin(), own.type.shape.begin() + 2, other.type.shape.begin());
+            const Movement movement = tensor && fits ? movement_of(context_->graph, tensor->node) : Movement::still;
+            if (movement == Movement::still) continue;
+            const DiagnosticCode code = other.classes ? DiagnosticCode::augment_leaves_mask : DiagnosticCode::augment_leaves_picture;
+            Diagnostic &diagnostic = report(code, range, {movement == Movement::moved ? "moves" : "may move", picture, other.name});
+            diagnostic.labels.push_back({input.type->range, fmt::format("`{}` is declared here", other.name)});
+            const bool has_names = picture == "image" && other.name == "mask";
+            if (has_names) diagnostic.notes.push_back(fmt::format("`WithMask({})` moves `mask` along with `image`", source_text(range)));
+            else diagnostic.notes.push_back(fmt::format("an augmentation that takes both may give `follow({}, changed)`, moved as `changed` was, in its place", other.name));
+            diagnostic.notes.push_back(fmt::format("where it is meant, let the augmentation take `{}`, too, and return it as it is", other.name));
+            break;
+        }
+    }
 }
 
 /// The results of the graph: what the augmentation changed. Labels that became shares of the classes are noted.
@@ -110,8 +141,10 @@ void Elaborator::elaborate_augmentations() {
                 report(DiagnosticCode::wrong_type, expr.range, {"`augment`", "an augmentation or none", describe(value)});
                 return;
             }
-            if (auto augmented = augmented_inputs(*value.get<FunctionValue>(), expr.range))
-                for (const auto &[name, result] : *augmented) add_augmented(name, result, expr.range);
+            auto augmented = augmented_inputs(*value.get<FunctionValue>(), expr.range);
+            if (!augmented) return;
+            find_masks_left(*augmented, expr.range);
+            for (const auto &[name, result] : *augmented) add_augmented(name, result, expr.range);
         });
         stream_path_.clear();
         module_.columns.clear();

@@ -205,6 +205,7 @@ private:
     // augment.cpp
     void elaborate_augmentations();
     std::optional<std::vector<std::pair<std::string, Value>>> augmented_inputs(const FunctionValue &augmentation, SourceRange range);
+    void find_masks_left(const std::vector<std::pair<std::string, Value>> &augmented, SourceRange range);
     void add_augmented(const std::string &name, const Value &value, SourceRange range);
 
     // scan.cpp

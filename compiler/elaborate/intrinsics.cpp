@@ -1,5 +1,6 @@
 // The primitives of core.model that are answered by the compiler and leave no node behind.
 #include "compiler/elaborate/elaborator.h"
+#include "compiler/elaborate/motion.h"
 
 #include "compiler/ir/text_names.h"
 #include "compiler/ops/interpret.h"
@@ -145,6 +146,25 @@ std::optional<Value> Elaborator::call_intrinsic(const std::string &name, const s
                      Value(std::string(text::name_of_enumerator(warp.fill)), range), Value(warp.value, range)};
         }
         return Value(TupleValue{std::make_shared<const std::vector<Value>>(std::move(parts))}, range);
+    }
+    if (name == "places_shown") {
+        if (!tensor) return Value();
+        std::optional<PlacesShown> places;
+        Value inside = build({*values[0]}, range, [&](GraphContext &context) {
+            places = places_shown(context.builder, tensor->node);
+            return places ? places->inside : tensor->node;
+        });
+        if (inside.poison()) return Value();
+        if (!places) return fail(DiagnosticCode::cannot_follow, values[0]->origin.valid() ? values[0]->origin : range);
+        std::vector<Value> parts{Value(TensorValue{places->y, tensor->context}, range), Value(TensorValue{places->x, tensor->context}, range), inside};
+        return Value(TupleValue{std::make_shared<const std::vector<Value>>(std::move(parts))}, range);
+    }
+    if (name == "is_input") {
+        if (!tensor) return Value(false, range);
+        NodeId node = tensor->node;
+        while (tensor->context->graph[node].op == Op::cast) node = tensor->context->graph[node].operands[0];
+        const Node &source = tensor->context->graph[node];
+        return Value(source.op == Op::input && attrs<InputAttrs>(source).kind == InputKind::data, range);
     }
     if (name == "parameters") {
         const std::string &pattern = *values[0]->get<std::string>();
