@@ -254,6 +254,13 @@ TEST(LibraryGradients, LossesOfClasses) {
     expect_values("focal_cross_entropy" + of_label + ")", x, {-std::pow(1 - p, 2) * std::log(p)});
     expect_values("focal_cross_entropy" + of_label + ", gamma = 0.5)", x, {-std::pow(1 - p, 0.5) * std::log(p)});
     expect_values("focal_cross_entropy" + of_label + ", gamma = 0)", x, {-std::log(p)});
+    // Two rows of two classes: log (3, 1) of class 0 and log (1, 1) of class 1, which a mask leaves out.
+    const std::string of_rows = "(x[.., 0..2, 0..2], argmax(x[.., 2..4, 0..2], axis = -1)", mask = ", mask = x[.., 2..4, 0] > 0.5)";
+    const Numbers rows = {std::log(3), 0, 0, 0, 1, 0, 0, 1};
+    expect_values("class_dice" + of_rows + ")", rows, {1 - (2.5 / 3.25 + 2 / 2.75) / 2}, "4, 2");
+    expect_values("class_dice" + of_rows + ", smooth = 0.5)", rows, {1 - (2 / 2.75 + 1.5 / 2.25) / 2}, "4, 2");
+    expect_values("class_dice" + of_rows + mask, rows, {1 - (2.5 / 2.75 + 1 / 1.25) / 2}, "4, 2");
+    expect_values("focal_cross_entropy" + of_rows + mask, rows, {-std::pow(0.25, 2) * std::log(0.75)}, "4, 2");
     const Sloped far = Expression("focal_cross_entropy" + of_label + ", gamma = 0.5)", "7").at({-2000, -2000, 2000, 0, 0, 1, 0});
     expect_near(far.values, {0}, "focal far away");
     expect_near(far.slopes, Numbers(7, 0), "focal far away");
