@@ -173,7 +173,14 @@ Value Elaborator::call(const FunctionValue &function, std::vector<CallArgument> 
     case Kind::reader: {
         auto scope = std::make_shared<Scope>();
         scope->parent = function.scope;
-        if (!in_scope(scope, [&] { return complete(function, values, range); })) return {};
+        const bool accepted = in_scope(scope, [&] {
+            if (!complete(function, values, range)) return false;
+            frames_.push_back({range, range.file, function.name()});
+            const std::optional<Value> wrong = execute(std::get<ast::DefinitionDecl>(function.declaration->node).body);
+            frames_.pop_back();
+            return !wrong;
+        });
+        if (!accepted) return {};
         auto list = std::make_shared<std::vector<std::pair<std::string, Value>>>();
         auto files = std::make_shared<std::vector<std::string>>();
         auto columns = std::make_shared<std::vector<std::string>>();

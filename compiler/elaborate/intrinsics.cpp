@@ -122,7 +122,19 @@ std::optional<Value> Elaborator::call_intrinsic(const std::string &name, const s
         return Value(int64_t(tensor ? type_of(*tensor).rank() : 0), range);
     }
     if (name == "element_type") return Value(tensor ? type_of(*tensor).dtype : DType::f64, range);
-    if (name == "length") return Value(int64_t(values[0]->get<ListValue>()->items->size()), range);
+    if (name == "length") {
+        if (const ListValue *list = values[0]->get<ListValue>()) return Value(int64_t(list->items->size()), range);
+        const std::string *text = values[0]->get<std::string>();
+        if (!text) return fail(DiagnosticCode::wrong_type, range, {"`items` of `length`", "a list or a text", describe(*values[0])});
+        return Value(int64_t(std::count_if(text->begin(), text->end(), [](char c) { return (c & 0xC0) != 0x80; })), range);
+    }
+    if (name == "labels") {
+        if (!module_.graphs.count("predict")) return Value();  // what is wrong with the model has been said
+        std::vector<Value> found;
+        for (const Column &column : module_.columns)
+            if (column.classes && column.type.rank() == 0 && !reads_input(module_.graphs.at("predict"), column.name)) found.push_back(Value(column.name, range));
+        return make_list(std::move(found), range);
+    }
     if (name == "is_list") return Value(values[0]->is<ListValue>(), range);
     if (name == "is_int") return Value(values[0]->is<int64_t>(), range);
     if (name == "is_number") return Value(values[0]->number(), range);

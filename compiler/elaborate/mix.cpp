@@ -238,14 +238,19 @@ void Elaborator::find_pseudo_label(SourceRange range) {
     predict = dce(predict);
     std::vector<std::string> labels;
     const Column *label = nullptr;
+    std::string rows;  // an input of more labels than one
     for (const Column &column : columns) {
-        const bool read = std::any_of(predict.nodes.begin(), predict.nodes.end(), [&](const Node &node) { return node.op == Op::input && attrs<InputAttrs>(node).name == column.name && attrs<InputAttrs>(node).kind == InputKind::data; });
-        if (!column.classes || column.type.rank() > 0 || read) continue;
+        if (!column.classes || reads_input(predict, column.name)) continue;
+        if (column.type.rank() > 0) {
+            rows = column.name;
+            continue;
+        }
         labels.push_back("`" + column.name + "`");
         label = &column;
     }
     if (labels.size() != 1) {
-        report(DiagnosticCode::pseudo_without_label, range, {module_.name, labels.empty() ? "none" : fmt::format("{}", fmt::join(labels, ", "))});
+        Diagnostic &diagnostic = report(DiagnosticCode::pseudo_without_label, range, {module_.name, labels.empty() ? "none" : fmt::format("{}", fmt::join(labels, ", "))});
+        if (labels.empty() && !rows.empty()) diagnostic.notes.push_back(fmt::format("`{}` is many labels: pseudo-labels are one class for each record", rows));
         return;
     }
     const Type &output = predict[predict.results[0].value].type;

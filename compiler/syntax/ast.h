@@ -150,8 +150,8 @@ struct ValueDecl {
     ExprPtr value;
 };
 
-/// Everything with parameters and a block. `primitive` and `reader` have no block: they name an operation of the IR and a
-/// reader of the runtime. A body written `= e` is a ReturnStmt.
+/// Everything with parameters and a block. `primitive` has no block: it names an operation of the IR; that of a `reader`
+/// of the runtime, if there is one, says what its arguments must be. A body written `= e` is a ReturnStmt.
 struct DefinitionDecl {
     enum class Kind { function, layer, op, optimizer, schedule, augment, model, data, reader, primitive } kind;
     std::vector<Param> params;

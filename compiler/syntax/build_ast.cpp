@@ -313,8 +313,9 @@ private:
         bool by_expression = result.kind == Kind::function || result.kind == Kind::layer || result.kind == Kind::schedule ||
                              result.kind == Kind::augment;
         if (result.kind == Kind::primitive || result.kind == Kind::reader) {
-            const char *reason = result.kind == Kind::primitive ? "body: it names an operation of the compiler" : "body: it names a reader of the runtime";
-            if (tree->block() || tree->expressions()) report(DiagnosticCode::unexpected_part, name(tree->name()).range, {what, reason});
+            const char *reason = result.kind == Kind::primitive ? "body: it names an operation of the compiler" : "value: it names a reader of the runtime";
+            const bool has_body = tree->expressions() || (result.kind == Kind::primitive && tree->block());
+            if (has_body) report(DiagnosticCode::unexpected_part, name(tree->name()).range, {what, reason});
         } else if (!tree->block() && !tree->expressions()) {
             report(DiagnosticCode::missing_part, name(tree->name()).range, {what, "a body: `{ ... }`"});
         } else if (tree->expressions() && !by_expression) {
