@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <numeric>
 
 namespace kiln {
 
@@ -14,11 +15,14 @@ namespace {
 
 using Kind = ast::DefinitionDecl::Kind;
 
-/// The label as a row of shares: 1 for its class.
+/// Labels as rows of shares: 1 for its class.
 NodeId one_hot(Builder &builder, NodeId label, int64_t classes) {
-    Type whole{DType::i32, {builder.type(label).shape[0], classes}};
-    NodeId own = builder.append(Op::broadcast, {label}, BroadcastAttrs{whole.shape, {0}});
-    return builder.cast(builder.append(Op::equal, {builder.iota(1, whole), own}), DType::f32);
+    Type whole = builder.type(label);
+    Ints dims(whole.shape.size());
+    std::iota(dims.begin(), dims.end(), 0);
+    whole.shape.push_back(classes);
+    NodeId own = builder.append(Op::broadcast, {label}, BroadcastAttrs{whole.shape, dims});
+    return builder.cast(builder.append(Op::equal, {builder.iota(int64_t(dims.size()), whole), own}), DType::f32);
 }
 
 }  // namespace
@@ -99,10 +103,11 @@ void Elaborator::add_augmented(const std::string &name, const Value &value, Sour
     Type expected{column.type.dtype, {module_.batch}};
     expected.shape.insert(expected.shape.end(), column.type.shape.begin(), column.type.shape.end());
     const TensorValue *tensor = value.get<TensorValue>();
-    const Type soft{module_.float_type, {module_.batch, column.classes}};
+    Type soft{module_.float_type, expected.shape};
+    soft.shape.push_back(column.classes);
     bool fits = tensor && tensor->context == &context && type_of(*tensor).shape == expected.shape && is_float(type_of(*tensor).dtype) == is_float(expected.dtype);
-    if (column.classes && column.type.rank() == 0 && tensor && type_of(*tensor) == soft) {
-        soft_labels_[name] = column.classes;
+    if (column.classes && tensor && type_of(*tensor) == soft) {
+        soft_labels_[name] = {column.classes, column.type.shape};
         expected = Type{DType::f32, soft.shape};
     } else if (!fits) {
         report(DiagnosticCode::augment_result, range, {name, "a tensor " + to_string(expected), describe(value)});
@@ -159,15 +164,17 @@ void Elaborator::elaborate_augmentations() {
         GraphContext &context = settings[phase].first ? *contexts.at(settings[phase]) : plain;
         Graph graph = context.finish();
         graph.name = name;
-        for (const auto &[label, classes] : soft_labels_) {
+        for (const auto &[label, soft] : soft_labels_) {
             const std::string &name_of_label = label;
             if (settings[phase].second && label == module_.pseudo_label) continue;
             auto known = std::find_if(graph.results.begin(), graph.results.end(), [&](const Result &r) { return r.name == name_of_label; });
             if (known != graph.results.end() && is_float(graph[known->value].type.dtype)) continue;
             // The step reads shares in every phase.
             Builder builder(graph);
-            NodeId hard = known != graph.results.end() ? known->value : builder.input(InputKind::data, label, Type{DType::i32, {module_.batch}});
-            NodeId shares = one_hot(builder, hard, classes);
+            Type of_batch{DType::i32, {module_.batch}};
+            of_batch.shape.insert(of_batch.shape.end(), soft.shape.begin(), soft.shape.end());
+            NodeId hard = known != graph.results.end() ? known->value : builder.input(InputKind::data, label, of_batch);
+            NodeId shares = one_hot(builder, hard, soft.classes);
             if (known != graph.results.end()) known->value = shares;
             else graph.results.push_back({ResultKind::output, label, shares});
         }

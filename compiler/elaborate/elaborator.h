@@ -360,7 +360,8 @@ private:
     std::vector<Storage> known_params_;                       ///< what it gives: all of the model's, if it was asked
     bool in_update_hook_ = false;                             ///< `update` or `update_rows` is elaborated, for one piece of the parameters
     std::string updating_;                                    ///< the path of the parameter that an optimizer updates alone; else empty
-    std::map<std::string, int64_t> soft_labels_;              ///< inputs that are shares of so many classes while training
+    struct SoftLabel { int64_t classes; Shape shape; };       ///< shape: of a sample's labels
+    std::map<std::string, SoftLabel> soft_labels_;            ///< inputs that are shares of their classes while training
     std::map<const ast::BindStmt *, Mix> mixes_;              ///< by setting
     int64_t pseudo_classes_ = 0;                              ///< of the label that pseudo-labels are for
     bool raw_shares_ = false;                                 ///< augmenting batches whose label are shares already

@@ -216,7 +216,7 @@ void Elaborator::elaborate_mixes() {
     }
     if (!pseudo.valid() || diagnostics_->has_errors()) return;
     find_pseudo_label(pseudo);
-    if (soft && !module_.pseudo_label.empty()) soft_labels_[module_.pseudo_label] = pseudo_classes_;
+    if (soft && !module_.pseudo_label.empty()) soft_labels_[module_.pseudo_label] = {pseudo_classes_, {}};
 }
 
 /// Whether batches of a mix come with shares of the classes in place of labels.

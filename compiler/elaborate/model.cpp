@@ -215,7 +215,10 @@ Value Elaborator::model_input(const ast::Param &param, GraphContext &context) {
     module_.columns.push_back(column);
     // Mixed labels are shares of the classes.
     const bool soft = (context.graph.name == "train" || (raw_shares_ && column.name == module_.pseudo_label)) && soft_labels_.count(column.name);
-    if (soft) type = Type{DType::f32, {column.classes}};
+    if (soft) {
+        type->dtype = DType::f32;
+        type->shape.push_back(column.classes);
+    }
     Type batched{type->dtype, {module_.batch}};
     batched.shape.insert(batched.shape.end(), type->shape.begin(), type->shape.end());
     if (batched.elements() > kMaxTensorElements) return fail(DiagnosticCode::tensor_too_large, param.type->range, {fmt::format("a batch of `{}`, {},", param.name.text, to_string(batched))});

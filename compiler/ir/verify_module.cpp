@@ -161,7 +161,9 @@ private:
         Type hard{column->type.dtype, {batch}};
         hard.shape.insert(hard.shape.end(), column->type.shape.begin(), column->type.shape.end());
         const bool can_be_soft = column->classes > 0 && (is_graph_of(graph.name, "train") || is_graph_of(graph.name, "augment"));
-        if (value.type == hard || (can_be_soft && value.type == Type{DType::f32, {batch, column->classes}})) return;
+        Type soft{DType::f32, hard.shape};
+        soft.shape.push_back(column->classes);
+        if (value.type == hard || (can_be_soft && value.type == soft)) return;
         // If it is the batch that differs, it does so in all columns.
         Type rebatched = hard;
         if (value.type.rank() > 0) rebatched.shape[0] = value.type.shape[0];

@@ -24,7 +24,7 @@ struct Moved {
 
 /// What is made of a picture and its mask by statements that end in `return ..`.
 Moved moved(const std::string &statements, const std::string &mask_type = "class[4][5, 7]") {
-    const std::string model = "y = image |> Conv(1, padding = \"same\")\n loss mse(y, reshape(cast(mask, to = float), [batch, 5, 7, 1]))\n output y\n";
+    const std::string model = "y = image |> Conv(1, padding = \"same\")\n loss mse(y, 0 * y) + average(cast(mask, to = float), keep = 0)\n output y\n";
     Elaborated e = elaborate_text("precision f64\ndata d(dir: path) {\n train = npz(dir / \"records.npz\")\n}\n"
                                   "augment Tested(image: float[h, w, c], mask: tensor[h, w, ..]) {\n" + statements + "\n}\n"
                                   "model M(image: f64[5, 7, 2], mask: " + mask_type + ") {\n" + model + "}\n"
@@ -124,6 +124,44 @@ TEST(Masks, OfNumbersAreMovedAlike) {
 }
 
 TEST(Masks, WithMaskIsFollow) { EXPECT_EQ(moved("WithMask(image, mask, Rotate(40deg), outside = 1)").mask, moved(both("Rotate(40deg)", "1")).mask); }
+
+TEST(Masks, AreMixedAsSharesOfEachLabel) {
+    const Moved mixed = moved("return Mixup(image, mask, 1)");
+    ASSERT_EQ(mixed.mask.size(), size_t(kBatch * kHeight * kWidth * kClasses));
+    for (int n = 0; n < kBatch; ++n) {
+        const int other = kBatch - 1 - n;
+        // All labels of a sample are mixed by one share, found where the two differ.
+        double share = -1;
+        for (bool known : {false, true})
+            for (int at = 0; at < kHeight * kWidth; ++at)
+                for (int c = 0; c < kClasses; ++c) {
+                    const double own = class_at(n, at / kWidth, at % kWidth) == c, others = class_at(other, at / kWidth, at % kWidth) == c;
+                    const double found = mixed.mask[size_t((n * kHeight * kWidth + at) * kClasses + c)];
+                    if (known) EXPECT_NEAR(found, own + share * (others - own), 1e-6);  // shares are f32
+                    else if (others > own) share = found;
+                }
+        EXPECT_TRUE(share >= 0 && share <= 0.5) << share;
+    }
+}
+
+TEST(Masks, AreSharesInTrainingOnly) {
+    Elaborated e = elaborate_text("data d(dir: path) {\n train = npz(dir / \"records.npz\")\n}\naugment Mixed(image: f32[h, w, c], mask: class[n][h, w]) { Mixup(image, mask) }\n"
+                                  "model M(image: f32[4, 6, 1], mask: class[3][4, 6]) {\n logits = image |> Conv(3, padding = \"same\")\n loss cross_entropy(logits, mask)\n"
+                                  " metric accuracy(logits, mask)\n output logits\n}\ntrain M on d {\n batch = 8\n optimizer = SGD(0.1)\n"
+                                  " phase a {\n epochs = 1\n augment = Mixed\n }\n phase b {\n epochs = 1\n augment = none\n }\n}\n");
+    ASSERT_FALSE(e.diagnostics.has_errors()) << e.messages();
+    auto mask_type = [&](const std::string &graph) {
+        for (const Node &node : e.module.graphs.at(graph).nodes)
+            if (node.op == Op::input && attrs<InputAttrs>(node).name == "mask") return to_string(node.type);
+        return std::string("none");
+    };
+    EXPECT_EQ(mask_type("train"), "f32[8, 4, 6, 3]");
+    EXPECT_EQ(mask_type("evaluate"), "i32[8, 4, 6]");
+    EXPECT_EQ(mask_type(own_graph_of_phase("augment", 0)), "i32[8, 4, 6]");
+    // The step of the phase without an augmentation reads shares, too.
+    const Graph &plain = e.module.graphs.at(own_graph_of_phase("augment", 1));
+    EXPECT_EQ(to_string(plain[plain.results.at(0).value].type), "f32[8, 4, 6, 3]");
+}
 
 }  // namespace
 }  // namespace kiln
