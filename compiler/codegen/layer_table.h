@@ -14,7 +14,8 @@ struct LayerRow {
     int64_t parameters = 0;   ///< elements of its own parameters, not of layers inside it
 };
 
-/// One row for each layer of the inference form, in order of execution; empty without a model.
+/// One row for each layer of the inference form, losses and metrics included, and for each with parameters that only training has, in order of execution;
+/// empty without a model.
 std::vector<LayerRow> layer_table(const Module &module);
 
 /// Elements of all parameters.

@@ -60,6 +60,8 @@ std::vector<bool> depends_on_data(const Graph &graph);
 bool depends_on_data(const TensorValue &tensor);
 /// Whether a graph reads this input of the model.
 bool reads_input(const Graph &graph, const std::string &name);
+/// Whether a graph reads a parameter or a buffer.
+bool reads_storage(const Graph &graph, const std::string &path);
 /// Whether it is computed from a parameter or a buffer.
 bool depends_on_storage(const TensorValue &tensor);
 
@@ -224,6 +226,7 @@ private:
     TrainSettings collect_quietly(const ast::Block &block, bool phase);
     std::vector<PhaseSettings> make_phases(const TrainSettings &train);
     void find_phases_without_gradients();
+    void find_never_reached(const std::set<std::string> &reached);
     std::string training_split(const ast::Expr &expr);
     std::vector<std::string> frozen_paths(const ast::Expr &list);
     std::optional<FunctionValue> optimizer_of(const PhaseSettings &phase, const Value *rate, std::vector<FunctionValue> *wrappers = nullptr);

@@ -244,11 +244,13 @@ static std::vector<bool> depends_on_inputs(const Graph &graph, InputKind kind) {
 }
 
 std::vector<bool> depends_on_data(const Graph &graph) { return depends_on_inputs(graph, InputKind::data); }
-bool reads_input(const Graph &graph, const std::string &name) {
+static bool reads(const Graph &graph, InputKind kind, const std::string &name) {
     return std::any_of(graph.nodes.begin(), graph.nodes.end(), [&](const Node &node) {
-        return node.op == Op::input && attrs<InputAttrs>(node).name == name && attrs<InputAttrs>(node).kind == InputKind::data;
+        return node.op == Op::input && attrs<InputAttrs>(node).name == name && attrs<InputAttrs>(node).kind == kind;
     });
 }
+bool reads_input(const Graph &graph, const std::string &name) { return reads(graph, InputKind::data, name); }
+bool reads_storage(const Graph &graph, const std::string &path) { return reads(graph, InputKind::storage, path); }
 bool depends_on_data(const TensorValue &tensor) { return depends_on_data(tensor.context->graph)[size_t(tensor.node.index)]; }
 bool depends_on_storage(const TensorValue &tensor) { return depends_on_inputs(tensor.context->graph, InputKind::storage)[size_t(tensor.node.index)]; }
 

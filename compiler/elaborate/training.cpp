@@ -100,6 +100,31 @@ void Elaborator::find_phases_without_gradients() {
         };
         if (std::none_of(module_.storages.begin(), module_.storages.end(), is_trained)) report(DiagnosticCode::no_gradient, losses_.front().second, {phase.name});
     }
+    if (!diagnostics_->has_errors()) find_never_reached(paths);
+}
+
+/// Parameters that some phase would train and no gradient reaches, by the largest layers that have no others.
+void Elaborator::find_never_reached(const std::set<std::string> &reached) {
+    auto is_idle = [&](const Storage &storage) {
+        const std::string &path = storage.path;
+        const bool is_frozen = std::all_of(module_.phases.begin(), module_.phases.end(), [&](const Phase &phase) { return std::count(phase.frozen.begin(), phase.frozen.end(), path) > 0; });
+        return !reached.count(path) && !is_frozen;
+    };
+    std::set<std::string> told;
+    for (const Storage &storage : module_.storages) {
+        // Of what training does not read at all, never_trained has spoken.
+        if (storage.kind != StorageKind::param || !is_idle(storage) || !reads_storage(module_.graphs.at("train"), storage.path)) continue;
+        std::string name = storage.path;
+        for (size_t at = name.rfind('/'); at != name.find('/'); at = name.rfind('/', at - 1)) {
+            const std::string layer = storage.path.substr(0, at);
+            auto is_trained = [&](const Storage &other) { return other.kind == StorageKind::param && other.path.starts_with(layer + "/") && !is_idle(other); };
+            if (std::any_of(module_.storages.begin(), module_.storages.end(), is_trained)) break;
+            name = layer;
+        }
+        if (!told.insert(name).second) continue;
+        Diagnostic &diagnostic = diagnostics_->report(DiagnosticCode::no_gradient_reaches, storage.loc, {name});
+        diagnostic.notes.push_back(fmt::format("if that is meant, `freeze = \"{}\"` in each phase says so", name == storage.path ? name : name + "/*"));
+    }
 }
 
 std::vector<PhaseSettings> Elaborator::make_phases(const TrainSettings &train) {
