@@ -156,9 +156,13 @@ void CommandParser::add_inputs(CLI::App *command) {
     for (size_t c = 0; c < metadata_.columns.size(); ++c) {
         const Column &column = metadata_.columns[c];
         if (!has_flag(column)) continue;
-        command->add_option(input_flag(column), inputs_[c], !column.vocabulary ? "a value of this input" : column.is_one_class() ? "a value of this input, or its name" : "words of this input")
-            ->type_name(!column.vocabulary ? "NUMBER" : column.is_one_class() ? "NAME" : "TEXT")
+        const bool is_text = column.vocabulary && !column.is_one_class();
+        const char *meaning = is_text ? "words of this input" : column.vocabulary ? "a value of this input, or its name" : "a value of this input";
+        // By a function, because an empty text is given, too.
+        CLI::Option *option = command->add_option_function<std::string>(input_flag(column), [this, c](const std::string &given) { inputs_[c] = given; }, meaning)
+            ->type_name(is_text ? "TEXT" : column.vocabulary ? "NAME" : "NUMBER")
             ->group("Inputs");
+        if (is_text) texts_.push_back(option);
     }
 }
 
@@ -177,7 +181,7 @@ std::map<std::string, double> CommandParser::given_hypers() const {
 std::map<std::string, std::string> CommandParser::given_inputs() const {
     std::map<std::string, std::string> values;
     for (size_t c = 0; c < inputs_.size(); ++c)
-        if (!inputs_[c].empty()) values[metadata_.columns[c].name] = inputs_[c];
+        if (inputs_[c]) values[metadata_.columns[c].name] = *inputs_[c];
     return values;
 }
 

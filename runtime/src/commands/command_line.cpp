@@ -36,12 +36,14 @@ std::string base_name(const std::string &path) {
     return slash == std::string::npos ? path : path.substr(slash + 1);
 }
 
-// An empty value is a script's variable that is not set; it would count as not given.
-void refuse_empty_values(const CLI::App &command) {
-    for (const CLI::Option *option : command.get_options())
+// An empty value is a script's variable that is not set; it would count as not given. Only a text may be empty.
+void refuse_empty_values(const CLI::App &command, const std::vector<const CLI::Option *> &texts) {
+    for (const CLI::Option *option : command.get_options()) {
+        if (std::find(texts.begin(), texts.end(), option) != texts.end()) continue;
         for (const std::string &value : option->results())
             if (value.empty()) fail(ExitCode::usage, "%s: the value is empty", option->get_name().c_str());
-    for (const CLI::App *part : command.get_subcommands()) refuse_empty_values(*part);
+    }
+    for (const CLI::App *part : command.get_subcommands()) refuse_empty_values(*part, texts);
 }
 
 // The model as it stands in the program: "Digits(image: f32[28, 28, 1], label: class[10])".
@@ -128,7 +130,7 @@ CommandLine CommandParser::parse(std::vector<std::string> arguments) {
     } catch (const CLI::ParseError &error) {
         fail(ExitCode::usage, "%s\n`%s%s --help` lists the flags", error.what(), name_.c_str(), command.c_str());
     }
-    refuse_empty_values(app_);
+    refuse_empty_values(app_, texts_);
     const auto given = std::find_if(commands_.begin(), commands_.end(), [](const auto &each) { return each.first->parsed(); });
     return {given->second(), threads_};
 }

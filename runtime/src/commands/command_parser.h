@@ -63,7 +63,9 @@ private:
     std::vector<std::pair<CLI::App *, Finish>> commands_;
     std::string epochs_;
     int threads_ = 0;
-    std::vector<std::string> hypers_, inputs_;  ///< by hyper, and by column; empty: not given
+    std::vector<std::string> hypers_;                 ///< empty: not given
+    std::vector<std::optional<std::string>> inputs_;  ///< by column
+    std::vector<const CLI::Option *> texts_;          ///< of inputs whose values are words, perhaps none
 };
 
 /// The flag of `train` for a hyper.

@@ -47,6 +47,31 @@ std::vector<std::string_view> parts_of(const Column &column, std::string_view te
     return column.is_one_class() ? std::vector{text} : words_of(text);
 }
 
+/// The rows of what parts_of found.
+std::vector<int32_t> rows_of_parts(const Vocabulary &vocabulary, const Column &column, const std::vector<std::string_view> &parts) {
+    std::vector<int32_t> rows(size_t(column.elements()), 0);
+    for (size_t i = 0; i < std::min(rows.size(), parts.size()); ++i) rows[i] = int32_t(vocabulary.row(std::string(parts[i])));
+    return rows;
+}
+
+/// Bytes of the white space that begins here, 0 if there is none: what has the property White_Space in Unicode, and the byte order mark, which is none
+/// of a word.
+size_t space_at(std::string_view text, size_t at) {
+    const auto byte = [&](size_t i) { return at + i < text.size() ? uint8_t(text[at + i]) : 0; };
+    switch (byte(0)) {
+        case ' ': case '\t': case '\n': case '\v': case '\f': case '\r': return 1;
+        case 0xC2: return byte(1) == 0x85 || byte(1) == 0xA0 ? 2 : 0;                             // U+0085, U+00A0
+        case 0xE1: return byte(1) == 0x9A && byte(2) == 0x80 ? 3 : 0;                             // U+1680
+        case 0xE2:  // U+205F; U+2000 .. 200A, 2028, 2029, 202F
+            if (byte(1) == 0x81) return byte(2) == 0x9F ? 3 : 0;
+            if (byte(1) != 0x80) return 0;
+            return (byte(2) >= 0x80 && byte(2) <= 0x8A) || byte(2) == 0xA8 || byte(2) == 0xA9 || byte(2) == 0xAF ? 3 : 0;
+        case 0xE3: return byte(1) == 0x80 && byte(2) == 0x80 ? 3 : 0;                             // U+3000
+        case 0xEF: return byte(1) == 0xBB && byte(2) == 0xBF ? 3 : 0;                             // U+FEFF
+        default: return 0;
+    }
+}
+
 /// An input whose values are text.
 struct TextInput {
     const Column *column;
@@ -159,9 +184,9 @@ std::vector<int32_t> all_rows(const Dataset &data, const TextColumn &text, const
     std::vector<std::string_view> lacking(text.values.size());  // the first of each text
     std::vector<bool> is_longer(text.values.size());
     for (size_t i = 0; i < text.values.size(); ++i) {
-        const std::vector<int32_t> own = rows_of(vocabulary, column, text.values[i]);
-        rows.insert(rows.end(), own.begin(), own.end());
         const std::vector<std::string_view> parts = parts_of(column, text.values[i]);
+        const std::vector<int32_t> own = rows_of_parts(vocabulary, column, parts);
+        rows.insert(rows.end(), own.begin(), own.end());
         is_longer[i] = parts.size() > own.size();
         const size_t first = size_t(std::find(own.begin(), own.end(), -1) - own.begin());
         if (first < own.size()) lacking[i] = parts[first].empty() ? " " : parts[first];
@@ -248,23 +273,23 @@ int64_t Vocabulary::find(const std::string &text, const std::string &what) const
 }
 
 std::vector<std::string_view> words_of(std::string_view text) {
-    constexpr std::string_view kSpace = " \t\r\n\f\v";
     std::vector<std::string_view> words;
-    for (size_t begin = text.find_first_not_of(kSpace); begin != text.npos; begin = text.find_first_not_of(kSpace, begin)) {
-        const size_t end = std::min(text.find_first_of(kSpace, begin), text.size());
-        words.push_back(text.substr(begin, end - begin));
-        begin = end;
+    size_t begin = 0;
+    for (size_t at = 0; at < text.size();) {
+        const size_t space = space_at(text, at);
+        if (space == 0) {
+            ++at;
+            continue;
+        }
+        if (at > begin) words.push_back(text.substr(begin, at - begin));
+        begin = at += space;
     }
+    if (begin < text.size()) words.push_back(text.substr(begin));
     return words;
 }
 
 std::vector<int32_t> rows_of(const Vocabulary &vocabulary, const Column &column, const std::string &text) {
-    if (column.is_one_class()) return {int32_t(vocabulary.row(text))};
-    std::vector<int32_t> rows;
-    for (std::string_view word : words_of(text))
-        if (int64_t(rows.size()) < column.elements()) rows.push_back(int32_t(vocabulary.row(std::string(word))));
-    rows.resize(size_t(column.elements()), 0);
-    return rows;
+    return rows_of_parts(vocabulary, column, parts_of(column, text));
 }
 
 std::string class_name(const Vocabularies &vocabularies, const Column &column, int64_t row) {

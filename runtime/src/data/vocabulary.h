@@ -51,6 +51,7 @@ private:
     std::unordered_map<std::string, int64_t> rows_;
 };
 
+/// The words of a text in UTF-8, parted by white space of Unicode and by byte order marks.
 std::vector<std::string_view> words_of(std::string_view text);
 /// What a text is in a column: the row of its value, or those of its words, as many as the column has elements, and of the padding after them. -1: what
 /// the vocabulary lacks.

@@ -67,6 +67,10 @@ TEST(Vocabulary, WordsAreNumberedAndPadded) {
     const Vocabulary known({"", "a", "b"}, std::nullopt), open({"", "a", "b"}, "?");
     EXPECT_EQ(words_of(" a\t bc \r\n,d\v"), (std::vector<std::string_view>{"a", "bc", ",d"}));
     EXPECT_TRUE(words_of(" \n").empty());
+    // U+0085, 00A0, 1680, 2000, 200A, 2028, 2029, 202F, 205F, 3000 and a byte order mark part words; U+200B, 201C and an accent do not.
+    EXPECT_EQ(words_of("\xEF\xBB\xBF" "a\xC2\x85" "b\xC2\xA0" "c\xE1\x9A\x80" "d\xE2\x80\x80" "e\xE2\x80\x8A" "f\xE2\x80\xA8" "g\xE2\x80\xA9" "h\xE2\x80\xAF" "i\xE2\x81\x9F" "j\xE3\x80\x80\xE3\x80\x80"
+                       "k\xE2\x80\x8B\xE2\x80\x9C\xC3\xA0\xC2"),
+              (std::vector<std::string_view>{"a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k\xE2\x80\x8B\xE2\x80\x9C\xC3\xA0\xC2"}));
     EXPECT_EQ(rows_of(known, column, "b a"), (std::vector<int32_t>{2, 1, 0, 0}));
     EXPECT_EQ(rows_of(known, column, "a a a a b"), (std::vector<int32_t>{1, 1, 1, 1}));
     EXPECT_EQ(rows_of(known, column, "a c"), (std::vector<int32_t>{1, -1, 0, 0}));
