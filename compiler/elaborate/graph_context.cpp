@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace kiln {
 
 namespace {
@@ -34,14 +36,25 @@ std::optional<int64_t> GraphContext::classes_of(NodeId id) const {
     if (auto known = classes.find(id.index); known != classes.end()) return known->second;
     const Node &node = graph[id];
     // What moves elements makes no others, except zeros, which are below any number of classes.
-    if (has_trait(node.op, kView)) {
+    auto most_of = [&](size_t first) -> std::optional<int64_t> {
         int64_t most = 0;
-        for (NodeId operand : node.operands) {
-            const std::optional<int64_t> classes = classes_of(operand);
+        for (size_t i = first; i < node.operands.size(); ++i) {
+            const std::optional<int64_t> classes = classes_of(node.operands[i]);
             if (!classes) return {};
             most = std::max(most, *classes);
         }
         return most;
+    };
+    if (has_trait(node.op, kView)) return most_of(0);
+    if (node.op == Op::select && is_integer(node.type.dtype)) return most_of(1);
+    if (node.op == Op::constant && is_integer(node.type.dtype)) {
+        const auto [least, most] = std::ranges::minmax_element(attrs<ConstantAttrs>(node).values);
+        return *least >= 0 ? std::optional(int64_t(*most) + 1) : std::nullopt;
+    }
+    if (node.op == Op::comprehension) {  // elements of a tensor, by places of any kind
+        const auto &read = attrs<ComprehensionAttrs>(node);
+        const bool is_gather = read.body.back().kind == BodyValue::Kind::read && int64_t(read.space.size()) == read.kept && read.target.empty();
+        return is_gather ? classes_of(node.operands[size_t(read.body.back().operand)]) : std::nullopt;
     }
     if (node.op == Op::argmax) return graph[node.operands[0]].type.shape[size_t(std::get<AxisAttrs>(node.attrs).axis)];
     if ((node.op != Op::modulo && node.op != Op::divide) || !is_integer(node.type.dtype)) return {};

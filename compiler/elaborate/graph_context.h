@@ -37,7 +37,7 @@ struct GraphContext {
     /// What read() gives from now on, without a write.
     void set(InputKind kind, const std::string &name, NodeId value);
     bool is_known(InputKind kind, const std::string &name) const;
-    /// n of integers in [0, n): a label, a remainder or quotient by a constant, the place of a maximum; nothing if it is not known.
+    /// n of integers in [0, n): a label, one of these or a constant, a remainder or quotient by a constant, the place of a maximum; nothing if it is not known.
     std::optional<int64_t> classes_of(NodeId node) const;
     /// The graph with its writes as results, without nodes that reach no result.
     Graph finish();

@@ -144,6 +144,14 @@ TEST(Masks, AreMixedAsSharesOfEachLabel) {
     }
 }
 
+TEST(Masks, AreMovedAndThenMixed) {
+    const Moved both = moved("light = image |> FlipVertical(1)\nreturn Mixup(light, follow(mask, light), 0)");
+    ASSERT_EQ(both.mask.size(), size_t(kBatch * kHeight * kWidth * kClasses));
+    for (int n = 0; n < kBatch; ++n)
+        for (int at = 0; at < kHeight * kWidth; ++at)
+            EXPECT_EQ(both.mask[size_t((n * kHeight * kWidth + at) * kClasses + class_at(n, kHeight - 1 - at / kWidth, at % kWidth))], 1);
+}
+
 TEST(Masks, AreSharesInTrainingOnly) {
     Elaborated e = elaborate_text("data d(dir: path) {\n train = npz(dir / \"records.npz\")\n}\naugment Mixed(image: f32[h, w, c], mask: class[n][h, w]) { Mixup(image, mask) }\n"
                                   "model M(image: f32[4, 6, 1], mask: class[3][4, 6]) {\n logits = image |> Conv(3, padding = \"same\")\n loss cross_entropy(logits, mask)\n"
