@@ -23,8 +23,11 @@ TEST(Declaration, EveryDefinitionKind) {
     }
     for (std::string kind : {"primitive", "reader"}) {
         EXPECT_EQ(shape(kind + " x(a)\n"), "module test.model\n  " + kind + " x\n    parameter a\n");
-        EXPECT_EQ(shape(kind + " x(a) { }\n").substr(0, 5), "E0030");
+        EXPECT_EQ(shape(kind + " x(a) = 3\n").substr(0, 5), "E0030");
     }
+    EXPECT_EQ(shape("primitive x(a) { }\n").substr(0, 5), "E0030");
+    // The body of a reader says what its arguments must be.
+    EXPECT_EQ(shape("reader x(a) {\n return a\n}\n"), "module test.model\n  reader x\n    parameter a\n    body\n      return\n        name a\n");
 }
 
 TEST(Declaration, TypesParametersAndResults) {
