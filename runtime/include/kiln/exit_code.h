@@ -11,9 +11,9 @@
     EXIT_CODE(disk, 6, "a file or the output could not be written; earlier checkpoints are intact")  \
     EXIT_CODE(memory, 7, "out of memory")                                                            \
     EXIT_CODE(internal, 70, "a bug in Kiln")                                                         \
-    EXIT_CODE(hangup, 129, "stopped by SIGHUP; the state is saved in last/")                         \
-    EXIT_CODE(interrupted, 130, "stopped by Ctrl-C (SIGINT); the state is saved in last/")           \
-    EXIT_CODE(terminated, 143, "stopped by SIGTERM; the state is saved in last/")
+    EXIT_CODE(hangup, 129, "stopped by SIGHUP; a training is saved in last/")                        \
+    EXIT_CODE(interrupted, 130, "stopped by Ctrl-C (SIGINT); a training is saved in last/")          \
+    EXIT_CODE(terminated, 143, "stopped by SIGTERM; a training is saved in last/")
 
 #ifdef __cplusplus
 namespace kiln::runtime {
