@@ -6,6 +6,7 @@
 #include <zlib.h>
 #include <algorithm>
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <fstream>
@@ -37,6 +38,7 @@ TemporaryFolder::~TemporaryFolder() {
 Process::Process(const std::vector<std::string> &arguments, const FakeOptions &options, const std::string &out_path)
     : out_path_(out_path.empty() ? folder_ / "out" : out_path) {
     std::string metadata = fake_metadata(options);
+    std::fflush(stdout);  // else the child says again what the tests have said so far
     pid_ = ::fork();
     if (pid_ != 0) return;
     int out = ::open(out_path_.c_str(), O_WRONLY | O_CREAT, 0600),
