@@ -58,10 +58,6 @@ struct IndexedStatement;
 /// Whether a value depends on the data, of all values.
 std::vector<bool> depends_on_data(const Graph &graph);
 bool depends_on_data(const TensorValue &tensor);
-/// Whether a graph reads this input of the model.
-bool reads_input(const Graph &graph, const std::string &name);
-/// Whether a graph reads a parameter or a buffer.
-bool reads_storage(const Graph &graph, const std::string &path);
 /// Whether it is computed from a parameter or a buffer.
 bool depends_on_storage(const TensorValue &tensor);
 

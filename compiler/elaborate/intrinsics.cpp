@@ -132,7 +132,7 @@ std::optional<Value> Elaborator::call_intrinsic(const std::string &name, const s
         if (!module_.graphs.count("predict")) return Value();  // what is wrong with the model has been said
         std::vector<Value> found;
         for (const Column &column : module_.columns)
-            if (column.classes && column.type.rank() == 0 && !reads_input(module_.graphs.at("predict"), column.name)) found.push_back(Value(column.name, range));
+            if (column.classes && column.type.rank() == 0 && !reads(module_.graphs.at("predict"), InputKind::data, column.name)) found.push_back(Value(column.name, range));
         return make_list(std::move(found), range);
     }
     if (name == "is_list") return Value(values[0]->is<ListValue>(), range);

@@ -240,7 +240,7 @@ void Elaborator::find_pseudo_label(SourceRange range) {
     const Column *label = nullptr;
     std::string rows;  // an input of more labels than one
     for (const Column &column : columns) {
-        if (!column.classes || reads_input(predict, column.name)) continue;
+        if (!column.classes || reads(predict, InputKind::data, column.name)) continue;
         if (column.type.rank() > 0) {
             rows = column.name;
             continue;

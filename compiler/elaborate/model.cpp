@@ -244,8 +244,6 @@ static std::vector<bool> depends_on_inputs(const Graph &graph, InputKind kind) {
 }
 
 std::vector<bool> depends_on_data(const Graph &graph) { return depends_on_inputs(graph, InputKind::data); }
-bool reads_input(const Graph &graph, const std::string &name) { return reads(graph, InputKind::data, name); }
-bool reads_storage(const Graph &graph, const std::string &path) { return reads(graph, InputKind::storage, path); }
 bool depends_on_data(const TensorValue &tensor) { return depends_on_data(tensor.context->graph)[size_t(tensor.node.index)]; }
 bool depends_on_storage(const TensorValue &tensor) { return depends_on_inputs(tensor.context->graph, InputKind::storage)[size_t(tensor.node.index)]; }
 
@@ -414,7 +412,7 @@ void Elaborator::find_never_trained() {
     if (!module_.graphs.count("train")) return;
     auto read_by = [&](const char *name, const Storage &storage) {
         const auto graph = module_.graphs.find(name);
-        return graph != module_.graphs.end() && reads_storage(graph->second, storage.path);
+        return graph != module_.graphs.end() && reads(graph->second, InputKind::storage, storage.path);
     };
     for (const Storage &storage : module_.storages)
         if (storage.kind == StorageKind::param && !read_by("train", storage) && (read_by("predict", storage) || read_by("generate", storage)))

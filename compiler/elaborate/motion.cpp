@@ -40,8 +40,8 @@ public:
 
 private:
     int of(NodeId node) const { return motions_[size_t(node.index)]; }
-    bool has_places(NodeId node) const {
-        const Shape &shape = graph_[node].type.shape;
+    bool has_places(const Node &node) const {
+        const Shape &shape = node.type.shape;
         return shape.size() >= 3 && std::equal(places_.begin(), places_.end(), shape.begin());
     }
     int step(Step::Kind kind, int before, int otherwise, NodeId node) {
@@ -69,11 +69,7 @@ private:
     }
 
     int motion_of(const Node &node) {
-        if (node.op == Op::input) {
-            const Shape &shape = node.type.shape;
-            const bool is_picture = shape.size() >= 3 && std::equal(places_.begin(), places_.end(), shape.begin());
-            return is_picture && attrs<InputAttrs>(node).kind == InputKind::data ? kRoot : kNowhere;
-        }
+        if (node.op == Op::input) return has_places(node) && attrs<InputAttrs>(node).kind == InputKind::data ? kRoot : kNowhere;
         const int motion = together(node.operands);
         if (motion == kNowhere) return kNowhere;
         if (node.op == Op::select && of(node.operands[1]) >= 0 && of(node.operands[2]) >= 0 && motion == kUnknown) {
@@ -82,7 +78,7 @@ private:
         }
         if (motion == kUnknown || has_trait(node.op, kElementwise)) return motion;
         const NodeId operand = node.operands[0];
-        const bool in_place = has_places(operand) && node.type.shape.size() >= 3 && std::equal(places_.begin(), places_.end(), node.type.shape.begin());
+        const bool in_place = has_places(graph_[operand]) && has_places(node);
         auto leaves_places = [&](const Ints &axes) { return std::all_of(axes.begin(), axes.end(), [](int64_t axis) { return axis > 2; }); };
         auto has = [](const Ints &axes, int64_t axis) { return std::find(axes.begin(), axes.end(), axis) != axes.end(); };
         switch (node.op) {

@@ -113,7 +113,7 @@ void Elaborator::find_never_reached(const std::set<std::string> &reached) {
     std::set<std::string> told;
     for (const Storage &storage : module_.storages) {
         // Of what training does not read at all, never_trained has spoken.
-        if (storage.kind != StorageKind::param || !is_idle(storage) || !reads_storage(module_.graphs.at("train"), storage.path)) continue;
+        if (storage.kind != StorageKind::param || !is_idle(storage) || !reads(module_.graphs.at("train"), InputKind::storage, storage.path)) continue;
         std::string name = storage.path;
         for (size_t at = name.rfind('/'); at != name.find('/'); at = name.rfind('/', at - 1)) {
             const std::string layer = storage.path.substr(0, at);

@@ -51,6 +51,12 @@ double cycles_of_tile(const Tile &tile, int64_t depth) {
     return double(depth) * (std::max({tile.vectors * tile.rows / 2.0, (tile.vectors + tile.rows) / 2.0, kMultiplyLatency}) + kCyclesOfStep) + kCyclesOfTile;
 }
 
+/// Those of all tiles of a product.
+double cycles_of_product(const Lowering &l, const Tile &tile, int64_t columns, int64_t rows, int64_t depth) {
+    const int64_t width = tile.vectors * l.lanes();
+    return double((columns + width - 1) / width) * double((rows + tile.rows - 1) / tile.rows) * cycles_of_tile(tile, depth);
+}
+
 /// The fastest tile. `stored_along_rows`: so the results lie in memory.
 Tile choose_product_tile(const Lowering &l, int64_t columns, int64_t rows, int64_t depth, bool stored_along_rows) {
     const int registers = vector_registers(l.target());
@@ -59,8 +65,7 @@ Tile choose_product_tile(const Lowering &l, int64_t columns, int64_t rows, int64
     for (int vectors = registers > 16 ? 5 : 4; vectors >= 1; vectors--)
         for (int r = 1; r <= std::min<int64_t>(kMatmulRows, rows); r++) {
             if (vectors * r + vectors + 1 > registers || (vectors > 1 && (vectors - 1) * l.lanes() >= columns)) continue;
-            const double tiles = double((columns + vectors * l.lanes() - 1) / (vectors * l.lanes())) * double((rows + r - 1) / r);
-            const double cost = cycles_of_tile({vectors, r}, depth) * tiles * (stored_along_rows && !std::has_single_bit(unsigned(r)) ? kUnevenStore : 1);
+            const double cost = cycles_of_product(l, {vectors, r}, columns, rows, depth) * (stored_along_rows && !std::has_single_bit(unsigned(r)) ? kUnevenStore : 1);
             if (cost < best_cost * 0.999) best_cost = cost, best = {vectors, r};
         }
     return best;
@@ -74,9 +79,7 @@ MatmulPlan plan_matmul(const Lowering &l, int64_t m, int64_t n, int64_t k, bool 
     const double along_n = (transpose_b ? double(n) * k : 0.0);
     const double along_m = (transpose_a ? 0.0 : double(m) * k) + double(m) * n;
     auto cycles = [&](int64_t columns, int64_t rows, double moved) {
-        const Tile tile = choose_product_tile(l, columns, rows, k, false);
-        const double tiles = double((columns + tile.vectors * l.lanes() - 1) / (tile.vectors * l.lanes())) * double((rows + tile.rows - 1) / tile.rows);
-        return tiles * cycles_of_tile(tile, k) + 2 * moved;
+        return cycles_of_product(l, choose_product_tile(l, columns, rows, k, false), columns, rows, k) + 2 * moved;
     };
     plan.columns_are_rows = cycles(m, n, along_m) < cycles(n, m, along_n);
     const int64_t columns = plan.columns_are_rows ? m : n, rows = plan.columns_are_rows ? n : m;

@@ -2,35 +2,19 @@
 
 #include "data/byte_source.h"
 #include "support/failure.h"
+#include "support/text.h"
 
 #include <limits>
 
 namespace kiln::runtime {
 namespace {
 
-/// Length of the UTF-8 sequence at `at`, 0 if it is none (RFC 3629: no overlong forms, no surrogates, at most U+10FFFF).
-size_t sequence_length(const std::string &text, size_t at) {
-    auto byte = [&](size_t i) { return at + i < text.size() ? uint8_t(text[at + i]) : uint8_t(0); };
-    auto follows = [&](size_t i) { return (byte(i) & 0xc0) == 0x80; };
-    uint8_t first = byte(0), second = byte(1);
-    if (first < 0x80) return 1;
-    if (first >= 0xc2 && first <= 0xdf) return follows(1) ? 2 : 0;
-    if (first >= 0xe0 && first <= 0xef) {
-        bool allowed = !(first == 0xe0 && second < 0xa0) && !(first == 0xed && second > 0x9f);
-        return allowed && follows(1) && follows(2) ? 3 : 0;
-    }
-    if (first >= 0xf0 && first <= 0xf4) {
-        bool allowed = !(first == 0xf0 && second < 0x90) && !(first == 0xf4 && second > 0x8f);
-        return allowed && follows(1) && follows(2) && follows(3) ? 4 : 0;
-    }
-    return 0;
-}
-
 bool is_utf8(const std::string &text) {
     for (size_t at = 0; at < text.size();) {
-        size_t length = sequence_length(text, at);
-        if (length == 0) return false;
-        at += length;
+        const bool is_ascii = uint8_t(text[at]) < 0x80;
+        const int size = is_ascii ? 1 : sequence_size(std::string_view(text).substr(at));
+        if (size <= 0) return false;
+        at += size_t(size);
     }
     return true;
 }

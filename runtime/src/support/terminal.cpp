@@ -1,5 +1,7 @@
 #include "support/terminal.h"
 
+#include "support/text.h"
+
 #include <unistd.h>
 #include <cstdint>
 
@@ -8,18 +10,9 @@ namespace kiln::runtime {
 static constexpr const char *kReplacement = "\xef\xbf\xbd";
 
 int character_size(std::string_view text) {
-    const auto byte = [&](size_t i) { return uint8_t(text[i]); };
-    const uint8_t lead = byte(0);
-    if (lead < 0x80) return (lead >= ' ' && lead != 0x7f) || lead == '\n' || lead == '\t' ? 1 : -1;
-    const size_t size = lead >= 0xc2 && lead <= 0xdf ? 2 : lead >= 0xe0 && lead <= 0xef ? 3 : lead >= 0xf0 && lead <= 0xf4 ? 4 : 0;
-    if (size == 0) return -1;
-    if (text.size() > 1) {  // neither longer than need be, nor a surrogate, nor beyond U+10FFFF, nor a control character
-        const uint8_t least = lead == 0xc2 || lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : 0x80, most = lead == 0xed ? 0x9f : lead == 0xf4 ? 0x8f : 0xbf;
-        if (byte(1) < least || byte(1) > most) return -1;
-    }
-    for (size_t i = 2; i < size && i < text.size(); ++i)
-        if ((byte(i) & 0xc0) != 0x80) return -1;
-    return text.size() < size ? 0 : int(size);
+    const uint8_t lead = uint8_t(text[0]), second = text.size() > 1 ? uint8_t(text[1]) : uint8_t(0);
+    const bool is_control = lead < ' ' || lead == 0x7f || (lead == 0xc2 && second >= 0x80 && second < 0xa0);
+    return is_control && lead != '\n' && lead != '\t' ? -1 : sequence_size(text);
 }
 
 std::string TerminalText::take(std::string_view bytes) {

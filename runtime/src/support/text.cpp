@@ -134,6 +134,18 @@ std::string quoted_list(const std::vector<std::string> &names) {
 }
 
 // Where a part after a `*` does not fit, that `*` takes a character more; those before it can stay as they are.
+int sequence_size(std::string_view text) {
+    const auto byte = [&](size_t i) { return uint8_t(text[i]); };
+    const uint8_t lead = byte(0);
+    if (lead < 0x80) return 1;
+    const size_t size = lead >= 0xc2 && lead <= 0xdf ? 2 : lead >= 0xe0 && lead <= 0xef ? 3 : lead >= 0xf0 && lead <= 0xf4 ? 4 : 0;
+    if (size == 0) return -1;
+    const uint8_t least = lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : 0x80, most = lead == 0xed ? 0x9f : lead == 0xf4 ? 0x8f : 0xbf;
+    for (size_t i = 1; i < size && i < text.size(); ++i)
+        if (byte(i) < (i == 1 ? least : 0x80) || byte(i) > (i == 1 ? most : 0xbf)) return -1;
+    return text.size() < size ? 0 : int(size);
+}
+
 std::string on_one_line(std::string text) {
     std::replace_if(text.begin(), text.end(), [](char byte) { return (byte >= 0 && byte < ' ') || byte == '\x7f'; }, ' ');
     return text;

@@ -37,6 +37,10 @@ std::string shape_text(const std::vector<int64_t> &shape);
 std::string quoted_name(std::string_view name);
 /// "`a`, `b`": names in a message, of many the first and the last; "none" if there are none.
 std::string quoted_list(const std::vector<std::string> &names);
+/// Of the UTF-8 sequence that a text, not an empty one, begins with: how many bytes it has; 0 if the text ends within it, -1 if it is none (RFC 3629: no overlong
+/// forms, no surrogates, at most U+10FFFF).
+int sequence_size(std::string_view text);
+
 /// Control characters become spaces: text of the data, in what is printed for people.
 std::string on_one_line(std::string text);
 std::string join(const std::vector<std::string> &parts, std::string_view separator);
