@@ -25,6 +25,9 @@ constexpr int64_t kMostMosaicTiles = 64;
 /// Bytes of partial sums together.
 constexpr int64_t kPartBytes = 8 << 20;
 
+/// Additions that sum up the lanes of a vector, in the time of additions of vectors.
+constexpr int64_t kSumOfLanes = 8;
+
 /// Products of a tile, for each pair of channels.
 constexpr int64_t kProducts = kWinogradPoints * kWinogradPoints;
 
@@ -45,27 +48,37 @@ int64_t divisor(int64_t of, int64_t most) {
 }
 
 /// One vector of channels after the other is transformed, with loops over the elements of a tile `unrolled`, for all of `outer`; the last of those in parallel, `task` at a
-/// time, if that is not 0.
-void schedule_transform(WinogradTransform &transform, const std::vector<Var> &half_unrolled, const std::vector<Var> &unrolled, const std::vector<Var> &outer, int task = 0) {
+/// time, if that is not 0. A rest of channels is transformed one after the other, in vectors along the tiles of a row, the axis `row`, if that has more than one.
+void schedule_transform(WinogradTransform &transform, const std::vector<Var> &half_unrolled, const std::vector<Var> &unrolled, const std::vector<Var> &outer, int task, const Var &row, int64_t row_tiles) {
+    const int tiles = row_tiles >= 4 ? 4 : row_tiles >= 2 ? 2 : 1;
     for (size_t p = 0; p < transform.parts.size(); p++) {
         WinogradTransform::Part &part = transform.parts[p];
-        const bool is_update = transform.parts.size() > 1;
+        const bool is_update = transform.parts.size() > 1, along_row = p > 0 && 2 * part.group.count <= tiles;
         const Var channel = transform.whole.args()[0];
+        Stage stage = is_update ? transform.whole.update(int(p)) : Stage(transform.whole);
         VarOrRVar all = is_update ? VarOrRVar(part.stored.x) : VarOrRVar(channel);
         VarOrRVar vector = is_update ? VarOrRVar(RVar("vector")) : VarOrRVar(Var("vector")), in_vector = is_update ? VarOrRVar(RVar("in_vector")) : VarOrRVar(Var("in_vector"));
-        Stage stage = is_update ? transform.whole.update(int(p)) : Stage(transform.whole);
+        const int lanes = along_row ? tiles : part.group.lanes;
+        if (along_row) vector = all, in_vector = VarOrRVar(Var("tile_of_vector"));
         std::vector<VarOrRVar> order{in_vector};
         order.insert(order.end(), unrolled.begin(), unrolled.end());
         order.push_back(vector);
         order.insert(order.end(), outer.begin(), outer.end());
-        stage.split(all, vector, in_vector, part.group.lanes).reorder(order);
-        if (part.group.lanes > 1) stage.vectorize(in_vector);
+        if (along_row) stage.split(row, row, in_vector, lanes, TailStrategy::GuardWithIf);
+        else stage.split(all, vector, in_vector, lanes);
+        stage.reorder(order);
+        if (lanes > 1) stage.vectorize(in_vector);
         for (const Var &var : unrolled) stage.unroll(var);
         if (task > 0) stage.parallel(outer.back(), task, TailStrategy::GuardWithIf);
         part.half.compute_at(LoopLevel(transform.whole, vector));
-        if (part.group.lanes > 1) part.half.vectorize(channel, part.group.lanes);
+        if (lanes > 1) part.half.vectorize(along_row ? row : channel, lanes);
         for (const Var &var : half_unrolled) part.half.unroll(var);
     }
+}
+
+/// Vectors of channels that begin in the middle of a line take two. With less than two full ones, the room between them costs as much.
+void align_vectors(Func func, int64_t channels, int lanes) {
+    if (channels > 2 * lanes) func.align_storage(func.args()[0], lanes);
 }
 
 }  // namespace
@@ -119,7 +132,10 @@ WinogradPlan plan_winograd(const Lowering &l, const Shape &shape, int64_t channe
         if (computed <= best) best = computed, plan.panel = vectors * lanes, plan.outputs = {{0, vectors * lanes, int(lanes)}};
         // A rest goes with the only panel.
         if (split.rest == 0 || split.full != vectors * lanes) continue;
-        best = vectors + 0.5, plan.panel = (vectors + 1) * lanes, plan.outputs = {{0, split.full, int(lanes)}, {split.full, split.rest_lanes, int(split.rest_lanes)}};
+        plan.rest_along_channels = split.rest * (channels / lanes + channels % lanes + kSumOfLanes) < channels;
+        best = vectors + 0.5, plan.panel = plan.rest_along_channels ? split.full : (vectors + 1) * lanes, plan.outputs = {{0, split.full, int(lanes)}};
+        if (plan.rest_along_channels) plan.outputs.push_back({split.full, split.rest, 1});
+        else plan.outputs.push_back({split.full, split.rest_lanes, int(split.rest_lanes)});
     }
     // A task: rows of tiles of one group, or whole groups.
     const int64_t row_bytes = plan.tiles_x * tile_bytes(channels, outputs);
@@ -133,6 +149,17 @@ WinogradPlan plan_winograd(const Lowering &l, const Shape &shape, int64_t channe
     const double filtered = 36.0 * double(channels) * best + 200.0 * double(ceil_div(channels, lanes)) + 160.0 * best;
     plan.pays = channels >= l.lanes() && outputs >= l.lanes() && filtered < 0.8 * direct;
     return plan;
+}
+
+/// The sums of a rest that is summed up along the channels: for all tiles of a register tile vectors of every so many channels, then their lanes.
+static void schedule_rest(WinogradFuncs &f, Func sum, const LoopLevel &at, int lanes) {
+    Var u("u"), tx("tx"), ty("ty"), n("n"), lane("lane");
+    const auto unrolled = [&](Stage stage) { stage.unroll(u).unroll(tx).unroll(ty).unroll(n); };
+    unrolled(sum);
+    unrolled(sum.update(0).reorder(f.lane_of_channels.x, u, tx, ty, n).atomic().vectorize(f.lane_of_channels.x, lanes));
+    if (f.last_channel.defined()) unrolled(sum.update(1).reorder(u, tx, ty, n, f.last_channel.x));
+    f.rest_part.compute_at(at).vectorize(lane, lanes).unroll(u).unroll(tx).unroll(ty).unroll(n);
+    unrolled(f.rest_part.update().reorder(lane, u, tx, ty, n, f.vector_of_channels.x).vectorize(lane, lanes));
 }
 
 void schedule_winograd(Lowering &l, Consumer &consumer, WinogradFuncs &f) {
@@ -168,19 +195,27 @@ void schedule_winograd(Lowering &l, Consumer &consumer, WinogradFuncs &f) {
     const auto tiles_of = [&](Func func) {
         func.bound_extent(Var("tx"), int(f.plan.tiles_x)).bound_extent(Var("ty"), int(f.plan.band)).bound_extent(Var("n"), int(f.plan.groups));
     };
-    const int panels = int(ceil_div(outputs, width)), channel_vector = int(std::min<int64_t>(lanes, f.channels));
+    align_vectors(f.tile.whole, f.channels, lanes);
+    align_vectors(f.image.whole, outputs, lanes);
+    const int panels = f.plan.outputs.size() > 1 ? 1 : int(ceil_div(outputs, width)), channel_vector = int(std::min<int64_t>(lanes, f.channels));
     Var c("c"), a("a"), i("i"), j("j"), tx("tx"), ty("ty"), tn("n"), u("u"), panel("panel"), s("s"), p("p"), q("q");
     if (f.padded.defined()) f.padded.compute_at(of_task).vectorize(c, channel_vector);
 
     f.tile.whole.compute_at(of_task).bound_extent(c, int(f.channels)).bound(i, 0, kWinogradPoints).bound(j, 0, kWinogradPoints);
     tiles_of(f.tile.whole);
-    schedule_transform(f.tile, {a, i}, {i, j}, {tx, ty, tn});
+    schedule_transform(f.tile, {a, i}, {i, j}, {tx, ty, tn}, 0, tx, f.plan.tiles_x);
 
     f.weights.compute_root().bound(u, 0, width).bound(panel, 0, panels).bound(i, 0, kWinogradPoints).bound(j, 0, kWinogradPoints);
     Var some("some");
     f.weights.split(u, u, in_vector, lanes).reorder(in_vector, i, j, u, c, panel).vectorize(in_vector).unroll(i).unroll(j);
     f.weights.fuse(c, panel, some).parallel(some, int(divisor(f.channels * panels, std::max<int64_t>(1, f.channels / 8))));
     f.half_weights.compute_at(f.weights, u).vectorize(u, lanes).unroll(i).unroll(s);
+
+    if (f.plan.rest_along_channels) {
+        f.rest_weights.compute_root().split(c, c, in_vector, lanes, TailStrategy::ShiftInwards).reorder(in_vector, i, j, c, u).vectorize(in_vector).unroll(i).unroll(j);
+        f.rest_weights.bound(c, 0, int(f.channels)).bound(u, 0, int(f.plan.outputs.back().count)).bound(i, 0, kWinogradPoints).bound(j, 0, kWinogradPoints).align_storage(c, lanes);
+        f.half_rest_weights.compute_at(f.rest_weights, c).vectorize(c, lanes).unroll(i).unroll(s);
+    }
 
     Var tile_x("tile_x"), tile_y("tile_y"), tile_n("tile_n");
     const int tiles_of_sum = f.plan.rows_x * f.plan.rows_y * f.plan.rows_n;
@@ -192,8 +227,14 @@ void schedule_winograd(Lowering &l, Consumer &consumer, WinogradFuncs &f) {
         product.split(tx, tile_x, tx, f.plan.rows_x, TailStrategy::ShiftInwards)
             .split(ty, tile_y, ty, f.plan.rows_y, TailStrategy::ShiftInwards)
             .split(tn, tile_n, tn, f.plan.rows_n, TailStrategy::ShiftInwards);
-        product.reorder(u, tx, ty, tn, tile_x, tile_y, tile_n, panel, i, j).vectorize(u, group.lanes).unroll(u).unroll(tx).unroll(ty).unroll(tn);
+        product.reorder(u, tx, ty, tn, tile_x, tile_y, tile_n, panel, i, j);
+        if (group.lanes > 1) product.vectorize(u, group.lanes);
+        product.unroll(u).unroll(tx).unroll(ty).unroll(tn);
         sum.compute_at(product, tile_x).bound_extent(u, int(group.count)).bound_extent(tx, f.plan.rows_x).bound_extent(ty, f.plan.rows_y).bound_extent(tn, f.plan.rows_n);
+        if (g > 0 && f.plan.rest_along_channels) {
+            schedule_rest(f, sum, LoopLevel(product, tile_x), lanes);
+            continue;
+        }
         // Of short vectors: far apart and more than any transformation, or they get memory that full vectors were in before, and LLVM keeps
         // them in parts of full vectors.
         if (group.lanes < lanes) sum.align_storage(u, 2 * kWinogradPoints * kWinogradPoints * lanes / tiles_of_sum);
@@ -204,7 +245,7 @@ void schedule_winograd(Lowering &l, Consumer &consumer, WinogradFuncs &f) {
     f.image.whole.compute_at(of_task).bound(u, 0, int(f.plan.outputs.back().first + f.plan.outputs.back().count)).bound(panel, 0, panels);
     f.image.whole.bound(p, 0, kWinogradTile).bound(q, 0, kWinogradTile);
     tiles_of(f.image.whole);
-    schedule_transform(f.image, {i, q}, {p, q}, {panel, tx, ty, tn});
+    schedule_transform(f.image, {i, q}, {p, q}, {panel, tx, ty, tn}, 0, tx, f.plan.tiles_x);
 }
 
 WinogradGradientPlan plan_winograd_gradient(const Lowering &l, const Shape &gradient, int64_t channels, const Ints &shared) {
@@ -283,8 +324,9 @@ void schedule_winograd_gradient(Lowering &l, WinogradGradientFuncs &f) {
         if (f.plan.by_plane) t.whole.compute_root();
         else t.whole.compute_at(f.part, f.tiles[3]);
         t.whole.bound_extent(c, int(channels)).bound_extent(tx, int(f.plan.tiles_x)).bound_extent(ty, int(f.plan.band));
+        align_vectors(t.whole, channels, lanes);
         t.whole.bound_extent(n, int(f.plan.groups)).bound(i, 0, kWinogradPoints).bound(j, 0, kWinogradPoints);
-        schedule_transform(t, {a, i}, {i, j}, {tx, ty, n}, f.plan.by_plane ? 1 : 0);
+        schedule_transform(t, {a, i}, {i, j}, {tx, ty, n}, f.plan.by_plane ? 1 : 0, tx, f.plan.tiles_x);
     };
     transform(f.padded, f.tile, f.channels);
     transform(f.padded_gradient, f.gradient, std::max(f.plan.columns, f.outputs));
@@ -295,7 +337,7 @@ void schedule_winograd_gradient(Lowering &l, WinogradGradientFuncs &f) {
     }
 
     f.weights.whole.compute_root().bound(k, 0, int(f.outputs)).bound(c, 0, int(f.channels)).bound(s, 0, 3).bound(r, 0, 3);
-    schedule_transform(f.weights, {i, s}, {s, r}, {c}, std::max(1, int(f.channels) / 16));
+    schedule_transform(f.weights, {i, s}, {s, r}, {c}, std::max(1, int(f.channels) / 16), c, 1);
 }
 
 }  // namespace kiln

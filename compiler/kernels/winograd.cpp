@@ -103,11 +103,29 @@ Expr build_winograd(Lowering &l, NodeId id, const WinogradSource &source, Winogr
     f.weights(u, c, panel, i, j) = product(kWeights, j, [&](Expr b) { return Expr(f.half_weights(u, c, panel, i, b)); });
 
     f.channel = RDom(0, int(source.channels), l.name(id, "channel"));
+    const Expr zero = Internal::make_zero(storage_type(node.type.dtype));
     for (const ChannelGroup &group : f.plan.outputs) {
         const bool is_rest = group.first > 0;
         Func sum(l.name(id, is_rest ? "rest_sum" : "sum")), product(l.name(id, is_rest ? "rest_product" : "product"));
-        sum(u, tx, ty, n, panel, i, j) = Internal::make_zero(storage_type(node.type.dtype));
-        sum(u, tx, ty, n, panel, i, j) += f.weights(u + index_expr(group.first), f.channel.x, panel, i, j) * f.tile.whole(f.channel.x, tx, ty, n, i, j);
+        sum(u, tx, ty, n, panel, i, j) = zero;
+        if (is_rest && f.plan.rest_along_channels) {
+            const int lanes = l.lanes(), vectors = int(f.channels) / lanes;
+            Var lane("lane");
+            f.half_rest_weights = Func(l.name(id, "half_rest_weights")), f.rest_weights = Func(l.name(id, "rest_weights")), f.rest_part = Func(l.name(id, "rest_part"));
+            f.half_rest_weights(c, u, i, s) = ::kiln::product(kWeights, i, [&](Expr r) { return source.weight(r, s, c, u + index_expr(group.first)); });
+            f.rest_weights(c, u, i, j) = ::kiln::product(kWeights, j, [&](Expr b) { return Expr(f.half_rest_weights(c, u, i, b)); });
+            f.vector_of_channels = RDom(0, vectors, l.name(id, "vector_of_channels")), f.lane_of_channels = RDom(0, lanes, l.name(id, "lane_of_channels"));
+            const Expr of_lane = f.vector_of_channels.x * lanes + lane;
+            f.rest_part(lane, u, tx, ty, n, i, j) = zero;
+            f.rest_part(lane, u, tx, ty, n, i, j) += f.rest_weights(of_lane, u, i, j) * f.tile.whole(of_lane, tx, ty, n, i, j);
+            sum(u, tx, ty, n, panel, i, j) += f.rest_part(f.lane_of_channels.x, u, tx, ty, n, i, j);
+            if (vectors * lanes < f.channels) {
+                f.last_channel = RDom(vectors * lanes, int(f.channels) - vectors * lanes, l.name(id, "last_channel"));
+                sum(u, tx, ty, n, panel, i, j) += f.rest_weights(f.last_channel.x, u, i, j) * f.tile.whole(f.last_channel.x, tx, ty, n, i, j);
+            }
+        } else {
+            sum(u, tx, ty, n, panel, i, j) += f.weights(u + index_expr(group.first), f.channel.x, panel, i, j) * f.tile.whole(f.channel.x, tx, ty, n, i, j);
+        }
         product(u, tx, ty, n, panel, i, j) = sum(u, tx, ty, n, panel, i, j);
         f.sums.push_back(sum), f.products.push_back(product);
     }

@@ -60,6 +60,7 @@ struct WinogradPlan {
     int rows_x = 1, rows_y = 1, rows_n = 1;  ///< tiles of a register tile, of neighbouring groups
     int64_t panel = 0;       ///< outputs of a panel of weights, in full vectors
     std::vector<ChannelGroup> outputs;       ///< a panel of full vectors; with a rest, it is the only one
+    bool rest_along_channels = false;        ///< products of a rest are summed up in vectors along the channels
 };
 /// `shape`: of the result, [N, P, Q, K]; `shared`: see choose_mosaic.
 WinogradPlan plan_winograd(const Lowering &l, const Shape &shape, int64_t channels, const Ints &shared);
@@ -72,6 +73,9 @@ struct WinogradFuncs {
     Func half_weights;       ///< (u, c, panel, i, s)
     Func weights;            ///< (u, c, panel, i, j), k = panel * plan.panel + u
     std::vector<Func> sums, products;        ///< (u, tx, ty, n, panel, i, j), a Func for each group of outputs
+    Func half_rest_weights, rest_weights;    ///< (c, u, i, s) and (c, u, i, j), of a rest that is summed up along the channels
+    Func rest_part;                          ///< (lane, u, tx, ty, n, i, j): its sums of every so many channels
+    Halide::RDom vector_of_channels, lane_of_channels, last_channel;
     WinogradTransform image; ///< of products: half (u, panel, i, q, tx, ty, n), whole (u, panel, q, p, tx, ty, n)
     Halide::RDom channel;
     std::vector<Var> axes;   ///< of the result: n, y, x, k
