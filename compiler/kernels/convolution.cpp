@@ -135,6 +135,7 @@ Func build_convolution(Lowering &l, NodeId id, Border border, int64_t channels, 
         f.taps = accumulate("tap", 0, f.split.full);
         f.rest_taps = accumulate("rest", f.split.full, f.split.rest_lanes);
     }
+    if (taps == Ints{1, 1} && !f.padded.defined()) f.read = {l.buffer_of(border.operand), l.shape(border.operand), stride, border.step_y};
     const Expr at_column = step > 1 ? x / index_expr(step) : Expr(x), at_phase = x % index_expr(step);
     if (l.is_fused(id)) {
         l.schedule_fused = [&l, f](Consumer &consumer) mutable { schedule_convolution(l, consumer, f); };
@@ -278,6 +279,7 @@ Expr lower_conv2d_weight_gradient(Lowering &l, NodeId id, const Coordinates &at)
         f.sample_pixels = dy_shape[1] * dy_shape[2];
         f.sample_bytes = element_count(l.shape(node.operands[0])) / dy_shape[0] * size_of(node.type.dtype);
         f.row_pixels = dy_shape[2];
+        f.image_buffer = l.buffer_of(node.operands[0]), f.image = l.shape(node.operands[0]), f.stride = a.stride;
         if (l.is_plain(node.operands[1])) {
             if (const std::string buffer = l.buffer_of(node.operands[1]); !buffer.empty()) f.gradient_buffers.push_back(buffer);
         } else {

@@ -193,6 +193,13 @@ struct ConvolutionFuncs {
     int64_t phases = 1;             ///< x modulo the stride of an input gradient: each has taps of its own
     int64_t channels = 0;           ///< reduced
     int64_t products = 0;           ///< multiplications in all
+    /// A window of one element that is read in place: every so many pixels and rows of a buffer that is an argument, [N, H, W, C].
+    struct ReadPixels {
+        std::string buffer;
+        Shape shape;
+        Ints stride;
+        int64_t rows_apart = 1;     ///< rows of results from one row that is read to the next
+    } read;
 };
 void schedule_convolution(Lowering &l, Consumer &consumer, ConvolutionFuncs &f);
 
@@ -229,6 +236,9 @@ struct WeightGradientFuncs {
     int64_t row_pixels = 0;
     std::vector<std::string> gradient_buffers;  ///< arguments as large as the gradient: it, or what it is computed from
     int64_t sample_bytes = 0;       ///< of the image
+    std::string image_buffer;       ///< the image, [N, H, W, C], if it is an argument
+    Shape image;
+    Ints stride;
 };
 WeightGradientPlan plan_weight_gradient(int64_t batch, const Shape &weights, int64_t element_bytes);
 void schedule_weight_gradient(Lowering &l, WeightGradientFuncs &f);

@@ -12,8 +12,8 @@ using namespace Halide;
 
 namespace {
 
-/// Pixels that a tile of a weight gradient sums over between a load and a store.
-constexpr int64_t kPassPixels = 512;
+/// Pixels that a tile of a weight gradient sums over between a load and a store: few, which stay in the first cache, if the sums stay in the second one.
+constexpr int64_t kNearPassPixels = 64, kPassPixels = 512, kNearSums = 256 << 10;
 /// Pixels of a row for which it pays to load and store all sums, and bytes of a sample's gradient that do not stay in the second cache.
 constexpr int64_t kLongRow = 64, kLargeGradient = 1 << 20;
 /// Two products a cycle, each of which takes four: with fewer sums the multipliers wait.
@@ -24,6 +24,12 @@ constexpr int64_t kPassBytes = 2 << 20;
 
 /// Rows of results that are read again when they have been computed: they stay in the second cache.
 constexpr int64_t kBandBytes = 192 << 10;
+
+/// Channels of a window of one element between two requests for what the next tile reads.
+constexpr int kChannelsOfLoop = 4;
+
+/// Images and gradients of as many bytes together come from beyond the second cache.
+constexpr int64_t kPrefetchedPass = 1 << 20;
 
 /// Largest picture that is copied as a whole with the zeros around it: it stays in the second cache.
 constexpr int64_t kPaddedBytes = 512 << 10;
@@ -65,6 +71,46 @@ ChannelSplit split_channels(const Lowering &l, int64_t channels, int64_t rows) {
     const ChannelSplit split = split_rest(l, channels);
     const bool one_panel = choose_tile(l, split.full, rows, l.lanes()).vectors * l.lanes() >= split.full;
     return split.rest > 0 && !one_panel ? ChannelSplit{channels, 0, 0} : split;
+}
+
+/// Whether pixels that a window of one element reads in place are asked for ahead; the loop over the channels is then cut into such of `kChannelsOfLoop`.
+static bool asks_for_pixels(const Consumer &consumer, const ConvolutionFuncs &f) {
+    return !f.read.buffer.empty() && consumer.within == nullptr && f.split.rest == 0 && f.channels % kChannelsOfLoop == 0 && f.channels > kChannelsOfLoop &&
+           std::max(element_count(f.read.shape), element_count(consumer.shape)) * f.product.output_types()[0].bytes() <= kMostPrefetched;
+}
+
+/// While a tile is multiplied, the pixels of the next one are asked for; and, of an input gradient, which is written with the zeros between its elements, the lines of the next results.
+static void prefetch_next_tile(Lowering &l, const Consumer &consumer, const ConvolutionFuncs &f, int64_t tile_rows, int64_t panels) {
+    const Shape &read = f.read.shape, &shape = consumer.shape;
+    const int64_t bytes = f.product.output_types()[0].bytes(), loops_of_tile = f.channels / kChannelsOfLoop;
+    const int64_t width = (shape[2] + f.phases - 1) / f.phases, height = (shape[1] + f.read.rows_apart - 1) / f.read.rows_apart;
+    const std::string loops = consumer.func.name() + (consumer.updates ? ".s1." : ".s0."), loop = f.product.name() + ".s1." + f.taps[0].name() + ".some";
+    const Expr n = loop_variable(loops + consumer.axes[0].name(), shape[0]), y = loop_variable(loops + consumer.axes[1].name(), shape[1]);
+    const Expr next_tile = loop_variable(loops + consumer.axes[2].name() + ".pixels", (width + tile_rows - 1) / tile_rows) + 1;
+    Internal::Stmt all;
+    // The share of `lines` that falls to a turn of the loop.
+    const auto ask = [&](const std::string &buffer, int64_t lines, const std::function<Expr(Expr)> &offset) {
+        const int64_t share = (lines + loops_of_tile - 1) / loops_of_tile;
+        for (int64_t i = 0; i < share; i++) {
+            const Internal::Stmt one = prefetch_line(buffer, offset(loop_variable(loop, loops_of_tile) * index_expr(share) + index_expr(i)));
+            all = all.defined() ? Internal::Block::make(all, one) : one;
+        }
+    };
+    const int64_t of_pixel = (f.channels * bytes + kLineBytes - 1) / kLineBytes;
+    ask(f.read.buffer, tile_rows * of_pixel, [&](const Expr &line) {
+        const Expr pixel = (n * index_expr(height) + y / index_expr(f.read.rows_apart)) * index_expr(width) + next_tile * index_expr(tile_rows) + line / index_expr(of_pixel);
+        const Expr row = pixel / index_expr(width), column = pixel % index_expr(width);
+        const Expr read_row = row / index_expr(height) * index_expr(read[1]) + row % index_expr(height) * index_expr(f.read.stride[0]);
+        return (read_row * index_expr(read[2]) + column * index_expr(f.read.stride[1])) * index_expr(f.channels * bytes) + line % index_expr(of_pixel) * index_expr(kLineBytes);
+    });
+    // Rows of zeros follow the one with results. Of several panels each writes a part of many lines.
+    const int64_t result_lines = tile_rows * f.phases * f.read.rows_apart * shape[3] * bytes / kLineBytes;
+    if (f.phases > 1 && panels == 1) {
+        ask(consumer.func.name(), result_lines, [&](const Expr &line) {
+            return (n * index_expr(shape[1]) + y) * index_expr(shape[2] * shape[3] * bytes) + (next_tile * index_expr(result_lines) + line) * index_expr(kLineBytes);
+        });
+    }
+    l.in_loop(loop, all);
 }
 
 void schedule_convolution(Lowering &l, Consumer &consumer, ConvolutionFuncs &f) {
@@ -113,10 +159,14 @@ void schedule_convolution(Lowering &l, Consumer &consumer, ConvolutionFuncs &f) 
     f.product.compute_at(consumer.func, pixels).bound_extent(pk, vector_width).bound_extent(px, tile.rows);
     if (f.phases > 1) f.product.bound(f.phase, 0, int(f.phases)).unroll(f.phase);
     if (f.split.rest == 0) f.product.vectorize(pk, lanes).unroll(pk).unroll(px);
+    const bool asks_ahead = asks_for_pixels(consumer, f);
     auto schedule_update = [&](Stage update, RDom &taps, int lanes_of_update) {
         const int at = f.split.rest > 0 ? 1 : 0;
         RVar c = taps[at], s = taps[at + 1], r = taps[at + 2];
-        if (f.split.rest > 0) {
+        if (asks_ahead) {
+            RVar some("some"), one("one");
+            update.split(c, some, one, kChannelsOfLoop).reorder(pk, px, one, some, s, r).vectorize(pk, lanes_of_update).unroll(pk).unroll(one);
+        } else if (f.split.rest > 0) {
             RVar to = taps[0];
             if (f.phases > 1) update.reorder(to, px, c, s, r, f.phase);
             else update.reorder(to, px, c, s, r);
@@ -140,6 +190,7 @@ void schedule_convolution(Lowering &l, Consumer &consumer, ConvolutionFuncs &f) 
         schedule_update(f.product.update(2), f.taps, lanes);
         schedule_update(f.product.update(3), f.rest_taps, rest);
     }
+    if (asks_ahead) prefetch_next_tile(l, consumer, f, tile.rows, (channels + stored - 1) / stored);
     if (f.padded.defined() && consumer.within != nullptr) {
         f.padded.compute_at(of_task).vectorize(f.padded.args()[0], int(std::min<int64_t>(l.lanes(), f.channels)), over_the_end(l));
     } else if (f.padded.defined()) {
@@ -202,6 +253,45 @@ static void prefetch_next_row(Lowering &l, const WeightGradientFuncs &f, size_t 
     if (all.defined()) l.in_loop(loops + pixels[0].name(), all);
 }
 
+/// Register tiles of the weights.
+struct WeightTiles {
+    int64_t panels = 1, rows = 1;
+};
+
+/// While the samples of a pass are multiplied, those of the next one are asked for: for each row of pixels a share of the lines of a row, a different one for each block of the weights.
+static void prefetch_next_pass(Lowering &l, const WeightGradientFuncs &f, size_t update, int64_t samples, const WeightTiles &tiles) {
+    const int64_t bytes = f.part.output_types()[0].bytes(), height = f.sample_pixels / f.row_pixels, all_samples = f.samples * f.plan.parts;
+    const int64_t gradient_bytes = all_samples * f.sample_pixels * f.shape[3] * bytes, image_bytes = all_samples * f.sample_bytes;
+    if (gradient_bytes + image_bytes < kPrefetchedPass || std::max(gradient_bytes, image_bytes) > kMostPrefetched) return;
+    const Halide::RDom &pixels = f.updates[update].pixels;
+    const std::string loops = f.part.name() + ".s" + std::to_string(update + 1) + ".", n = loops + pixels[2].name();
+    const Expr next = loop_variable(n + ".pass", f.samples / samples) + 1, y = loop_variable(loops + pixels[1].name(), height);
+    const Expr sample = loop_variable(loops + f.p.name(), f.plan.parts) * index_expr(f.samples) + next * index_expr(samples) + loop_variable(n + ".sample", samples);
+    Expr block = 0;
+    int64_t blocks = 1;
+    for (const auto &[loop, extent] : {std::pair{f.axes[3].name() + ".panel", tiles.panels}, {f.axes[2].name() + ".rows", tiles.rows}, {f.axes[1].name(), f.shape[1]}, {f.axes[0].name(), f.shape[0]}})
+        block = block * index_expr(extent) + loop_variable(loops + loop, extent), blocks *= extent;
+    Internal::Stmt all;
+    // A share of a row of pixels, each of which has so many bytes and lies so far behind the one before it.
+    const auto ask = [&](const std::string &buffer, const Expr &first_byte, int64_t pixels_of_row, int64_t pixel_bytes, int64_t apart) {
+        if (buffer.empty()) return;
+        if (pixel_bytes == apart) pixel_bytes *= pixels_of_row, pixels_of_row = 1, apart = pixel_bytes;
+        const int64_t of_pixel = (pixel_bytes + kLineBytes - 1) / kLineBytes, share = (of_pixel * pixels_of_row + blocks - 1) / blocks;
+        const std::string each = f.part.name() + "." + buffer + ".line";
+        const Expr line = block * index_expr(share) + Internal::Variable::make(Int(32), each);
+        const Expr offset = first_byte + line / index_expr(of_pixel) * index_expr(apart) + line % index_expr(of_pixel) * index_expr(kLineBytes);
+        const Internal::Stmt some = Internal::For::make(each, 0, int(share), Internal::ForType::Serial, DeviceAPI::None, prefetch_line(buffer, offset));
+        all = all.defined() ? Internal::Block::make(all, some) : some;
+    };
+    const int64_t gradient_pixel = f.shape[3] * bytes, image_pixel = f.image[3] * bytes;
+    for (const std::string &buffer : f.gradient_buffers)
+        ask(buffer, (sample * index_expr(height) + y) * index_expr(f.row_pixels * gradient_pixel), f.row_pixels, gradient_pixel, gradient_pixel);
+    const Expr first_of_row = (sample * index_expr(f.image[1]) + y * index_expr(f.stride[0])) * index_expr(f.image[2] * image_pixel);
+    if (f.shape[0] == 1 && f.shape[1] == 1) ask(f.image_buffer, first_of_row, f.row_pixels, image_pixel, f.stride[1] * image_pixel);
+    else ask(f.image_buffer, first_of_row, 1, f.stride[0] * f.image[2] * image_pixel, f.stride[0] * f.image[2] * image_pixel);
+    if (all.defined()) l.before_loop(loops + pixels[0].name(), all);
+}
+
 void schedule_weight_gradient(Lowering &l, WeightGradientFuncs &f) {
     const int lanes = l.lanes();
     Var r = f.axes[0], s = f.axes[1], c = f.axes[2], k = f.axes[3];
@@ -212,8 +302,9 @@ void schedule_weight_gradient(Lowering &l, WeightGradientFuncs &f) {
     f.part.bound(k, 0, int(outputs)).bound(c, 0, int(channels)).bound(s, 0, int(f.shape[1])).bound(r, 0, int(f.shape[0])).bound(f.p, 0, int(f.plan.parts));
     f.part.vectorize(k, int(std::min<int64_t>(lanes, outputs)), TailStrategy::GuardWithIf).parallel(f.p);
     // All weights are loaded and stored once a pass. A pass takes as many samples as make that cheap.
+    const int64_t sum_bytes = element_count(f.shape) * f.part.output_types()[0].bytes(), pass_pixels = sum_bytes <= kNearSums ? kNearPassPixels : kPassPixels;
     int64_t samples = 1;
-    for (int64_t more = 2; more <= f.samples && samples * f.sample_pixels < kPassPixels && more * f.sample_bytes <= kPassBytes; more++)
+    for (int64_t more = 2; more <= f.samples && samples * f.sample_pixels < pass_pixels && more * f.sample_bytes <= kPassBytes; more++)
         if (f.samples % more == 0) samples = more;
     for (size_t i = 0; i < f.updates.size(); i++) {
         WeightGradientFuncs::Update &update = f.updates[i];
@@ -256,6 +347,7 @@ void schedule_weight_gradient(Lowering &l, WeightGradientFuncs &f) {
             if (all_columns) stage.unroll(s);
             if (all_rows) stage.unroll(r);
             if (all_columns && stored == outputs && by_row) prefetch_next_row(l, f, i, samples);
+            else if (!by_row && !all_columns) prefetch_next_pass(l, f, i, samples, {(outputs + stored - 1) / stored, (channels + tile.rows - 1) / tile.rows});
             stage.vectorize(in_panel, std::min(lanes, stored), TailStrategy::GuardWithIf);
             if (stored > lanes) stage.unroll(in_panel);
         }
