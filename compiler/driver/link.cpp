@@ -106,7 +106,8 @@ std::string read_back(const std::string &path) {
 void link_executable(const std::vector<ObjectFile> &objects, const std::string &output) {
     TemporaryFolder folder;
     auto runtime = runtime_folder();
-    std::vector<std::string> command = {"cc", "-o", folder.file("executable"), "-pie", "-static-libgcc"};
+    // Kernels keep their names for profilers and debuggers; those of functions local to a file of the runtime would be a twelfth of the file.
+    std::vector<std::string> command = {"cc", "-o", folder.file("executable"), "-pie", "-static-libgcc", "-Wl,--discard-all"};
     for (const std::string &file : write_objects(objects, folder)) command.push_back(file);
     command.push_back((runtime / "libkiln_runtime.a").string());
     for (std::string argument : runtime_libraries(runtime)) command.push_back(argument == "-lstdc++" ? "-l:libstdc++.a" : argument);
