@@ -5,6 +5,7 @@
 #include "compiler/kernels/target.h"
 
 #include <algorithm>
+#include <numeric>
 
 namespace kiln {
 
@@ -48,9 +49,9 @@ int64_t divisor(int64_t of, int64_t most) {
 }
 
 /// One vector of channels after the other is transformed, with loops over the elements of a tile `unrolled`, for all of `outer`; the last of those in parallel, `task` at a
-/// time, if that is not 0. A rest of channels is transformed one after the other, in vectors along the tiles of a row, the axis `row`, if that has more than one.
+/// time, if that is not 0. A rest of channels is transformed one after the other, in vectors along the tiles of a row, the axis `row`, if they fill some.
 void schedule_transform(WinogradTransform &transform, const std::vector<Var> &half_unrolled, const std::vector<Var> &unrolled, const std::vector<Var> &outer, int task, const Var &row, int64_t row_tiles) {
-    const int tiles = row_tiles >= 4 ? 4 : row_tiles >= 2 ? 2 : 1;
+    const int tiles = int(std::gcd(row_tiles, int64_t{4}));
     for (size_t p = 0; p < transform.parts.size(); p++) {
         WinogradTransform::Part &part = transform.parts[p];
         const bool is_update = transform.parts.size() > 1, along_row = p > 0 && 2 * part.group.count <= tiles;
@@ -64,7 +65,7 @@ void schedule_transform(WinogradTransform &transform, const std::vector<Var> &ha
         order.insert(order.end(), unrolled.begin(), unrolled.end());
         order.push_back(vector);
         order.insert(order.end(), outer.begin(), outer.end());
-        if (along_row) stage.split(row, row, in_vector, lanes, TailStrategy::GuardWithIf);
+        if (along_row) stage.split(row, row, in_vector, lanes, TailStrategy::RoundUp);
         else stage.split(all, vector, in_vector, lanes);
         stage.reorder(order);
         if (lanes > 1) stage.vectorize(in_vector);
