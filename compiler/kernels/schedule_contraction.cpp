@@ -25,11 +25,12 @@ constexpr int64_t kPassBytes = 2 << 20;
 /// Rows of results that are read again when they have been computed: they stay in the second cache.
 constexpr int64_t kBandBytes = 192 << 10;
 
-/// Channels of a window of one element between two requests for what the next tile reads.
+/// Channels of a window of one element between two requests for what the next tile reads, and the most lines of a request.
 constexpr int kChannelsOfLoop = 4;
+constexpr int64_t kMostLinesOfLoop = 8;
 
-/// Images and gradients of as many bytes together come from beyond the second cache.
-constexpr int64_t kPrefetchedPass = 1 << 20;
+/// Images and gradients of as many bytes together come from beyond the second cache; those of a pass, of at most so many, stay in it until the next one reads them.
+constexpr int64_t kFromFarBytes = 1 << 20, kPrefetchedPass = 512 << 10;
 
 /// Largest picture that is copied as a whole with the zeros around it: it stays in the second cache.
 constexpr int64_t kPaddedBytes = 512 << 10;
@@ -88,9 +89,10 @@ static void prefetch_next_tile(Lowering &l, const Consumer &consumer, const Conv
     const Expr n = loop_variable(loops + consumer.axes[0].name(), shape[0]), y = loop_variable(loops + consumer.axes[1].name(), shape[1]);
     const Expr next_tile = loop_variable(loops + consumer.axes[2].name() + ".pixels", (width + tile_rows - 1) / tile_rows) + 1;
     Internal::Stmt all;
-    // The share of `lines` that falls to a turn of the loop.
+    // The share of `lines` that falls to a turn of the loop, if that is no more than it can wait for.
     const auto ask = [&](const std::string &buffer, int64_t lines, const std::function<Expr(Expr)> &offset) {
         const int64_t share = (lines + loops_of_tile - 1) / loops_of_tile;
+        if (share > kMostLinesOfLoop) return;
         for (int64_t i = 0; i < share; i++) {
             const Internal::Stmt one = prefetch_line(buffer, offset(loop_variable(loop, loops_of_tile) * index_expr(share) + index_expr(i)));
             all = all.defined() ? Internal::Block::make(all, one) : one;
@@ -110,7 +112,7 @@ static void prefetch_next_tile(Lowering &l, const Consumer &consumer, const Conv
             return (n * index_expr(shape[1]) + y) * index_expr(shape[2] * shape[3] * bytes) + (next_tile * index_expr(result_lines) + line) * index_expr(kLineBytes);
         });
     }
-    l.in_loop(loop, all);
+    if (all.defined()) l.in_loop(loop, all);
 }
 
 void schedule_convolution(Lowering &l, Consumer &consumer, ConvolutionFuncs &f) {
@@ -258,11 +260,12 @@ struct WeightTiles {
     int64_t panels = 1, rows = 1;
 };
 
-/// While the samples of a pass are multiplied, those of the next one are asked for: for each row of pixels a share of the lines of a row, a different one for each block of the weights.
+/// While the samples of a pass are multiplied, those of the next one are asked for: for each row of pixels a share of the lines of a row, a different one for each register tile.
 static void prefetch_next_pass(Lowering &l, const WeightGradientFuncs &f, size_t update, int64_t samples, const WeightTiles &tiles) {
     const int64_t bytes = f.part.output_types()[0].bytes(), height = f.sample_pixels / f.row_pixels, all_samples = f.samples * f.plan.parts;
     const int64_t gradient_bytes = all_samples * f.sample_pixels * f.shape[3] * bytes, image_bytes = all_samples * f.sample_bytes;
-    if (gradient_bytes + image_bytes < kPrefetchedPass || std::max(gradient_bytes, image_bytes) > kMostPrefetched) return;
+    if (gradient_bytes + image_bytes < kFromFarBytes || std::max(gradient_bytes, image_bytes) > kMostPrefetched) return;
+    if ((gradient_bytes + image_bytes) / all_samples * samples > kPrefetchedPass) return;
     const Halide::RDom &pixels = f.updates[update].pixels;
     const std::string loops = f.part.name() + ".s" + std::to_string(update + 1) + ".", n = loops + pixels[2].name();
     const Expr next = loop_variable(n + ".pass", f.samples / samples) + 1, y = loop_variable(loops + pixels[1].name(), height);

@@ -133,7 +133,7 @@ WinogradPlan plan_winograd(const Lowering &l, const Shape &shape, int64_t channe
         if (computed <= best) best = computed, plan.panel = vectors * lanes, plan.outputs = {{0, vectors * lanes, int(lanes)}};
         // A rest goes with the only panel.
         if (split.rest == 0 || split.full != vectors * lanes) continue;
-        plan.rest_along_channels = split.rest * (channels / lanes + channels % lanes + kSumOfLanes) < channels;
+        plan.rest_along_channels = split.rest * rows + 2 <= registers && split.rest * (channels / lanes + channels % lanes + kSumOfLanes) < channels;
         best = vectors + 0.5, plan.panel = plan.rest_along_channels ? split.full : (vectors + 1) * lanes, plan.outputs = {{0, split.full, int(lanes)}};
         if (plan.rest_along_channels) plan.outputs.push_back({split.full, split.rest, 1});
         else plan.outputs.push_back({split.full, split.rest_lanes, int(split.rest_lanes)});

@@ -75,6 +75,23 @@ WinogradElement in_mosaic(const Mosaic &m, const WinogradElement &read, int64_t 
 
 }  // namespace
 
+/// Adds the products of the outputs from `first` on to `sum`, in vectors along the channels and then one by one what those leave.
+static void add_rest(Lowering &l, NodeId id, const WinogradSource &source, WinogradFuncs &f, int64_t first, Func sum) {
+    Var c("c"), i("i"), j("j"), tx("tx"), ty("ty"), n("n"), u("u"), panel("panel"), s("s"), lane("lane");
+    const int lanes = l.lanes(), in_vectors = int(f.channels) / lanes * lanes;
+    f.half_rest_weights = Func(l.name(id, "half_rest_weights")), f.rest_weights = Func(l.name(id, "rest_weights")), f.rest_part = Func(l.name(id, "rest_part"));
+    f.half_rest_weights(c, u, i, s) = product(kWeights, i, [&](Expr r) { return source.weight(r, s, c, u + index_expr(first)); });
+    f.rest_weights(c, u, i, j) = product(kWeights, j, [&](Expr b) { return Expr(f.half_rest_weights(c, u, i, b)); });
+    const auto term = [&](Expr channel) { return f.rest_weights(channel, u, i, j) * f.tile.whole(channel, tx, ty, n, i, j); };
+    f.vector_of_channels = RDom(0, in_vectors / lanes, l.name(id, "vector_of_channels")), f.lane_of_channels = RDom(0, lanes, l.name(id, "lane_of_channels"));
+    f.rest_part(lane, u, tx, ty, n, i, j) = Internal::make_zero(storage_type(l.node(id).type.dtype));
+    f.rest_part(lane, u, tx, ty, n, i, j) += term(f.vector_of_channels.x * lanes + lane);
+    sum(u, tx, ty, n, panel, i, j) += f.rest_part(f.lane_of_channels.x, u, tx, ty, n, i, j);
+    if (in_vectors == f.channels) return;
+    f.last_channel = RDom(in_vectors, int(f.channels) - in_vectors, l.name(id, "last_channel"));
+    sum(u, tx, ty, n, panel, i, j) += term(f.last_channel.x);
+}
+
 Expr build_winograd(Lowering &l, NodeId id, const WinogradSource &source, WinogradFuncs &f) {
     const Node &node = l.node(id);
     const int64_t width = f.plan.panel;
@@ -103,26 +120,12 @@ Expr build_winograd(Lowering &l, NodeId id, const WinogradSource &source, Winogr
     f.weights(u, c, panel, i, j) = product(kWeights, j, [&](Expr b) { return Expr(f.half_weights(u, c, panel, i, b)); });
 
     f.channel = RDom(0, int(source.channels), l.name(id, "channel"));
-    const Expr zero = Internal::make_zero(storage_type(node.type.dtype));
     for (const ChannelGroup &group : f.plan.outputs) {
         const bool is_rest = group.first > 0;
         Func sum(l.name(id, is_rest ? "rest_sum" : "sum")), product(l.name(id, is_rest ? "rest_product" : "product"));
-        sum(u, tx, ty, n, panel, i, j) = zero;
+        sum(u, tx, ty, n, panel, i, j) = Internal::make_zero(storage_type(node.type.dtype));
         if (is_rest && f.plan.rest_along_channels) {
-            const int lanes = l.lanes(), vectors = int(f.channels) / lanes;
-            Var lane("lane");
-            f.half_rest_weights = Func(l.name(id, "half_rest_weights")), f.rest_weights = Func(l.name(id, "rest_weights")), f.rest_part = Func(l.name(id, "rest_part"));
-            f.half_rest_weights(c, u, i, s) = ::kiln::product(kWeights, i, [&](Expr r) { return source.weight(r, s, c, u + index_expr(group.first)); });
-            f.rest_weights(c, u, i, j) = ::kiln::product(kWeights, j, [&](Expr b) { return Expr(f.half_rest_weights(c, u, i, b)); });
-            f.vector_of_channels = RDom(0, vectors, l.name(id, "vector_of_channels")), f.lane_of_channels = RDom(0, lanes, l.name(id, "lane_of_channels"));
-            const Expr of_lane = f.vector_of_channels.x * lanes + lane;
-            f.rest_part(lane, u, tx, ty, n, i, j) = zero;
-            f.rest_part(lane, u, tx, ty, n, i, j) += f.rest_weights(of_lane, u, i, j) * f.tile.whole(of_lane, tx, ty, n, i, j);
-            sum(u, tx, ty, n, panel, i, j) += f.rest_part(f.lane_of_channels.x, u, tx, ty, n, i, j);
-            if (vectors * lanes < f.channels) {
-                f.last_channel = RDom(vectors * lanes, int(f.channels) - vectors * lanes, l.name(id, "last_channel"));
-                sum(u, tx, ty, n, panel, i, j) += f.rest_weights(f.last_channel.x, u, i, j) * f.tile.whole(f.last_channel.x, tx, ty, n, i, j);
-            }
+            add_rest(l, id, source, f, group.first, sum);
         } else {
             sum(u, tx, ty, n, panel, i, j) += f.weights(u + index_expr(group.first), f.channel.x, panel, i, j) * f.tile.whole(f.channel.x, tx, ty, n, i, j);
         }

@@ -76,9 +76,10 @@ TEST(Winograd, ErrorsStaySmall) {
 // Channels that leave a rest of at most half a vector have vectors of their own for it; those a little below full vectors have not.
 TEST(Winograd, ChannelsThatLeaveARest) {
     std::mt19937 random(7);
-    for (const auto &[channels, filters] : {std::pair<int64_t, int64_t>{33, 21}, {19, 40}, {31, 31}, {32, 29}, {32, 33}, {50, 34}}) {
-        const Shape image{2, 16, 13, channels}, weights{3, 3, channels, filters}, result{2, 16, 13, filters};
-        const ConvGradAttrs to_image{{1, 1}, {1, 1, 1, 1}, {1, 1}, {16, 13}};
+    // Rows of four tiles, which fill a vector, and of five.
+    for (const auto &[channels, filters, width] : {std::array<int64_t, 3>{33, 21, 13}, {19, 40, 13}, {31, 31, 13}, {32, 29, 13}, {32, 33, 13}, {33, 33, 17}, {50, 34, 17}}) {
+        const Shape image{2, 16, width, channels}, weights{3, 3, channels, filters}, result{2, 16, width, filters};
+        const ConvGradAttrs to_image{{1, 1}, {1, 1, 1, 1}, {1, 1}, {16, width}};
         for (const Case &c : {Case{Op::conv2d, image, weights, ConvAttrs{{1, 1}, {1, 1, 1, 1}, {1, 1}}}, Case{Op::conv2d_input_gradient, result, weights, to_image},
                               Case{Op::conv2d_weight_gradient, image, result, kToWeights}}) {
             const Errors errors = errors_of(c, random);
