@@ -119,6 +119,15 @@ CommandLine CommandParser::parse(std::vector<std::string> arguments) {
         within = inner[0];
         command += " " + word;
     }
+    // CLI11 takes `--flag=` for a flag without its value, and the next word for the value.
+    for (size_t i = 0; i < arguments.size() && arguments[i] != "--"; i++) {
+        const std::string flag = arguments[i].substr(0, arguments[i].size() - 1);
+        if (!arguments[i].starts_with("--") || arguments[i] != flag + "=") continue;
+        const CLI::Option *option = within->get_option_no_throw(flag);
+        if (option == nullptr || option->get_items_expected_min() == 0) continue;
+        arguments[i] = flag;
+        arguments.insert(arguments.begin() + long(++i), "");
+    }
     std::reverse(arguments.begin(), arguments.end());  // CLI11 takes a vector from its end
     try {
         app_.parse(arguments);

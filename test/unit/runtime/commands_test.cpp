@@ -45,6 +45,7 @@ TEST(CommandLineTest, wrong_usage_says_what_is_wrong) {
                                            {{"train", "--lr", "fast"}, "--lr: `fast` is not a number"},
                                            {{"train", "--lr", ""}, "--lr: the value is empty"},
                                            {{"train", "--epochs", ""}, "--epochs: the value is empty"},
+                                           {{"train", "--epochs=", "--quiet"}, "--epochs: the value is empty"},
                                            {{"predict", "a.png", "--csv", ""}, "--csv: the value is empty"},
                                            {{"predict", "a.png", "--csv", "x", "--clip", "nan"}, "--clip: `nan` is not a number from 0 to 0.5"},
                                            {{"predict", "a.png", "--index", "-1"}, "--index: `-1` is not a whole number of at least 0"},
