@@ -14,8 +14,8 @@ namespace {
 
 /// Pixels that a tile of a weight gradient sums over between a load and a store: few, which stay in the first cache, if the sums stay in the second one.
 constexpr int64_t kNearPassPixels = 64, kPassPixels = 512, kNearSums = 256 << 10;
-/// Pixels of a row for which it pays to load and store all sums, and bytes of a sample's gradient that do not stay in the second cache.
-constexpr int64_t kLongRow = 64, kLargeGradient = 1 << 20;
+/// Pixels of a row for which it pays to load and store all sums, and bytes of a sample's gradient that do not stay in the second cache beside the image.
+constexpr int64_t kLongRow = 48, kLargeGradient = 512 << 10;
 /// Two products a cycle, each of which takes four: with fewer sums the multipliers wait.
 constexpr int64_t kFewSums = 8;
 
@@ -317,9 +317,10 @@ void schedule_weight_gradient(Lowering &l, WeightGradientFuncs &f) {
         Stage stage = f.part.update(int(i));
         stage.split(c, rows, row, tile.rows, TailStrategy::GuardWithIf).split(n, pass, sample, int(samples), TailStrategy::GuardWithIf);
         // A row of a gradient that is computed is multiplied by all weights before the next one; so is a long row of one that does not stay in
-        // the second cache until the next row of the window reads it.
-        const bool is_long = f.row_pixels >= kLongRow && channels <= lanes && f.sample_pixels * outputs * f.part.output_types()[0].bytes() >= kLargeGradient;
-        const bool by_row = update.gradient.defined() || (is_long && !f.is_split);
+        // the second cache until the next weights read it.
+        const int64_t gradient_bytes = f.sample_pixels * outputs * f.part.output_types()[0].bytes();
+        const bool is_long = f.row_pixels >= kLongRow && gradient_bytes >= kLargeGradient && sum_bytes <= 2 * gradient_bytes;
+        const bool by_row = update.gradient.defined() || is_long;
         auto reorder = [&](const VarOrRVar &inner, const VarOrRVar &outer, bool all_columns, bool all_rows) {
             std::vector<VarOrRVar> order{inner, row};
             if (all_columns) order.push_back(s);
