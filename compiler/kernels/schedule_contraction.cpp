@@ -309,6 +309,10 @@ void schedule_weight_gradient(Lowering &l, WeightGradientFuncs &f) {
     int64_t samples = 1;
     for (int64_t more = 2; more <= f.samples && samples * f.sample_pixels < pass_pixels && more * f.sample_bytes <= kPassBytes; more++)
         if (f.samples % more == 0) samples = more;
+    // A row of a gradient that is computed is multiplied by all weights before the next one; so is a long row of one that does not stay in
+    // the second cache until the next weights read it.
+    const int64_t gradient_bytes = f.sample_pixels * outputs * f.part.output_types()[0].bytes();
+    const bool is_long = f.row_pixels >= kLongRow && gradient_bytes >= kLargeGradient && sum_bytes <= 2 * gradient_bytes;
     for (size_t i = 0; i < f.updates.size(); i++) {
         WeightGradientFuncs::Update &update = f.updates[i];
         const int at = f.is_split ? 1 : 0;
@@ -316,10 +320,6 @@ void schedule_weight_gradient(Lowering &l, WeightGradientFuncs &f) {
         Var panel("panel"), in_panel("in_panel"), rows("rows"), row("row");
         Stage stage = f.part.update(int(i));
         stage.split(c, rows, row, tile.rows, TailStrategy::GuardWithIf).split(n, pass, sample, int(samples), TailStrategy::GuardWithIf);
-        // A row of a gradient that is computed is multiplied by all weights before the next one; so is a long row of one that does not stay in
-        // the second cache until the next weights read it.
-        const int64_t gradient_bytes = f.sample_pixels * outputs * f.part.output_types()[0].bytes();
-        const bool is_long = f.row_pixels >= kLongRow && gradient_bytes >= kLargeGradient && sum_bytes <= 2 * gradient_bytes;
         const bool by_row = update.gradient.defined() || is_long;
         auto reorder = [&](const VarOrRVar &inner, const VarOrRVar &outer, bool all_columns, bool all_rows) {
             std::vector<VarOrRVar> order{inner, row};

@@ -267,6 +267,12 @@ void add_convolutions(Suite &s) {
                 NodeId y = c.b.append(Op::conv2d, {x, w}, ConvAttrs{{1, 1}, {z.padding, z.padding, z.padding, z.padding}, {1, 1}});
                 add_row_sums(c, has_relu ? c.relu(y) : y);
             });
+    // Gradients too large for the second cache, with and without a rest of outputs.
+    for (Size z : {Size{1, 48, 48, 20, 64, 1, 1, 0, 1}, Size{1, 48, 48, 20, 72, 1, 1, 0, 1}, Size{1, 96, 96, 5, 64, 3, 2, 1, 1}})
+        s.add(fmt::format("weight gradient of a large picture, {} to {} channels", z.c, z.k), [=](Case &c) {
+            NodeId x = c.in({z.n, z.h, z.w, z.c}), dy = c.in({z.n, 48, 48, z.k});
+            c.result(c.b.append(Op::conv2d_weight_gradient, {x, dy}, ConvGradAttrs{{z.stride, z.stride}, {z.padding, z.padding, z.padding, z.padding}, {1, 1}, {z.kernel, z.kernel}}));
+        });
     s.add("weight gradient of a pooling's gradient", [](Case &c) {
         NodeId x = c.in({4, 20, 23, 3}), dy = c.in({4, 6, 7, 32}), index = c.in(DType::i32, {4, 6, 7, 32}), y = c.in({4, 18, 21, 32});
         NodeId gradient = c.b.append(Op::max_pool2d_gradient, {dy, index}, WindowGradAttrs{{3, 3}, {3, 3}, {0, 0, 0, 0}, {18, 21}});
