@@ -16,6 +16,15 @@ Internal::Stmt prefetch_line(const std::string &buffer, const Expr &offset) {
     return Internal::Evaluate::make(Internal::Call::make(Int(32), kPrefetchLine, {base, Internal::simplify(offset)}, Internal::Call::Extern));
 }
 
+std::vector<Internal::Stmt> prefetch_share(const std::string &buffer, int64_t lines, int64_t turns, const Expr &turn, const std::function<Expr(Expr)> &offset) {
+    const int64_t share = (lines + turns - 1) / turns;
+    std::vector<Internal::Stmt> all;
+    for (int64_t i = 0; i < share; i++) all.push_back(prefetch_line(buffer, offset(turn * index_expr(share) + index_expr(i))));
+    return all;
+}
+
+std::string loops_of(const Consumer &consumer) { return consumer.func.name() + (consumer.updates ? ".s1." : ".s0."); }
+
 Expr loop_variable(const std::string &name, int64_t extent) { return extent > 1 ? Internal::Variable::make(Int(32), name) : Expr(0); }
 
 void set_dense_bounds(OutputImageParam image, const Shape &shape, bool extents) {

@@ -26,6 +26,14 @@ inline constexpr int64_t kMostPrefetched = 1 << 30;
 inline constexpr int64_t kLineBytes = 64;
 /// Asks for the line at an offset in bytes of a buffer that is an argument; for before_loop() and in_loop().
 Halide::Internal::Stmt prefetch_line(const std::string &buffer, const Expr &offset);
+/// The same for `lines` of a buffer, of which each of `turns` asks for as many: those of `turn`. `offset`: in bytes, of a line.
+std::vector<Halide::Internal::Stmt> prefetch_share(const std::string &buffer, int64_t lines, int64_t turns, const Expr &turn, const std::function<Expr(Expr)> &offset);
+/// The innermost loop of products that asks for lines is cut into turns of so many steps: at each step there would be more requests than lines.
+inline constexpr int kStepsOfTurn = 4;
+/// As many bytes come from beyond the second cache.
+inline constexpr int64_t kFromFarBytes = 1 << 20;
+/// The loops of a consumer are named with this in front.
+std::string loops_of(const Consumer &consumer);
 /// The variable of a loop of the lowered kernel; a loop of one iteration is none.
 Expr loop_variable(const std::string &name, int64_t extent);
 

@@ -25,12 +25,11 @@ constexpr int64_t kPassBytes = 2 << 20;
 /// Rows of results that are read again when they have been computed: they stay in the second cache.
 constexpr int64_t kBandBytes = 192 << 10;
 
-/// Channels of a window of one element between two requests for what the next tile reads, and the most lines of a request.
-constexpr int kChannelsOfLoop = 4;
-constexpr int64_t kMostLinesOfLoop = 8;
+/// Most lines that a turn of a loop over channels asks for.
+constexpr int64_t kMostLinesOfTurn = 8;
 
-/// Images and gradients of as many bytes together come from beyond the second cache; those of a pass, of at most so many, stay in it until the next one reads them.
-constexpr int64_t kFromFarBytes = 1 << 20, kPrefetchedPass = 512 << 10;
+/// Images and gradients of a pass, of at most so many bytes together, stay in the second cache until the next one reads them.
+constexpr int64_t kPrefetchedPass = 512 << 10;
 
 /// Largest picture that is copied as a whole with the zeros around it: it stays in the second cache.
 constexpr int64_t kPaddedBytes = 512 << 10;
@@ -74,29 +73,24 @@ ChannelSplit split_channels(const Lowering &l, int64_t channels, int64_t rows) {
     return split.rest > 0 && !one_panel ? ChannelSplit{channels, 0, 0} : split;
 }
 
-/// Whether pixels that a window of one element reads in place are asked for ahead; the loop over the channels is then cut into such of `kChannelsOfLoop`.
+/// Whether pixels that a window of one element reads in place are asked for ahead; the loop over the channels is then cut into turns.
 static bool asks_for_pixels(const Consumer &consumer, const ConvolutionFuncs &f) {
-    return !f.read.buffer.empty() && consumer.within == nullptr && f.split.rest == 0 && f.channels % kChannelsOfLoop == 0 && f.channels > kChannelsOfLoop &&
+    return !f.read.buffer.empty() && consumer.within == nullptr && f.split.rest == 0 && f.channels % kStepsOfTurn == 0 && f.channels > kStepsOfTurn &&
            std::max(element_count(f.read.shape), element_count(consumer.shape)) * f.product.output_types()[0].bytes() <= kMostPrefetched;
 }
 
 /// While a tile is multiplied, the pixels of the next one are asked for; and, of an input gradient, which is written with the zeros between its elements, the lines of the next results.
 static void prefetch_next_tile(Lowering &l, const Consumer &consumer, const ConvolutionFuncs &f, int64_t tile_rows, int64_t panels) {
     const Shape &read = f.read.shape, &shape = consumer.shape;
-    const int64_t bytes = f.product.output_types()[0].bytes(), loops_of_tile = f.channels / kChannelsOfLoop;
+    const int64_t bytes = f.product.output_types()[0].bytes(), turns = f.channels / kStepsOfTurn;
     const int64_t width = (shape[2] + f.phases - 1) / f.phases, height = (shape[1] + f.read.rows_apart - 1) / f.read.rows_apart;
-    const std::string loops = consumer.func.name() + (consumer.updates ? ".s1." : ".s0."), loop = f.product.name() + ".s1." + f.taps[0].name() + ".some";
+    const std::string loops = loops_of(consumer), loop = f.product.name() + ".s1." + f.taps[0].name() + ".turn";
     const Expr n = loop_variable(loops + consumer.axes[0].name(), shape[0]), y = loop_variable(loops + consumer.axes[1].name(), shape[1]);
     const Expr next_tile = loop_variable(loops + consumer.axes[2].name() + ".pixels", (width + tile_rows - 1) / tile_rows) + 1;
-    Internal::Stmt all;
-    // The share of `lines` that falls to a turn of the loop, if that is no more than it can wait for.
+    std::vector<Internal::Stmt> all;
     const auto ask = [&](const std::string &buffer, int64_t lines, const std::function<Expr(Expr)> &offset) {
-        const int64_t share = (lines + loops_of_tile - 1) / loops_of_tile;
-        if (share > kMostLinesOfLoop) return;
-        for (int64_t i = 0; i < share; i++) {
-            const Internal::Stmt one = prefetch_line(buffer, offset(loop_variable(loop, loops_of_tile) * index_expr(share) + index_expr(i)));
-            all = all.defined() ? Internal::Block::make(all, one) : one;
-        }
+        if (lines > kMostLinesOfTurn * turns) return;
+        for (const Internal::Stmt &one : prefetch_share(buffer, lines, turns, loop_variable(loop, turns), offset)) all.push_back(one);
     };
     const int64_t of_pixel = (f.channels * bytes + kLineBytes - 1) / kLineBytes;
     ask(f.read.buffer, tile_rows * of_pixel, [&](const Expr &line) {
@@ -112,7 +106,7 @@ static void prefetch_next_tile(Lowering &l, const Consumer &consumer, const Conv
             return (n * index_expr(shape[1]) + y) * index_expr(shape[2] * shape[3] * bytes) + (next_tile * index_expr(result_lines) + line) * index_expr(kLineBytes);
         });
     }
-    if (all.defined()) l.in_loop(loop, all);
+    if (!all.empty()) l.in_loop(loop, Internal::Block::make(all));
 }
 
 void schedule_convolution(Lowering &l, Consumer &consumer, ConvolutionFuncs &f) {
@@ -165,19 +159,18 @@ void schedule_convolution(Lowering &l, Consumer &consumer, ConvolutionFuncs &f) 
     auto schedule_update = [&](Stage update, RDom &taps, int lanes_of_update) {
         const int at = f.split.rest > 0 ? 1 : 0;
         RVar c = taps[at], s = taps[at + 1], r = taps[at + 2];
-        if (asks_ahead) {
-            RVar some("some"), one("one");
-            update.split(c, some, one, kChannelsOfLoop).reorder(pk, px, one, some, s, r).vectorize(pk, lanes_of_update).unroll(pk).unroll(one);
-        } else if (f.split.rest > 0) {
+        if (f.split.rest > 0) {
             RVar to = taps[0];
             if (f.phases > 1) update.reorder(to, px, c, s, r, f.phase);
             else update.reorder(to, px, c, s, r);
             if (lanes_of_update > 1) update.vectorize(to, lanes_of_update);
             update.unroll(to);
         } else {
-            if (f.phases > 1) update.reorder(pk, px, c, s, r, f.phase);
-            else update.reorder(pk, px, c, s, r);
-            update.vectorize(pk, lanes_of_update).unroll(pk);
+            RVar turn("turn");
+            std::vector<VarOrRVar> order{pk, px, c, s, r};
+            if (asks_ahead) update.split(c, turn, c, kStepsOfTurn).unroll(c), order.insert(order.begin() + 3, turn);
+            if (f.phases > 1) order.push_back(f.phase);
+            update.reorder(order).vectorize(pk, lanes_of_update).unroll(pk);
         }
         update.unroll(px);
         if (f.phases > 1) update.unroll(f.phase);
@@ -246,22 +239,14 @@ static void prefetch_next_row(Lowering &l, const WeightGradientFuncs &f, size_t 
     const Expr row = picture * index_expr(height) + loop_variable(loops + pixels[1].name(), height);
     const int64_t places = f.shape[0] * f.row_pixels, lines = (row_bytes + places * kLineBytes - 1) / (places * kLineBytes);
     const Expr first = (row + 1) * index_expr(row_bytes) + (r * index_expr(f.row_pixels) + x) * index_expr(row_bytes / places);
-    Internal::Stmt all;
+    std::vector<Internal::Stmt> all;
     for (const std::string &buffer : f.gradient_buffers)
-        for (int64_t line = 0; line < lines; line++) {
-            const Internal::Stmt one = prefetch_line(buffer, first + index_expr(line * kLineBytes));
-            all = all.defined() ? Internal::Block::make(all, one) : one;
-        }
-    if (all.defined()) l.in_loop(loops + pixels[0].name(), all);
+        for (int64_t line = 0; line < lines; line++) all.push_back(prefetch_line(buffer, first + index_expr(line * kLineBytes)));
+    if (!all.empty()) l.in_loop(loops + pixels[0].name(), Internal::Block::make(all));
 }
 
-/// Register tiles of the weights.
-struct WeightTiles {
-    int64_t panels = 1, rows = 1;
-};
-
-/// While the samples of a pass are multiplied, those of the next one are asked for: for each row of pixels a share of the lines of a row, a different one for each register tile.
-static void prefetch_next_pass(Lowering &l, const WeightGradientFuncs &f, size_t update, int64_t samples, const WeightTiles &tiles) {
+/// While the samples of a pass are multiplied, those of the next one are asked for: for each row of pixels a share of the lines of a row, a different one for each register tile of the weights, of which there are `panels` by `rows` at each place of the window.
+static void prefetch_next_pass(Lowering &l, const WeightGradientFuncs &f, size_t update, int64_t samples, int64_t panels, int64_t rows) {
     const int64_t bytes = f.part.output_types()[0].bytes(), height = f.sample_pixels / f.row_pixels, all_samples = f.samples * f.plan.parts;
     const int64_t gradient_bytes = all_samples * f.sample_pixels * f.shape[3] * bytes, image_bytes = all_samples * f.sample_bytes;
     if (gradient_bytes + image_bytes < kFromFarBytes || std::max(gradient_bytes, image_bytes) > kMostPrefetched) return;
@@ -272,9 +257,9 @@ static void prefetch_next_pass(Lowering &l, const WeightGradientFuncs &f, size_t
     const Expr sample = loop_variable(loops + f.p.name(), f.plan.parts) * index_expr(f.samples) + next * index_expr(samples) + loop_variable(n + ".sample", samples);
     Expr block = 0;
     int64_t blocks = 1;
-    for (const auto &[loop, extent] : {std::pair{f.axes[3].name() + ".panel", tiles.panels}, {f.axes[2].name() + ".rows", tiles.rows}, {f.axes[1].name(), f.shape[1]}, {f.axes[0].name(), f.shape[0]}})
+    for (const auto &[loop, extent] : {std::pair{f.axes[3].name() + ".panel", panels}, {f.axes[2].name() + ".rows", rows}, {f.axes[1].name(), f.shape[1]}, {f.axes[0].name(), f.shape[0]}})
         block = block * index_expr(extent) + loop_variable(loops + loop, extent), blocks *= extent;
-    Internal::Stmt all;
+    std::vector<Internal::Stmt> all;
     // A share of a row of pixels, each of which has so many bytes and lies so far behind the one before it.
     const auto ask = [&](const std::string &buffer, const Expr &first_byte, int64_t pixels_of_row, int64_t pixel_bytes, int64_t apart) {
         if (buffer.empty()) return;
@@ -283,8 +268,7 @@ static void prefetch_next_pass(Lowering &l, const WeightGradientFuncs &f, size_t
         const std::string each = f.part.name() + "." + buffer + ".line";
         const Expr line = block * index_expr(share) + Internal::Variable::make(Int(32), each);
         const Expr offset = first_byte + line / index_expr(of_pixel) * index_expr(apart) + line % index_expr(of_pixel) * index_expr(kLineBytes);
-        const Internal::Stmt some = Internal::For::make(each, 0, int(share), Internal::ForType::Serial, DeviceAPI::None, prefetch_line(buffer, offset));
-        all = all.defined() ? Internal::Block::make(all, some) : some;
+        all.push_back(Internal::For::make(each, 0, int(share), Internal::ForType::Serial, DeviceAPI::None, prefetch_line(buffer, offset)));
     };
     const int64_t gradient_pixel = f.shape[3] * bytes, image_pixel = f.image[3] * bytes;
     for (const std::string &buffer : f.gradient_buffers)
@@ -292,7 +276,7 @@ static void prefetch_next_pass(Lowering &l, const WeightGradientFuncs &f, size_t
     const Expr first_of_row = (sample * index_expr(f.image[1]) + y * index_expr(f.stride[0])) * index_expr(f.image[2] * image_pixel);
     if (f.shape[0] == 1 && f.shape[1] == 1) ask(f.image_buffer, first_of_row, f.row_pixels, image_pixel, f.stride[1] * image_pixel);
     else ask(f.image_buffer, first_of_row, 1, f.stride[0] * f.image[2] * image_pixel, f.stride[0] * f.image[2] * image_pixel);
-    if (all.defined()) l.before_loop(loops + pixels[0].name(), all);
+    if (!all.empty()) l.before_loop(loops + pixels[0].name(), Internal::Block::make(all));
 }
 
 void schedule_weight_gradient(Lowering &l, WeightGradientFuncs &f) {
@@ -351,7 +335,7 @@ void schedule_weight_gradient(Lowering &l, WeightGradientFuncs &f) {
             if (all_columns) stage.unroll(s);
             if (all_rows) stage.unroll(r);
             if (all_columns && stored == outputs && by_row) prefetch_next_row(l, f, i, samples);
-            else if (!by_row && !all_columns) prefetch_next_pass(l, f, i, samples, {(outputs + stored - 1) / stored, (channels + tile.rows - 1) / tile.rows});
+            else if (!by_row && !all_columns) prefetch_next_pass(l, f, i, samples, (outputs + stored - 1) / stored, (channels + tile.rows - 1) / tile.rows);
             stage.vectorize(in_panel, std::min(lanes, stored), TailStrategy::GuardWithIf);
             if (stored > lanes) stage.unroll(in_panel);
         }

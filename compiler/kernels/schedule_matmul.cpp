@@ -32,9 +32,6 @@ constexpr int64_t kPackedDepth = 1024;
 constexpr int64_t kWholeBytes = 256 << 10, kWholeRowBlock = 384;
 /// An operand of as many bytes comes from memory, and its lines are asked for ahead of the loop that multiplies them; and results go there.
 constexpr int64_t kFromMemoryBytes = 8 << 20;
-/// An operand of as many bytes comes from beyond the second cache, and the next panel of it is asked for, once in so much of K.
-constexpr int64_t kFromFarBytes = 1 << 20;
-constexpr int kDepthOfLoop = 4;
 /// So many rows and less are few; and so deep is a block of a panel that stays in the first cache.
 constexpr int64_t kFewRows = 128, kNearDepth = 128;
 /// With as many panels the threads share them, else the tiles of each, if those are as many.
@@ -110,7 +107,7 @@ MatmulPlan plan_matmul(const Lowering &l, int64_t m, int64_t n, int64_t k, bool 
     const int64_t width = plan.tile.vectors * l.lanes();
     const bool is_even = rows % plan.tile.rows == 0 && columns % width == 0 && columns / width >= kLeastPanels;
     if (plan.parts == 1 && batch == 1 && !plan.transposes && !plan.along_rows && is_even && rows <= kFewRows && columns * k * int64_t(sizeof(float)) >= kWholeBytes)
-        for (int64_t depth = kNearDepth / 2; depth <= kNearDepth; depth += kDepthOfLoop)
+        for (int64_t depth = kNearDepth / 2; depth <= kNearDepth; depth += kStepsOfTurn)
             if (k % depth == 0 && k > depth) plan.depth_block = depth;
     plan.by_line = plan.by_line && plan.parts == 1 && plan.row_block % l.lanes() == 0;
     // A product of two vectors has no rows to pack: each element is used once.
@@ -200,28 +197,23 @@ static void schedule_parts(Lowering &l, MatmulFuncs &f) {
     if (f.packed_rows.defined()) f.packed_rows.compute_at(f.part, block).vectorize(f.packed_rows.args()[0], int(std::min<int64_t>(lanes, f.rows)));
 }
 
-/// Whether the next panel is asked for while the tiles of one are multiplied; the loop over K is then cut into such of kDepthOfLoop.
+/// Whether the next panel is asked for while the tiles of one are multiplied; the loop over K is then cut into turns.
 static bool asks_for_panel(const MatmulFuncs &f) {
     const int64_t bytes = f.columns * f.inner * f.product.output_types()[0].bytes();
     const bool is_packed_by_panel = !f.part.defined() && !f.plan.packs_whole && (f.plan.packs_rows || f.plan.row_block >= f.rows);
-    return is_packed_by_panel && !f.plan.transposes && f.batch == 1 && !f.vector_buffer.empty() && f.inner % kDepthOfLoop == 0 && bytes >= kFromFarBytes && bytes <= kMostPrefetched;
+    return is_packed_by_panel && !f.plan.transposes && f.batch == 1 && !f.vector_buffer.empty() && f.inner % kStepsOfTurn == 0 && bytes >= kFromFarBytes && bytes <= kMostPrefetched;
 }
 
 /// Each turn of the loop over K of a tile, of `tiles`, asks for its share of the lines of the next panel, or of the next block of depth of one. Its pieces of rows lie far apart.
 static void prefetch_next_panel(Lowering &l, const MatmulFuncs &f, const std::string &loop, int64_t tiles, const Expr &tile, const Expr &panel, const Expr &block) {
     const int64_t bytes = f.product.output_types()[0].bytes(), width = f.plan.tile.vectors * l.lanes(), of_row = (width * bytes + kLineBytes - 1) / kLineBytes;
-    const int64_t depth = f.plan.depth_block > 0 ? f.plan.depth_block : f.inner, blocks = f.inner / depth, turns = depth / kDepthOfLoop;
-    const int64_t share = (of_row * depth + tiles * turns - 1) / (tiles * turns);
+    const int64_t depth = f.plan.depth_block > 0 ? f.plan.depth_block : f.inner, blocks = f.inner / depth, turns = depth / kStepsOfTurn;
     const Expr next = panel * index_expr(blocks) + block + 1;
-    Halide::Internal::Stmt all;
-    for (int64_t i = 0; i < share; i++) {
-        const Expr line = (tile * index_expr(turns) + loop_variable(loop, turns)) * index_expr(share) + index_expr(i);
+    l.in_loop(loop, Halide::Internal::Block::make(prefetch_share(f.vector_buffer, of_row * depth, tiles * turns, tile * index_expr(turns) + loop_variable(loop, turns), [&](const Expr &line) {
         const Expr row = next % index_expr(blocks) * index_expr(depth) + line / index_expr(of_row);
         const Expr element = row * index_expr(f.columns) + next / index_expr(blocks) * index_expr(width) + line % index_expr(of_row) * index_expr(kLineBytes / bytes);
-        const Halide::Internal::Stmt one = prefetch_line(f.vector_buffer, element * index_expr(bytes));
-        all = all.defined() ? Halide::Internal::Block::make(all, one) : one;
-    }
-    l.in_loop(loop, all);
+        return element * index_expr(bytes);
+    })));
 }
 
 /// All rows of a panel, a block of depth after the other, of which the panel is packed into the first cache.
@@ -231,7 +223,7 @@ static void schedule_by_depth(Lowering &l, MatmulFuncs &f, const Expr &at_panel)
     Halide::RVar block("block"), in_block("in_block"), turn("turn"), one("one");
     f.product.bound_extent(f.u, width).bound_extent(f.v, int(f.rows)).vectorize(f.u, lanes).unroll(f.u);
     Stage update = f.product.update();
-    update.split(f.v, tile_of_panel, in_tile, f.plan.tile.rows, TailStrategy::RoundUp).split(f.depth.x, block, in_block, int(f.plan.depth_block)).split(in_block, turn, one, kDepthOfLoop);
+    update.split(f.v, tile_of_panel, in_tile, f.plan.tile.rows, TailStrategy::RoundUp).split(f.depth.x, block, in_block, int(f.plan.depth_block)).split(in_block, turn, one, kStepsOfTurn);
     update.reorder({f.u, in_tile, one, turn, tile_of_panel, block}).vectorize(f.u, lanes).unroll(f.u).unroll(in_tile).unroll(one);
     f.packed.compute_at(f.product, block);
     schedule_panel(l, f, false);
@@ -302,7 +294,7 @@ void schedule_matmul(Lowering &l, Consumer &consumer, MatmulFuncs &f) {
     } else {
         f.product.compute_at(consumer.func, f.plan.packs_whole || by_depth ? panel : tile);
     }
-    const std::string loops = consumer.func.name() + (consumer.updates ? ".s1." : ".s0.");
+    const std::string loops = loops_of(consumer);
     const Expr at_panel = loop_variable(loops + column.name() + "." + panel.name(), (f.columns + stored - 1) / stored);
     if (by_depth) {
         schedule_by_depth(l, f, at_panel);
@@ -314,9 +306,10 @@ void schedule_matmul(Lowering &l, Consumer &consumer, MatmulFuncs &f) {
         f.product.update().reorder(f.u, f.v, f.parts.x).vectorize(f.u, lanes).unroll(f.u).unroll(f.v);
         return;
     }
-    if (asks_for_panel(f)) {
+    const bool asks_ahead = asks_for_panel(f);
+    if (asks_ahead) {
         Halide::RVar turn("turn"), one("one");
-        f.product.update().split(f.depth.x, turn, one, kDepthOfLoop).reorder(f.u, f.v, one, turn).vectorize(f.u, lanes).unroll(f.u).unroll(f.v).unroll(one);
+        f.product.update().split(f.depth.x, turn, one, kStepsOfTurn).reorder(f.u, f.v, one, turn).vectorize(f.u, lanes).unroll(f.u).unroll(f.v).unroll(one);
     } else {
         f.product.update().reorder(f.u, f.v, f.depth.x).vectorize(f.u, lanes).unroll(f.u).unroll(f.v);
     }
@@ -332,7 +325,7 @@ void schedule_matmul(Lowering &l, Consumer &consumer, MatmulFuncs &f) {
     const std::string k = f.product.name() + ".s1." + f.depth.x.name(), row_loops = loops + row.name() + ".";
     const Expr at_block = loop_variable(row_loops + block.name(), (f.rows + block_rows - 1) / block_rows);
     const Expr at_tile = loop_variable((blocked ? row_loops + rest.name() : loops + row.name()) + "." + tile.name(), (block_rows + tile_rows - 1) / tile_rows);
-    if (asks_for_panel(f)) prefetch_next_panel(l, f, k + ".turn", (block_rows + tile_rows - 1) / tile_rows, at_tile, at_panel, 0);
+    if (asks_ahead) prefetch_next_panel(l, f, k + ".turn", (block_rows + tile_rows - 1) / tile_rows, at_tile, at_panel, 0);
     if (f.plan.by_line && !f.plan.along_rows && f.columns <= width) {
         // The rows that a tile a little later reads.
         const Expr line = at_block * index_expr(block_rows / tile_rows) + at_tile;
