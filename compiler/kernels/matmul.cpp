@@ -35,10 +35,13 @@ Expr lower_matmul(Lowering &l, NodeId id, const Coordinates &at) {
         f.u = Var("u"), f.v = Var("v");
         Var k("k");
         const int64_t width = f.plan.tile.vectors * l.lanes();
-        // A tile wider than the matrix computes columns nobody stores; they may hold anything, so long as nothing is read past the end.
+        // A tile wider than the matrix computes columns nobody stores; they may hold anything. Read in place, a vector ends in the next row, or less than a line past the end.
+        f.vector_buffer = l.buffer_of(node.operands[f.plan.columns_are_rows ? 0 : 1]);
+        f.row_buffer = l.buffer_of(node.operands[f.plan.columns_are_rows ? 1 : 0]);
         auto vector_operand = [&](Expr column, Expr depth) {
             const bool clamped = f.columns % width != 0 && (f.columns < width || f.plan.parts > 1);
-            Expr c = clamped ? min(likely(column), index_expr(f.columns - 1)) : column;
+            const bool in_place = f.plan.parts > 1 && !f.plan.transposes && !f.vector_buffer.empty();
+            Expr c = !clamped ? column : in_place ? unsafe_promise_clamped(column, 0, index_expr(f.columns - 1)) : min(likely(column), index_expr(f.columns - 1));
             return f.plan.columns_are_rows ? left_at(c, depth) : right_at(depth, c);
         };
         auto scalar_operand = [&](Expr row, Expr depth) { return f.plan.columns_are_rows ? right_at(depth, row) : left_at(row, depth); };
@@ -60,8 +63,6 @@ Expr lower_matmul(Lowering &l, NodeId id, const Coordinates &at) {
         auto term = [&](Expr depth) {
             return (f.plan.packs_rows ? Expr(f.packed_rows(with_batch({f.v, depth}))) : scalar_operand(f.v, depth)) * f.packed(with_batch({f.u, depth}));
         };
-        f.vector_buffer = l.buffer_of(node.operands[f.plan.columns_are_rows ? 0 : 1]);
-        f.row_buffer = l.buffer_of(node.operands[f.plan.columns_are_rows ? 1 : 0]);
         f.product = Func(l.name(id, "product"));
         const std::vector<Var> product_vars = with_batch_vars({f.u, f.v});
         const Expr zero = Internal::make_zero(storage_type(node.type.dtype));

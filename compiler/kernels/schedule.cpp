@@ -19,7 +19,10 @@ Internal::Stmt prefetch_line(const std::string &buffer, const Expr &offset) {
 std::vector<Internal::Stmt> prefetch_share(const std::string &buffer, int64_t lines, int64_t turns, const Expr &turn, const std::function<Expr(Expr)> &offset) {
     const int64_t share = (lines + turns - 1) / turns;
     std::vector<Internal::Stmt> all;
-    for (int64_t i = 0; i < share; i++) all.push_back(prefetch_line(buffer, offset(turn * index_expr(share) + index_expr(i))));
+    for (int64_t i = 0; i < share; i++) {
+        const Expr line = turn * index_expr(share) + index_expr(i);
+        all.push_back(prefetch_line(buffer, offset(turns * share > lines ? min(line, index_expr(lines - 1)) : line)));
+    }
     return all;
 }
 

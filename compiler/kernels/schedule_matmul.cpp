@@ -21,7 +21,7 @@ constexpr double kUnevenStore = 1.04;
 /// A product this deep with at most so many results is summed in parts, one a task, for each of which both operands are read once.
 /// So is one too deep to pack its rows as a whole, which lie far apart along K: they are packed for a block of a part.
 constexpr int64_t kDeep = 4096, kDeepResult = 64 * 1024, kMostParts = 16;
-/// So much of K at a time of a part: panels of it stay in the second cache.
+/// So much of K at a time: a panel of it stays in the first cache.
 constexpr int64_t kDepthBlock = 128;
 /// Least depth of a part: writing its sums, and reading them again, must cost little beside it.
 constexpr int64_t kLeastPart = 256;
@@ -32,8 +32,8 @@ constexpr int64_t kPackedDepth = 1024;
 constexpr int64_t kWholeBytes = 256 << 10, kWholeRowBlock = 384;
 /// An operand of as many bytes comes from memory, and its lines are asked for ahead of the loop that multiplies them; and results go there.
 constexpr int64_t kFromMemoryBytes = 8 << 20;
-/// So many rows and less are few; and so deep is a block of a panel that stays in the first cache.
-constexpr int64_t kFewRows = 128, kNearDepth = 128;
+/// So many rows and less are few.
+constexpr int64_t kFewRows = 128;
 /// With as many panels the threads share them, else the tiles of each, if those are as many.
 constexpr int64_t kLeastPanels = 4;
 /// Tiles ahead, where a row is read by one tile alone.
@@ -48,6 +48,13 @@ int64_t choose_row_block(int64_t rows, int64_t tile_rows, int64_t about = kRowBl
     for (int64_t block = round_up(about * 3 / 4, tile_rows); block <= about * 3 / 2; block += tile_rows)
         if (const int64_t computed = round_up(rows, 2 * block); best == 0 || computed < least) best = block, least = computed;
     return best;
+}
+
+/// So much of a depth at a time, kDepthBlock or less: whole turns, and a divisor of the depth if there is one of at least half of that.
+int64_t choose_depth_block(int64_t depth) {
+    for (int64_t block = kDepthBlock; block >= kDepthBlock / 2; block -= kStepsOfTurn)
+        if (depth % block == 0) return block;
+    return std::min(depth, kDepthBlock);
 }
 
 /// The sum of a tile, by a model of two multiply-adds and two loads a cycle, with what begins and ends it.
@@ -100,21 +107,22 @@ MatmulPlan plan_matmul(const Lowering &l, int64_t m, int64_t n, int64_t k, bool 
     if (packs_by_part || (k >= kDeep && columns * rows <= kDeepResult)) {
         for (int64_t parts = 2; parts <= kMostParts; parts++)
             if (k % parts == 0 && k / parts >= kLeastPart && parts * columns * rows <= kMostParts * kDeepResult) plan.parts = parts;
-        plan.depth_block = std::min<int64_t>(k / plan.parts, kDepthBlock);
+        plan.depth_block = choose_depth_block(k / plan.parts);
     }
     // Few rows pass over a panel a few times only, and making it costs more if it leaves the first cache in between.
     // The threads share the panels.
     const int64_t width = plan.tile.vectors * l.lanes();
     const bool is_even = rows % plan.tile.rows == 0 && columns % width == 0 && columns / width >= kLeastPanels;
     if (plan.parts == 1 && batch == 1 && !plan.transposes && !plan.along_rows && is_even && rows <= kFewRows && columns * k * int64_t(sizeof(float)) >= kWholeBytes)
-        for (int64_t depth = kNearDepth / 2; depth <= kNearDepth; depth += kStepsOfTurn)
-            if (k % depth == 0 && k > depth) plan.depth_block = depth;
+        if (const int64_t depth = choose_depth_block(k); k % depth == 0 && k > depth) plan.depth_block = depth;
     plan.by_line = plan.by_line && plan.parts == 1 && plan.row_block % l.lanes() == 0;
     // A product of two vectors has no rows to pack: each element is used once.
     plan.packs_rows = plan.along_rows && k > 1 && (plan.parts > 1 || (rows > plan.row_block && k <= kPackedDepth));
     plan.packs_whole = plan.packs_rows && plan.parts == 1 && batch == 1 && !plan.columns_are_rows && rows >= 2 * kWholeRowBlock && columns * k * int64_t(sizeof(float)) <= kWholeBytes;
     if (plan.packs_whole) {
-        plan.tile = {vector_registers(l.target()) > 16 ? 2 : 1, kMatmulRows};
+        plan.tile = {1, kMatmulRows};
+        const Tile wide{2, kMatmulRows}, tall{1, 2 * kMatmulRows};
+        if (vector_registers(l.target()) > 16) plan.tile = cycles_of_product(l, wide, columns, rows, k) < cycles_of_product(l, tall, columns, rows, k) ? wide : tall;
         plan.row_block = choose_row_block(rows, plan.tile.rows, kWholeRowBlock);
     }
     return plan;
@@ -142,58 +150,63 @@ static void schedule_panel(const Lowering &l, MatmulFuncs &f, bool in_parallel) 
     }
 }
 
-/// Rows of an operand that come from memory while others are multiplied.
+/// Rows of an operand, or of the results, that are read or written a little later.
 struct NextRows {
-    std::string buffer;             ///< of the operand, if it is an argument
+    std::string buffer;             ///< if it is an argument
     Expr first;                     ///< element
     int64_t rows = 1, stride = 0;   ///< elements from row to row
     int64_t elements = 0;           ///< of a row
 };
 
-/// Each time that the loop over K begins, a share of these lines is asked for: the `share`-th of `shares`. What stays in the caches need not be asked
-/// for, and of a batch nothing is.
-static void prefetch(Lowering &l, const MatmulFuncs &f, const std::string &loop, const NextRows &next, int64_t shares, const Expr &share) {
-    using namespace Halide::Internal;
-    const int bytes = f.product.output_types()[0].bytes();
-    const int64_t operand_bytes = std::max(f.columns, f.rows) * f.inner * bytes;
-    if (next.buffer.empty() || f.batch > 1 || operand_bytes < kFromMemoryBytes || operand_bytes > kMostPrefetched) return;
-    const int64_t line = kLineBytes / bytes, row_lines = (next.elements + line - 1) / line, lines = (next.rows * row_lines + shares - 1) / shares;
-    const std::string each = f.product.name() + ".line";
-    const Expr at = share * index_expr(lines) + Variable::make(Int(32), each);
-    const Expr element = next.first + at / index_expr(row_lines) * index_expr(next.stride) + at % index_expr(row_lines) * index_expr(line);
-    l.before_loop(loop, For::make(each, 0, int(lines), ForType::Serial, DeviceAPI::None, prefetch_line(next.buffer, element * bytes)));
+/// Each of `turns` of a loop over K asks for its share of these lines.
+static void ask_for(std::vector<Internal::Stmt> &all, const NextRows &next, int64_t bytes, int64_t turns, const Expr &turn) {
+    const int64_t line = kLineBytes / bytes, of_row = (next.elements + line - 1) / line;
+    if (next.buffer.empty()) return;
+    for (const Internal::Stmt &one : prefetch_share(next.buffer, next.rows * of_row, turns, turn, [&](const Expr &at) {
+             return (next.first + at / index_expr(of_row) * index_expr(next.stride) + at % index_expr(of_row) * index_expr(line)) * index_expr(bytes);
+         }))
+        all.push_back(one);
 }
 
-/// A product in parts: each panel of a tile asks for its share of the next block of depth.
-static void prefetch_next_block(Lowering &l, const MatmulFuncs &f) {
-    const int64_t depth = f.inner / f.plan.parts, blocks = (depth + f.plan.depth_block - 1) / f.plan.depth_block;
+/// A product in parts: each turn of the loop over K asks for its share of the next block of depth of both operands.
+static void prefetch_next_block(Lowering &l, const MatmulFuncs &f, const std::string &loop) {
+    const int64_t bytes = f.product.output_types()[0].bytes(), block = f.plan.depth_block, depth = f.inner / f.plan.parts;
     const int64_t width = f.plan.tile.vectors * l.lanes(), panels = (f.columns + width - 1) / width, tiles = (f.rows + f.plan.tile.rows - 1) / f.plan.tile.rows;
-    const std::string loops = f.part.name() + ".s1.", k = loops + f.depth.x.name();
-    const Expr part = loop_variable(loops + f.p.name(), f.plan.parts), block = loop_variable(k + ".block", blocks);
-    const Expr tile = loop_variable(loops + f.v.name() + ".tile", tiles), panel = loop_variable(loops + f.u.name() + ".panel", panels);
-    const Expr row = part * index_expr(depth) + (block + 1) * index_expr(f.plan.depth_block);
-    prefetch(l, f, k + ".in_block", {f.vector_buffer, row * index_expr(f.columns), 1, 0, f.plan.depth_block * f.columns}, panels * tiles, tile * index_expr(panels) + panel);
+    const int64_t turns = panels * tiles * block / kStepsOfTurn;
+    const std::string loops = f.part.name() + ".s1.";
+    const Expr part = loop_variable(loops + f.p.name(), f.plan.parts), at_block = loop_variable(loops + f.depth.x.name() + ".block", depth / block);
+    const Expr tile = loop_variable(loops + f.v.name() + ".tile", tiles), panel = loop_variable(loops + f.u.name() + ".vector.panel", panels);
+    const Expr next = part * index_expr(depth) + (at_block + 1) * index_expr(block);
+    const Expr turn = (panel * index_expr(tiles) + tile) * index_expr(block / kStepsOfTurn) + loop_variable(loop, block / kStepsOfTurn);
+    std::vector<Internal::Stmt> all;
+    ask_for(all, {f.vector_buffer, next * index_expr(f.columns), 1, 0, block * f.columns}, bytes, turns, turn);
+    if (!f.plan.along_rows) ask_for(all, {f.row_buffer, next, f.rows, f.inner, block}, bytes, turns, turn);
+    l.in_loop(loop, Internal::Block::make(all));
 }
 
-/// The sums of the parts of K: of each, a block of depth after the other, all tiles of the result with it. A vector operand that lies in the right
-/// order is read in place, and the rows of a tile stay in the first cache for all panels.
+/// The sums of the parts of K: of each, a block of depth after the other, all tiles of the result with it. The block of a panel stays in the first
+/// cache for all of them; a vector operand that lies in the right order is read in place.
 static void schedule_parts(Lowering &l, MatmulFuncs &f) {
     const int lanes = l.lanes(), width = f.plan.tile.vectors * lanes, rows = f.plan.tile.rows;
-    Var panel("panel"), in_panel("in_panel"), tile("tile"), in_tile("in_tile");
-    Halide::RVar block("block"), in_block("in_block");
-    f.part.compute_root().bound(f.u, 0, int(round_up(f.columns, width))).bound(f.v, 0, int(f.rows)).bound(f.p, 0, int(f.plan.parts));
+    Var panel("panel"), in_panel("in_panel"), tile("tile"), in_tile("in_tile"), vector("vector"), lane("lane");
+    Halide::RVar block("block"), in_block("in_block"), turn("turn"), one("one");
+    f.part.compute_root().bound(f.u, 0, int(round_up(f.columns, lanes))).bound(f.v, 0, int(f.rows)).bound(f.p, 0, int(f.plan.parts));
     f.part.vectorize(f.u, lanes).parallel(f.p);
-    f.part.update().split(f.u, panel, in_panel, width).split(f.v, tile, in_tile, rows, TailStrategy::GuardWithIf);
-    f.part.update().split(f.depth.x, block, in_block, int(f.plan.depth_block), TailStrategy::GuardWithIf);
+    Stage update = f.part.update();
+    // A last panel has no more vectors than it needs.
+    update.split(f.u, vector, lane, lanes).split(vector, panel, in_panel, f.plan.tile.vectors, TailStrategy::GuardWithIf).split(f.v, tile, in_tile, rows, TailStrategy::GuardWithIf);
+    update.split(f.depth.x, block, in_block, int(f.plan.depth_block), TailStrategy::GuardWithIf);
+    const int64_t bytes = std::max(f.columns, f.rows) * f.inner * f.product.output_types()[0].bytes();
+    const bool is_even = f.inner / f.plan.parts % f.plan.depth_block == 0 && f.plan.depth_block % kStepsOfTurn == 0;
+    const bool asks_ahead = is_even && !f.plan.transposes && !f.vector_buffer.empty() && bytes >= kFromFarBytes && bytes <= kMostPrefetched;
+    if (asks_ahead) update.split(in_block, turn, one, kStepsOfTurn).reorder({lane, in_panel, in_tile, one, turn, tile, panel, block, f.p}).unroll(one);
+    else update.reorder({lane, in_panel, in_tile, in_block, tile, panel, block, f.p});
+    if (asks_ahead) prefetch_next_block(l, f, f.part.name() + ".s1." + f.depth.x.name() + ".in_block.turn");
     if (f.plan.transposes) {
-        f.part.update().reorder({in_panel, in_tile, in_block, tile, panel, block, f.p});
         f.packed.compute_at(f.part, panel);
         schedule_panel(l, f, false);
-    } else {
-        f.part.update().reorder({in_panel, in_tile, in_block, panel, tile, block, f.p});
-        prefetch_next_block(l, f);
     }
-    f.part.update().vectorize(in_panel, lanes).unroll(in_panel).unroll(in_tile).parallel(f.p);
+    update.vectorize(lane).unroll(in_panel).unroll(in_tile).parallel(f.p);
     if (f.packed_rows.defined()) f.packed_rows.compute_at(f.part, block).vectorize(f.packed_rows.args()[0], int(std::min<int64_t>(lanes, f.rows)));
 }
 
@@ -202,6 +215,13 @@ static bool asks_for_panel(const MatmulFuncs &f) {
     const int64_t bytes = f.columns * f.inner * f.product.output_types()[0].bytes();
     const bool is_packed_by_panel = !f.part.defined() && !f.plan.packs_whole && (f.plan.packs_rows || f.plan.row_block >= f.rows);
     return is_packed_by_panel && !f.plan.transposes && f.batch == 1 && !f.vector_buffer.empty() && f.inner % kStepsOfTurn == 0 && bytes >= kFromFarBytes && bytes <= kMostPrefetched;
+}
+
+/// Whether rows that come from memory, and results that go there, are asked for while others are multiplied; the loop over K is then cut into turns.
+static bool asks_for_rows(const Lowering &l, const MatmulFuncs &f, const Consumer &consumer) {
+    const int64_t bytes = f.product.output_types()[0].bytes(), most = std::max({f.columns * f.inner, f.rows * f.inner, f.rows * f.columns}) * bytes;
+    const bool reads_once = f.plan.packs_whole || (f.plan.by_line && !f.plan.along_rows && f.columns <= f.plan.tile.vectors * l.lanes());
+    return reads_once && consumer.within == nullptr && f.batch == 1 && f.inner % kStepsOfTurn == 0 && most >= kFromMemoryBytes && most <= kMostPrefetched;
 }
 
 /// Each turn of the loop over K of a tile, of `tiles`, asks for its share of the lines of the next panel, or of the next block of depth of one. Its pieces of rows lie far apart.
@@ -306,8 +326,8 @@ void schedule_matmul(Lowering &l, Consumer &consumer, MatmulFuncs &f) {
         f.product.update().reorder(f.u, f.v, f.parts.x).vectorize(f.u, lanes).unroll(f.u).unroll(f.v);
         return;
     }
-    const bool asks_ahead = asks_for_panel(f);
-    if (asks_ahead) {
+    const bool asks_panel = asks_for_panel(f), asks_rows = asks_for_rows(l, f, consumer);
+    if (asks_panel || asks_rows) {
         Halide::RVar turn("turn"), one("one");
         f.product.update().split(f.depth.x, turn, one, kStepsOfTurn).reorder(f.u, f.v, one, turn).vectorize(f.u, lanes).unroll(f.u).unroll(f.v).unroll(one);
     } else {
@@ -322,20 +342,27 @@ void schedule_matmul(Lowering &l, Consumer &consumer, MatmulFuncs &f) {
     }
     if (f.packed_rows.defined()) f.packed_rows.compute_at(consumer.func, block).vectorize(f.packed_rows.args()[0], int(std::min<int64_t>(lanes, std::min(f.rows, block_rows))));
 
-    const std::string k = f.product.name() + ".s1." + f.depth.x.name(), row_loops = loops + row.name() + ".";
+    const std::string k = f.product.name() + ".s1." + f.depth.x.name() + ".turn", row_loops = loops + row.name() + ".";
     const Expr at_block = loop_variable(row_loops + block.name(), (f.rows + block_rows - 1) / block_rows);
     const Expr at_tile = loop_variable((blocked ? row_loops + rest.name() : loops + row.name()) + "." + tile.name(), (block_rows + tile_rows - 1) / tile_rows);
-    if (asks_ahead) prefetch_next_panel(l, f, k + ".turn", (block_rows + tile_rows - 1) / tile_rows, at_tile, at_panel, 0);
-    if (f.plan.by_line && !f.plan.along_rows && f.columns <= width) {
-        // The rows that a tile a little later reads.
-        const Expr line = at_block * index_expr(block_rows / tile_rows) + at_tile;
-        const Expr tile_of_line = loop_variable(f.turned.name() + ".s0." + f.turned.args()[0].name() + ".one_tile", tile_rows / rows);
-        prefetch(l, f, k, {f.row_buffer, (line * tile_rows + (tile_of_line + kTilesAhead) * rows) * index_expr(f.inner), 1, 0, rows * f.inner}, 1, 0);
-    } else if (f.plan.packs_whole) {
-        // Each full panel of a tile asks for its share of the next block of rows.
-        const int64_t panels = f.columns / width;
-        prefetch(l, f, k, {f.row_buffer, (at_block + 1) * index_expr(block_rows), f.inner, f.rows, block_rows}, panels * block_rows / rows, at_tile * index_expr(panels) + at_panel);
+    if (asks_panel) prefetch_next_panel(l, f, k, (block_rows + tile_rows - 1) / tile_rows, at_tile, at_panel, 0);
+    if (!asks_rows) return;
+    const int64_t bytes = f.product.output_types()[0].bytes(), panels = (f.columns + stored - 1) / stored, tiles = block_rows / tile_rows, turns = f.inner / kStepsOfTurn;
+    const std::string results = consumer.func.name();
+    std::vector<Internal::Stmt> all;
+    if (f.plan.packs_whole) {
+        // While a tile's rows are multiplied: the results of the next ones, and of the operand a share of the next block of rows.
+        const Expr turn = at_panel * index_expr(turns) + loop_variable(k, turns);
+        ask_for(all, {results, (at_block * index_expr(block_rows) + (at_tile + 1) * index_expr(rows)) * index_expr(f.columns), 1, 0, rows * f.columns}, bytes, panels * turns, turn);
+        ask_for(all, {f.row_buffer, (at_block + 1) * index_expr(block_rows), f.inner, f.rows, block_rows}, bytes, tiles * panels * turns, at_tile * index_expr(panels * turns) + turn);
+    } else {
+        // The rows that a tile a little later reads, and the results of the next lines.
+        const int64_t tiles_of_line = tile_rows / rows;
+        const Expr line = at_block * index_expr(tiles) + at_tile, tile_of_line = loop_variable(f.turned.name() + ".s0." + f.turned.args()[0].name() + ".one_tile", tiles_of_line);
+        ask_for(all, {f.row_buffer, (line * tile_rows + (tile_of_line + kTilesAhead) * rows) * index_expr(f.inner), 1, 0, rows * f.inner}, bytes, turns, loop_variable(k, turns));
+        ask_for(all, {results, (line + 1) * index_expr(tile_rows), f.columns, f.rows, tile_rows}, bytes, tiles_of_line * turns, tile_of_line * index_expr(turns) + loop_variable(k, turns));
     }
+    l.in_loop(k, Internal::Block::make(all));
 }
 
 }  // namespace kiln
