@@ -32,6 +32,8 @@ constexpr int64_t kPackedDepth = 1024;
 constexpr int64_t kWholeBytes = 256 << 10, kWholeRowBlock = 384;
 /// An operand of as many bytes comes from memory, and its lines are asked for ahead of the loop that multiplies them; and results go there.
 constexpr int64_t kFromMemoryBytes = 8 << 20;
+/// Of an operand this large lines are asked for: it leaves the second cache from one training step to the next.
+constexpr int64_t kAskedBytes = 256 << 10;
 /// So many rows and less are few.
 constexpr int64_t kFewRows = 128;
 /// With as many panels the threads share them, else the tiles of each, if those are as many.
@@ -187,7 +189,7 @@ static void prefetch_next_block(Lowering &l, const MatmulFuncs &f, const std::st
 /// The sums of the parts of K: of each, a block of depth after the other, all tiles of the result with it. The block of a panel stays in the first
 /// cache for all of them; a vector operand that lies in the right order is read in place.
 static void schedule_parts(Lowering &l, MatmulFuncs &f) {
-    const int lanes = l.lanes(), width = f.plan.tile.vectors * lanes, rows = f.plan.tile.rows;
+    const int lanes = l.lanes(), rows = f.plan.tile.rows;
     Var panel("panel"), in_panel("in_panel"), tile("tile"), in_tile("in_tile"), vector("vector"), lane("lane");
     Halide::RVar block("block"), in_block("in_block"), turn("turn"), one("one");
     f.part.compute_root().bound(f.u, 0, int(round_up(f.columns, lanes))).bound(f.v, 0, int(f.rows)).bound(f.p, 0, int(f.plan.parts));
@@ -198,7 +200,7 @@ static void schedule_parts(Lowering &l, MatmulFuncs &f) {
     update.split(f.depth.x, block, in_block, int(f.plan.depth_block), TailStrategy::GuardWithIf);
     const int64_t bytes = std::max(f.columns, f.rows) * f.inner * f.product.output_types()[0].bytes();
     const bool is_even = f.inner / f.plan.parts % f.plan.depth_block == 0 && f.plan.depth_block % kStepsOfTurn == 0;
-    const bool asks_ahead = is_even && !f.plan.transposes && !f.vector_buffer.empty() && bytes >= kFromFarBytes && bytes <= kMostPrefetched;
+    const bool asks_ahead = is_even && !f.plan.transposes && !f.vector_buffer.empty() && bytes >= kAskedBytes && bytes <= kMostPrefetched;
     if (asks_ahead) update.split(in_block, turn, one, kStepsOfTurn).reorder({lane, in_panel, in_tile, one, turn, tile, panel, block, f.p}).unroll(one);
     else update.reorder({lane, in_panel, in_tile, in_block, tile, panel, block, f.p});
     if (asks_ahead) prefetch_next_block(l, f, f.part.name() + ".s1." + f.depth.x.name() + ".in_block.turn");
@@ -214,7 +216,7 @@ static void schedule_parts(Lowering &l, MatmulFuncs &f) {
 static bool asks_for_panel(const MatmulFuncs &f) {
     const int64_t bytes = f.columns * f.inner * f.product.output_types()[0].bytes();
     const bool is_packed_by_panel = !f.part.defined() && !f.plan.packs_whole && (f.plan.packs_rows || f.plan.row_block >= f.rows);
-    return is_packed_by_panel && !f.plan.transposes && f.batch == 1 && !f.vector_buffer.empty() && f.inner % kStepsOfTurn == 0 && bytes >= kFromFarBytes && bytes <= kMostPrefetched;
+    return is_packed_by_panel && !f.plan.transposes && f.batch == 1 && !f.vector_buffer.empty() && f.inner % kStepsOfTurn == 0 && bytes >= kAskedBytes && bytes <= kMostPrefetched;
 }
 
 /// Whether rows that come from memory, and results that go there, are asked for while others are multiplied; the loop over K is then cut into turns.
