@@ -200,7 +200,7 @@ static void schedule_parts(Lowering &l, MatmulFuncs &f) {
     update.split(f.depth.x, block, in_block, int(f.plan.depth_block), TailStrategy::GuardWithIf);
     const int64_t bytes = std::max(f.columns, f.rows) * f.inner * f.product.output_types()[0].bytes();
     const bool is_even = f.inner / f.plan.parts % f.plan.depth_block == 0 && f.plan.depth_block % kStepsOfTurn == 0;
-    const bool asks_ahead = is_even && !f.plan.transposes && !f.vector_buffer.empty() && bytes >= kAskedBytes && bytes <= kMostPrefetched;
+    const bool asks_ahead = is_even && f.batch == 1 && !f.plan.transposes && !f.vector_buffer.empty() && bytes >= kAskedBytes && bytes <= kMostPrefetched;
     if (asks_ahead) update.split(in_block, turn, one, kStepsOfTurn).reorder({lane, in_panel, in_tile, one, turn, tile, panel, block, f.p}).unroll(one);
     else update.reorder({lane, in_panel, in_tile, in_block, tile, panel, block, f.p});
     if (asks_ahead) prefetch_next_block(l, f, f.part.name() + ".s1." + f.depth.x.name() + ".in_block.turn");
