@@ -30,8 +30,6 @@ Halide::Internal::Stmt prefetch_line(const std::string &buffer, const Expr &offs
 std::vector<Halide::Internal::Stmt> prefetch_share(const std::string &buffer, int64_t lines, int64_t turns, const Expr &turn, const std::function<Expr(Expr)> &offset);
 /// The innermost loop of products that asks for lines is cut into turns of so many steps: at each step there would be more requests than lines.
 inline constexpr int kStepsOfTurn = 4;
-/// As many bytes come from beyond the second cache.
-inline constexpr int64_t kFromFarBytes = 1 << 20;
 /// The loops of a consumer are named with this in front.
 std::string loops_of(const Consumer &consumer);
 /// The variable of a loop of the lowered kernel; a loop of one iteration is none.

@@ -28,6 +28,9 @@ constexpr int64_t kBandBytes = 192 << 10;
 /// Most lines that a turn of a loop over channels asks for.
 constexpr int64_t kMostLinesOfTurn = 8;
 
+/// Images and gradients of as many bytes together come from beyond the second cache.
+constexpr int64_t kFromFarBytes = 1 << 20;
+
 /// Images and gradients of a pass, of at most so many bytes together, stay in the second cache until the next one reads them.
 constexpr int64_t kPrefetchedPass = 512 << 10;
 

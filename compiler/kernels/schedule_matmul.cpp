@@ -228,14 +228,13 @@ static bool asks_for_rows(const Lowering &l, const MatmulFuncs &f, const Consume
 
 /// Each turn of the loop over K of a tile, of `tiles`, asks for its share of the lines of the next panel, or of the next block of depth of one. Its pieces of rows lie far apart.
 static void prefetch_next_panel(Lowering &l, const MatmulFuncs &f, const std::string &loop, int64_t tiles, const Expr &tile, const Expr &panel, const Expr &block) {
-    const int64_t bytes = f.product.output_types()[0].bytes(), width = f.plan.tile.vectors * l.lanes(), of_row = (width * bytes + kLineBytes - 1) / kLineBytes;
+    const int64_t bytes = f.product.output_types()[0].bytes(), width = f.plan.tile.vectors * l.lanes();
     const int64_t depth = f.plan.depth_block > 0 ? f.plan.depth_block : f.inner, blocks = f.inner / depth, turns = depth / kStepsOfTurn;
     const Expr next = panel * index_expr(blocks) + block + 1;
-    l.in_loop(loop, Halide::Internal::Block::make(prefetch_share(f.vector_buffer, of_row * depth, tiles * turns, tile * index_expr(turns) + loop_variable(loop, turns), [&](const Expr &line) {
-        const Expr row = next % index_expr(blocks) * index_expr(depth) + line / index_expr(of_row);
-        const Expr element = row * index_expr(f.columns) + next / index_expr(blocks) * index_expr(width) + line % index_expr(of_row) * index_expr(kLineBytes / bytes);
-        return element * index_expr(bytes);
-    })));
+    const Expr first = next % index_expr(blocks) * index_expr(depth * f.columns) + next / index_expr(blocks) * index_expr(width);
+    std::vector<Internal::Stmt> all;
+    ask_for(all, {f.vector_buffer, first, depth, f.columns, width}, bytes, tiles * turns, tile * index_expr(turns) + loop_variable(loop, turns));
+    l.in_loop(loop, Internal::Block::make(all));
 }
 
 /// All rows of a panel, a block of depth after the other, of which the panel is packed into the first cache.

@@ -52,7 +52,7 @@ TEST(Shapes, SumsStayInRegisters) {
         const bool contraction = table[i].kernel.family.starts_with("conv2d") || table[i].kernel.family == "matmul";
         if (contraction) { EXPECT_GE(products.multiplications, kStep) << table[i].shape << " " << table[i].part; }
         EXPECT_EQ(products.spills, 0) << table[i].shape << " " << table[i].part;
-        // Products of matrices that come from memory ask for them ahead, and for the next panel of those of 256 KB and more that is packed from rows; so do weight gradients that are not filtered and pass over the pixels several times, and windows of one element.
+        // Products of matrices that come from memory ask for them ahead, and those of 256 KB and more, packed panel by panel, for the next panel; so do weight gradients that are not filtered and pass over the pixels several times, and windows of one element.
         const auto is = [&](const char *part_of_name) { return table[i].shape.find(part_of_name) != std::string::npos; };
         const bool direct_gradient = table[i].part == "weight gradient" && table[i].kernel.family.starts_with("conv2d") && (is(", 3 to ") || is("stride 2"));
         const bool by_panel = (is("product 64x512x784") && table[i].part == "forward") || ((is("product 1024x1024x1024") || is("product 256x256x256")) && table[i].part == "weight gradient");
