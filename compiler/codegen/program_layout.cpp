@@ -65,20 +65,4 @@ ProgramLayout layout_of(const Module &module, const Plan &plan) {
     return layout;
 }
 
-const Program *program_of_phase(const Plan &plan, std::string_view name, int phase) {
-    const Program *common = nullptr;
-    const std::string own = own_graph_of_phase(name, size_t(phase));
-    for (const Program &program : plan.programs) {
-        if (program.name == own) return &program;
-        if (program.name == name) common = &program;
-    }
-    return common;
-}
-
-const Graph *rule_of_phase(const Plan &plan, const std::string &name, int phase) {
-    if (auto own = plan.rules.find(own_graph_of_phase(name, size_t(phase))); own != plan.rules.end()) return &own->second;
-    auto common = plan.rules.find(name);
-    return common == plan.rules.end() ? nullptr : &common->second;
-}
-
 }  // namespace kiln

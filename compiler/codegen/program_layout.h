@@ -26,9 +26,4 @@ struct ProgramLayout {
 
 ProgramLayout layout_of(const Module &module, const Plan &plan);
 
-/// The plan's program `name` of a phase: "<name>.<phase>" if there is one, else "<name>"; null if there is neither.
-const Program *program_of_phase(const Plan &plan, std::string_view name, int phase);
-/// Likewise the scalar-only graph `name` of a phase.
-const Graph *rule_of_phase(const Plan &plan, const std::string &name, int phase);
-
 }  // namespace kiln

@@ -5,6 +5,7 @@
 #include "compiler/ops/interpret.h"
 #include "compiler/passes/passes.h"
 #include "compiler/passes/pipeline.h"
+#include "compiler/passes/products_in_updates.h"
 #include "compiler/passes/row_updates.h"
 #include "compiler/syntax/parse.h"
 
@@ -36,6 +37,7 @@ Module with_gradients(const Module &module, int level) {
 
 Module with_passes(const Module &module, int level) {
     Module result = with_row_updates(module);
+    if (level > 0) result = with_products_in_updates(result);
     for (auto &[name, graph] : result.graphs) graph = optimize(graph, level);
     return result;
 }

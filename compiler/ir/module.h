@@ -28,7 +28,7 @@
 // optimizer state (same layout as param). Offsets are in elements, each tensor starting at a multiple of 16 elements;
 // padding is zero. An update that is elementwise over parameters of one group is written over the arena's range
 // instead of each parameter: input {kind = arena, name = "param[0:2048]"}. An update may also read "touched[0:2048]" or "touched:<param path>"
-// (bool): the rows that the step looked up; passes/row_updates.h replaces it.
+// (bool): the rows that the step looked up; passes/row_updates.h replaces it. In place of a gradient its factors may lie: passes/products_in_updates.h.
 #pragma once
 
 #include "compiler/ir/graph.h"

@@ -300,7 +300,7 @@ private:
 
 }  // namespace
 
-const char *const kPrefetchLine = "prefetch_line";
+const char *const kPrefetchLine = "prefetch_line", *const kPrefetchLineToStore = "prefetch_line_to_store";
 
 Expr as_it_is(const Expr &value) { return Internal::Call::make(value.type(), kAsItIs, {value}, Internal::Call::PureExtern); }
 

@@ -14,6 +14,7 @@
 
 #include <halide14/Halide.h>
 
+#include <algorithm>
 #include <functional>
 #include <map>
 #include <string>
@@ -108,6 +109,8 @@ public:
     bool is_fused(NodeId id) const { return fused_anchor_ == id; }
     /// Something is computed of the fused contraction before it is stored.
     bool has_epilogue(NodeId id) const;
+    /// Some result is stored over an argument, each element once.
+    bool stores_in_place() const { return std::any_of(kernel_.in_place.begin(), kernel_.in_place.end(), [](int argument) { return argument >= 0; }); }
     /// Hook of the fused anchor: schedules the results' loop nest.
     std::function<void(Consumer &)> schedule_fused;
 
@@ -179,8 +182,8 @@ NodeId find_summed_rows(const Graph &body);
 /// Makes and stores the sums over W of a body whose results `rows` are stored by the Func that holds it.
 void build_row_sums(Lowering &l, NodeId rows, Consumer &results);
 
-/// int prefetch_line(void *base, int offset): asks for the line at an offset in bytes, to be read from the second cache.
-extern const char *const kPrefetchLine;
+/// int prefetch_line(void *base, int offset): asks for the line at an offset in bytes, to be read from the second cache, or to be stored to.
+extern const char *const kPrefetchLine, *const kPrefetchLineToStore;
 
 /// A value that Halide does not take apart to simplify what it is part of.
 Expr as_it_is(const Expr &value);

@@ -20,6 +20,7 @@ Expr lower_matmul(Lowering &l, NodeId id, const Coordinates &at) {
         f.plan = plan_matmul(l, m, n, f.inner, a.transpose_a, a.transpose_b, f.batch, l.has_epilogue(id));
         f.columns = f.plan.columns_are_rows ? m : n;
         f.rows = f.plan.columns_are_rows ? n : m;
+        f.overruns = l.is_fused(id) && l.stores_in_place();
         std::vector<Var> batch;
         for (size_t axis = 0; axis + 2 < rank; axis++) batch.emplace_back(fmt::format("a{}", axis));
 
@@ -39,12 +40,16 @@ Expr lower_matmul(Lowering &l, NodeId id, const Coordinates &at) {
         f.vector_buffer = l.buffer_of(node.operands[f.plan.columns_are_rows ? 0 : 1]);
         f.row_buffer = l.buffer_of(node.operands[f.plan.columns_are_rows ? 1 : 0]);
         auto vector_operand = [&](Expr column, Expr depth) {
-            const bool clamped = f.columns % width != 0 && (f.columns < width || f.plan.parts > 1);
-            const bool in_place = f.plan.parts > 1 && !f.plan.transposes && !f.vector_buffer.empty();
+            const bool clamped = f.columns % width != 0 && (f.columns < width || f.plan.parts > 1 || f.overruns);
+            const bool in_place = f.plan.parts > 1 && !f.overruns && !f.plan.transposes && !f.vector_buffer.empty();
             Expr c = !clamped ? column : in_place ? unsafe_promise_clamped(column, 0, index_expr(f.columns - 1)) : min(likely(column), index_expr(f.columns - 1));
             return f.plan.columns_are_rows ? left_at(c, depth) : right_at(depth, c);
         };
-        auto scalar_operand = [&](Expr row, Expr depth) { return f.plan.columns_are_rows ? right_at(depth, row) : left_at(row, depth); };
+        auto scalar_operand = [&](Expr row, Expr depth) {
+            const int64_t step = f.plan.row_block < f.rows ? f.plan.row_block : f.plan.tile.rows;
+            const Expr r = f.overruns && f.rows % step != 0 ? min(likely(row), index_expr(f.rows - 1)) : row;
+            return f.plan.columns_are_rows ? right_at(depth, r) : left_at(r, depth);
+        };
         std::vector<Var> batch_vars = reversed(batch);
         auto with_batch = [&](std::vector<Expr> at) {
             at.insert(at.end(), batch_vars.begin(), batch_vars.end());

@@ -9,6 +9,14 @@ define weak_odr i32 @prefetch_line(i8* %base, i32 %offset) nounwind alwaysinline
   ret i32 0
 }
 
+; The same for a line that is stored to: no other processor keeps it.
+define weak_odr i32 @prefetch_line_to_store(i8* %base, i32 %offset) nounwind alwaysinline {
+  %distance = sext i32 %offset to i64
+  %address = getelementptr i8, i8* %base, i64 %distance
+  call void @llvm.prefetch.p0i8(i8* %address, i32 1, i32 2, i32 1) #0
+  ret i32 0
+}
+
 declare void @llvm.prefetch.p0i8(i8*, i32, i32, i32)
 
 ; It changes nothing: sums stay in registers over it.

@@ -11,17 +11,17 @@ namespace kiln {
 
 using namespace Halide;
 
-Internal::Stmt prefetch_line(const std::string &buffer, const Expr &offset) {
+Internal::Stmt prefetch_line(const std::string &buffer, const Expr &offset, Asked asked) {
     const Expr base = Internal::Variable::make(Handle(), buffer);
-    return Internal::Evaluate::make(Internal::Call::make(Int(32), kPrefetchLine, {base, Internal::simplify(offset)}, Internal::Call::Extern));
+    return Internal::Evaluate::make(Internal::Call::make(Int(32), asked == Asked::to_store ? kPrefetchLineToStore : kPrefetchLine, {base, Internal::simplify(offset)}, Internal::Call::Extern));
 }
 
-std::vector<Internal::Stmt> prefetch_share(const std::string &buffer, int64_t lines, int64_t turns, const Expr &turn, const std::function<Expr(Expr)> &offset) {
+std::vector<Internal::Stmt> prefetch_share(const std::string &buffer, int64_t lines, int64_t turns, const Expr &turn, const std::function<Expr(Expr)> &offset, Asked asked) {
     const int64_t share = (lines + turns - 1) / turns;
     std::vector<Internal::Stmt> all;
     for (int64_t i = 0; i < share; i++) {
         const Expr line = turn * index_expr(share) + index_expr(i);
-        all.push_back(prefetch_line(buffer, offset(turns * share > lines ? min(line, index_expr(lines - 1)) : line)));
+        all.push_back(prefetch_line(buffer, offset(turns * share > lines ? min(line, index_expr(lines - 1)) : line), asked));
     }
     return all;
 }

@@ -24,10 +24,12 @@ Halide::LoopLevel schedule_tasks(const Lowering &l, Consumer &rows, int64_t band
 inline constexpr int64_t kMostPrefetched = 1 << 30;
 /// Bytes of a line of the caches.
 inline constexpr int64_t kLineBytes = 64;
-/// Asks for the line at an offset in bytes of a buffer that is an argument; for before_loop() and in_loop().
-Halide::Internal::Stmt prefetch_line(const std::string &buffer, const Expr &offset);
+/// What is done with a line that is asked for.
+enum class Asked { to_read, to_store };
+/// Asks for the line at an offset in bytes of a buffer that is an argument or a result; for before_loop() and in_loop().
+Halide::Internal::Stmt prefetch_line(const std::string &buffer, const Expr &offset, Asked asked = Asked::to_read);
 /// The same for `lines` of a buffer, of which each of `turns` asks for as many: those of `turn`. `offset`: in bytes, of a line.
-std::vector<Halide::Internal::Stmt> prefetch_share(const std::string &buffer, int64_t lines, int64_t turns, const Expr &turn, const std::function<Expr(Expr)> &offset);
+std::vector<Halide::Internal::Stmt> prefetch_share(const std::string &buffer, int64_t lines, int64_t turns, const Expr &turn, const std::function<Expr(Expr)> &offset, Asked asked = Asked::to_read);
 /// The innermost loop of products that asks for lines is cut into turns of so many steps: at each step there would be more requests than lines.
 inline constexpr int kStepsOfTurn = 4;
 /// The loops of a consumer are named with this in front.
@@ -171,6 +173,7 @@ struct MatmulFuncs {
     std::string vector_buffer, row_buffer;  ///< the operands, if they are arguments
     Var u, v;                       ///< vector dimension and rows of `product`
     int64_t columns = 0, rows = 0, inner = 0, batch = 1;
+    bool overruns = false;          ///< tiles that do not fit are not shifted back, since nothing may be stored twice: they read the last row and column again
 };
 /// `has_epilogue`: something is computed of the results before they are stored.
 MatmulPlan plan_matmul(const Lowering &l, int64_t m, int64_t n, int64_t k, bool transpose_a, bool transpose_b, int64_t batch, bool has_epilogue);

@@ -91,9 +91,9 @@ static void prefetch_next_tile(Lowering &l, const Consumer &consumer, const Conv
     const Expr n = loop_variable(loops + consumer.axes[0].name(), shape[0]), y = loop_variable(loops + consumer.axes[1].name(), shape[1]);
     const Expr next_tile = loop_variable(loops + consumer.axes[2].name() + ".pixels", (width + tile_rows - 1) / tile_rows) + 1;
     std::vector<Internal::Stmt> all;
-    const auto ask = [&](const std::string &buffer, int64_t lines, const std::function<Expr(Expr)> &offset) {
+    const auto ask = [&](const std::string &buffer, int64_t lines, const std::function<Expr(Expr)> &offset, Asked asked = Asked::to_read) {
         if (lines > kMostLinesOfTurn * turns) return;
-        for (const Internal::Stmt &one : prefetch_share(buffer, lines, turns, loop_variable(loop, turns), offset)) all.push_back(one);
+        for (const Internal::Stmt &one : prefetch_share(buffer, lines, turns, loop_variable(loop, turns), offset, asked)) all.push_back(one);
     };
     const int64_t of_pixel = (f.channels * bytes + kLineBytes - 1) / kLineBytes;
     ask(f.read.buffer, tile_rows * of_pixel, [&](const Expr &line) {
@@ -107,7 +107,7 @@ static void prefetch_next_tile(Lowering &l, const Consumer &consumer, const Conv
     if (f.phases > 1 && panels == 1) {
         ask(consumer.func.name(), result_lines, [&](const Expr &line) {
             return (n * index_expr(shape[1]) + y) * index_expr(shape[2] * shape[3] * bytes) + (next_tile * index_expr(result_lines) + line) * index_expr(kLineBytes);
-        });
+        }, Asked::to_store);
     }
     if (!all.empty()) l.in_loop(loop, Internal::Block::make(all));
 }

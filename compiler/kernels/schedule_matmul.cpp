@@ -34,6 +34,8 @@ constexpr int64_t kWholeBytes = 256 << 10, kWholeRowBlock = 384;
 constexpr int64_t kFromMemoryBytes = 8 << 20;
 /// Of an operand this large lines are asked for: it leaves the second cache from one training step to the next.
 constexpr int64_t kAskedBytes = 256 << 10;
+/// Parameters and states of as many bytes leave the second cache from one training step to the next.
+constexpr int64_t kUpdatedBytes = 1 << 20;
 /// So many rows and less are few.
 constexpr int64_t kFewRows = 128;
 /// With as many panels the threads share them, else the tiles of each, if those are as many.
@@ -120,12 +122,12 @@ MatmulPlan plan_matmul(const Lowering &l, int64_t m, int64_t n, int64_t k, bool 
     plan.by_line = plan.by_line && plan.parts == 1 && plan.row_block % l.lanes() == 0;
     // A product of two vectors has no rows to pack: each element is used once.
     plan.packs_rows = plan.along_rows && k > 1 && (plan.parts > 1 || (rows > plan.row_block && k <= kPackedDepth));
-    plan.packs_whole = plan.packs_rows && plan.parts == 1 && batch == 1 && !plan.columns_are_rows && rows >= 2 * kWholeRowBlock && columns * k * int64_t(sizeof(float)) <= kWholeBytes;
+    plan.packs_whole = plan.packs_rows && plan.parts == 1 && batch == 1 && !plan.columns_are_rows && rows >= kWholeRowBlock && columns * k * int64_t(sizeof(float)) <= kWholeBytes;
     if (plan.packs_whole) {
         plan.tile = {1, kMatmulRows};
         const Tile wide{2, kMatmulRows}, tall{1, 2 * kMatmulRows};
         if (vector_registers(l.target()) > 16) plan.tile = cycles_of_product(l, wide, columns, rows, k) < cycles_of_product(l, tall, columns, rows, k) ? wide : tall;
-        plan.row_block = choose_row_block(rows, plan.tile.rows, kWholeRowBlock);
+        plan.row_block = choose_row_block(rows, plan.tile.rows, std::min(kWholeRowBlock, rows / 2));
     }
     return plan;
 }
@@ -158,6 +160,7 @@ struct NextRows {
     Expr first;                     ///< element
     int64_t rows = 1, stride = 0;   ///< elements from row to row
     int64_t elements = 0;           ///< of a row
+    Asked asked = Asked::to_read;
 };
 
 /// Each of `turns` of a loop over K asks for its share of these lines.
@@ -166,7 +169,7 @@ static void ask_for(std::vector<Internal::Stmt> &all, const NextRows &next, int6
     if (next.buffer.empty()) return;
     for (const Internal::Stmt &one : prefetch_share(next.buffer, next.rows * of_row, turns, turn, [&](const Expr &at) {
              return (next.first + at / index_expr(of_row) * index_expr(next.stride) + at % index_expr(of_row) * index_expr(line)) * index_expr(bytes);
-         }))
+         }, next.asked))
         all.push_back(one);
 }
 
@@ -192,7 +195,8 @@ static void schedule_parts(Lowering &l, MatmulFuncs &f) {
     const int lanes = l.lanes(), rows = f.plan.tile.rows;
     Var panel("panel"), in_panel("in_panel"), tile("tile"), in_tile("in_tile"), vector("vector"), lane("lane");
     Halide::RVar block("block"), in_block("in_block"), turn("turn"), one("one");
-    f.part.compute_root().bound(f.u, 0, int(round_up(f.columns, lanes))).bound(f.v, 0, int(f.rows)).bound(f.p, 0, int(f.plan.parts));
+    const int64_t computed_columns = round_up(f.columns, f.overruns ? f.plan.tile.vectors * lanes : lanes), computed_rows = f.overruns ? round_up(f.rows, rows) : f.rows;
+    f.part.compute_root().bound(f.u, 0, int(computed_columns)).bound(f.v, 0, int(computed_rows)).bound(f.p, 0, int(f.plan.parts));
     f.part.vectorize(f.u, lanes).parallel(f.p);
     Stage update = f.part.update();
     // A last panel has no more vectors than it needs.
@@ -223,7 +227,8 @@ static bool asks_for_panel(const MatmulFuncs &f) {
 static bool asks_for_rows(const Lowering &l, const MatmulFuncs &f, const Consumer &consumer) {
     const int64_t bytes = f.product.output_types()[0].bytes(), most = std::max({f.columns * f.inner, f.rows * f.inner, f.rows * f.columns}) * bytes;
     const bool reads_once = f.plan.packs_whole || (f.plan.by_line && !f.plan.along_rows && f.columns <= f.plan.tile.vectors * l.lanes());
-    return reads_once && consumer.within == nullptr && f.batch == 1 && f.inner % kStepsOfTurn == 0 && most >= kFromMemoryBytes && most <= kMostPrefetched;
+    const bool from_memory = most >= kFromMemoryBytes || (f.plan.packs_whole && consumer.updates && consumer.func.outputs() * f.rows * f.columns * bytes >= kUpdatedBytes);
+    return reads_once && consumer.within == nullptr && f.batch == 1 && f.inner % kStepsOfTurn == 0 && from_memory && most <= kMostPrefetched;
 }
 
 /// Each turn of the loop over K of a tile, of `tiles`, asks for its share of the lines of the next panel, or of the next block of depth of one. Its pieces of rows lie far apart.
@@ -349,19 +354,22 @@ void schedule_matmul(Lowering &l, Consumer &consumer, MatmulFuncs &f) {
     if (asks_panel) prefetch_next_panel(l, f, k, (block_rows + tile_rows - 1) / tile_rows, at_tile, at_panel, 0);
     if (!asks_rows) return;
     const int64_t bytes = f.product.output_types()[0].bytes(), panels = (f.columns + stored - 1) / stored, tiles = block_rows / tile_rows, turns = f.inner / kStepsOfTurn;
-    const std::string results = consumer.func.name();
+    std::vector<std::string> results;
+    for (const OutputImageParam &result : consumer.func.output_buffers()) results.push_back(result.name());
     std::vector<Internal::Stmt> all;
     if (f.plan.packs_whole) {
         // While a tile's rows are multiplied: the results of the next ones, and of the operand a share of the next block of rows.
         const Expr turn = at_panel * index_expr(turns) + loop_variable(k, turns);
-        ask_for(all, {results, (at_block * index_expr(block_rows) + (at_tile + 1) * index_expr(rows)) * index_expr(f.columns), 1, 0, rows * f.columns}, bytes, panels * turns, turn);
+        for (const std::string &result : results)
+            ask_for(all, {result, (at_block * index_expr(block_rows) + (at_tile + 1) * index_expr(rows)) * index_expr(f.columns), 1, 0, rows * f.columns, Asked::to_store}, bytes, panels * turns, turn);
         ask_for(all, {f.row_buffer, (at_block + 1) * index_expr(block_rows), f.inner, f.rows, block_rows}, bytes, tiles * panels * turns, at_tile * index_expr(panels * turns) + turn);
     } else {
         // The rows that a tile a little later reads, and the results of the next lines.
         const int64_t tiles_of_line = tile_rows / rows;
         const Expr line = at_block * index_expr(tiles) + at_tile, tile_of_line = loop_variable(f.turned.name() + ".s0." + f.turned.args()[0].name() + ".one_tile", tiles_of_line);
         ask_for(all, {f.row_buffer, (line * tile_rows + (tile_of_line + kTilesAhead) * rows) * index_expr(f.inner), 1, 0, rows * f.inner}, bytes, turns, loop_variable(k, turns));
-        ask_for(all, {results, (line + 1) * index_expr(tile_rows), f.columns, f.rows, tile_rows}, bytes, tiles_of_line * turns, tile_of_line * index_expr(turns) + loop_variable(k, turns));
+        for (const std::string &result : results)
+            ask_for(all, {result, (line + 1) * index_expr(tile_rows), f.columns, f.rows, tile_rows, Asked::to_store}, bytes, tiles_of_line * turns, tile_of_line * index_expr(turns) + loop_variable(k, turns));
     }
     l.in_loop(k, Internal::Block::make(all));
 }

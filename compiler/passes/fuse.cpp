@@ -72,6 +72,7 @@ public:
 
     Graph run() {
         find_edges();
+        find_results();
         make_groups();
         find_only_reduced();
         unite_siblings();
@@ -400,8 +401,15 @@ private:
             unite(a, b, from.kind);
     }
 
-    bool is_result(NodeId id) const {
-        return std::any_of(graph_.results.begin(), graph_.results.end(), [&](const Result &result) { return result.value == id; });
+    bool is_result(NodeId id) const { return is_result_[size_t(id.index)]; }
+
+    /// Results, and what is one by way of an alias.
+    void find_results() {
+        is_result_.assign(graph_.nodes.size(), false);
+        for (const Result &result : graph_.results) is_result_[size_t(result.value.index)] = true;
+        for (int i = graph_.size(); i-- > 0;)
+            if (is_result_[size_t(i)] && roles_.role[size_t(i)] == Role::alias)
+                for (NodeId operand : graph_[{i}].operands) is_result_[size_t(operand.index)] = true;
     }
 
     /// Whether nothing outside the two groups reads a member, and no result is one.
@@ -462,7 +470,7 @@ private:
     std::vector<std::vector<Edge>> edges_;       ///< per solid node: the solid nodes it reads
     std::vector<std::vector<NodeId>> readers_;   ///< the other way
     std::vector<int> group_;
-    std::vector<bool> only_reduced_;
+    std::vector<bool> only_reduced_, is_result_;
     std::vector<Group> groups_;
     std::vector<int> order_, position_;  ///< each group comes after what it reads; -1: no group is here
     std::vector<int> seen_in_, between_; ///< by group: the last search that passed it

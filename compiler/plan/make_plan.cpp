@@ -9,19 +9,38 @@ namespace kiln {
 
 namespace {
 
+int64_t flops_of(const Plan &plan, const Program *program) {
+    int64_t flops = 0;
+    if (program)
+        for (const Call &call : program->calls) flops += plan[call.kernel].flops;
+    return flops;
+}
+
 /// Of the phase with the most of them.
-int64_t flops_of_program(const Plan &plan, std::string_view name) {
+int64_t flops_of_step(const Plan &plan, size_t phases) {
     int64_t most = 0;
-    for (const Program &program : plan.programs) {
-        if (!is_graph_of(program.name, name)) continue;
-        int64_t flops = 0;
-        for (const Call &call : program.calls) flops += plan[call.kernel].flops;
-        most = std::max(most, flops);
-    }
+    for (int phase = 0; phase < int(std::max<size_t>(phases, 1)); ++phase)
+        most = std::max(most, flops_of(plan, program_of_phase(plan, "train", phase)) + flops_of(plan, program_of_phase(plan, "update", phase)));
     return most;
 }
 
 }  // namespace
+
+const Program *program_of_phase(const Plan &plan, std::string_view name, int phase) {
+    const Program *common = nullptr;
+    const std::string own = own_graph_of_phase(name, size_t(phase));
+    for (const Program &program : plan.programs) {
+        if (program.name == own) return &program;
+        if (program.name == name) common = &program;
+    }
+    return common;
+}
+
+const Graph *rule_of_phase(const Plan &plan, const std::string &name, int phase) {
+    if (auto own = plan.rules.find(own_graph_of_phase(name, size_t(phase))); own != plan.rules.end()) return &own->second;
+    auto common = plan.rules.find(name);
+    return common == plan.rules.end() ? nullptr : &common->second;
+}
 
 Plan make_plan(const Module &module, int64_t least_shared_bytes) {
     Plan plan;
@@ -53,8 +72,8 @@ Plan make_plan(const Module &module, int64_t least_shared_bytes) {
     if (!plan.constants.empty()) plan.arenas.push_back({"constant", int64_t(plan.constants.size())});
     for (const Arena &arena : plan.arenas) plan.peak_bytes += arena.bytes;
     if (module.batch > 0) {
-        plan.flops_per_sample = flops_of_program(plan, "train") / module.batch;
-        plan.forward_flops_per_sample = flops_of_program(plan, "predict") / module.batch;
+        plan.flops_per_sample = flops_of_step(plan, module.phases.size()) / module.batch;
+        plan.forward_flops_per_sample = flops_of(plan, program_of_phase(plan, "predict", 0)) / module.batch;
     }
     return plan;
 }

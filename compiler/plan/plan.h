@@ -79,7 +79,7 @@ struct Plan {
     std::vector<uint8_t> constants;  ///< bytes of the "constant" arena
     std::vector<Program> programs;   ///< kernels-bearing graphs
     std::map<std::string, Graph> rules;  ///< scalar-only graphs: rules.step, ...
-    int64_t flops_per_sample = 0;    ///< of train, forward and backward, in the phase that trains most (0 without training)
+    int64_t flops_per_sample = 0;    ///< of a training step, forward, backward and update, in the phase with most of them (0 without training)
     int64_t forward_flops_per_sample = 0;
     int64_t peak_bytes = 0;          ///< sum of the arenas
 
@@ -103,6 +103,11 @@ Plan make_plan(const Module &module, int64_t least_shared_bytes = kLeastSharedBy
 
 /// Bytes between neighbouring elements of an arena: of the widest element type in it. A storage lies at its offset times this.
 int64_t arena_element_bytes(const Module &module, std::string_view arena);
+
+/// The plan's program `name` of a phase: "<name>.<phase>" if there is one, else "<name>"; null if there is neither.
+const Program *program_of_phase(const Plan &plan, std::string_view name, int phase);
+/// Likewise the scalar-only graph `name` of a phase.
+const Graph *rule_of_phase(const Plan &plan, const std::string &name, int phase);
 
 /// The listing of `kiln emit plan`.
 std::string print(const Plan &plan);

@@ -28,18 +28,22 @@ ByteSource::ByteSource(const std::string &path) : path_(find_file(path)), file_(
     compressed_ = magic[0] == 0x1f && magic[1] == 0x8b;
     if (compressed_) {
         inflate_up_to(kHeader);
-    } else if (size_ <= kInMemory) {
-        content_.resize(size_t(size_));
-        size_ = int64_t(read_at(file_, path_, content_.data(), content_.size(), 0, ExitCode::data));
-        in_memory_ = true;
+    } else {
+        read_into_memory();
     }
 }
 
 ByteSource::ByteSource(const std::string &path, int64_t offset, int64_t size, const std::string &name)
     : path_(name), file_(open_for_reading(path, ExitCode::data)), offset_(offset), size_(size) {
-    if (size > kInMemory) return;
-    content_.resize(size_t(size));
-    size_ = int64_t(read_at(file_, path_, content_.data(), content_.size(), offset, ExitCode::data));
+    read_into_memory();
+}
+
+void ByteSource::read_into_memory() {
+    if (size_ > kInMemory) return;
+    // A vector would be filled with zeros first.
+    if (size_t(size_) >= kLargeMemory) pages_.emplace(size_t(size_));
+    else content_.resize(size_t(size_));
+    size_ = int64_t(read_at(file_, path_, pages_ ? pages_->data() : content_.data(), size_t(size_), offset_, ExitCode::data));
     in_memory_ = true;
 }
 
@@ -88,7 +92,7 @@ void ByteSource::inflate_up_to(int64_t bytes) {
 
 void ByteSource::read(int64_t offset, int64_t count, uint8_t *to) const {
     if (in_memory_ && holds(offset, count)) {
-        std::memcpy(to, content_.data() + offset, size_t(count));
+        std::memcpy(to, content() + offset, size_t(count));
         return;
     }
     if (!holds(offset, count) || read_at(file_, path_, to, size_t(count), offset_ + offset, ExitCode::data) != size_t(count))
@@ -96,7 +100,7 @@ void ByteSource::read(int64_t offset, int64_t count, uint8_t *to) const {
 }
 
 const uint8_t *ByteSource::bytes(int64_t offset, int64_t count, std::vector<uint8_t> &buffer) const {
-    if (in_memory_ && holds(offset, count)) return content_.data() + offset;
+    if (in_memory_ && holds(offset, count)) return content() + offset;
     buffer.resize(size_t(count));
     read(offset, count, buffer.data());
     return buffer.data();

@@ -6,8 +6,10 @@
 #pragma once
 
 #include "support/file.h"
+#include "support/memory.h"
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -36,12 +38,16 @@ public:
 private:
     bool holds(int64_t offset, int64_t count) const { return offset >= 0 && count >= 0 && offset <= size_ - count; }
     void inflate_up_to(int64_t bytes);
+    /// Of a plain file, if it is not too large.
+    void read_into_memory();
+    const uint8_t *content() const { return pages_ ? pages_->data() : content_.data(); }
 
     std::string path_;
     FileDescriptor file_;
     bool compressed_ = false, in_memory_ = false;
     int64_t offset_ = 0, size_ = 0;
     std::vector<uint8_t> content_;
+    std::optional<Memory> pages_;  ///< of a large one
 };
 
 }  // namespace kiln::runtime

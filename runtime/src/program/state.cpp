@@ -3,7 +3,6 @@
 #include "support/failure.h"
 #include "support/text.h"
 
-#include <sys/mman.h>
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -12,9 +11,7 @@
 namespace kiln::runtime {
 namespace {
 
-constexpr size_t kHugePage = size_t(2) << 20, kLineBytes = 64;
-
-constexpr size_t round_up(size_t value, size_t unit) { return (value + unit - 1) / unit * unit; }
+constexpr size_t kLineBytes = 64;
 
 template <typename Real>
 bool is_finite(const Real *values, int64_t count) {
@@ -28,29 +25,6 @@ bool has_nan(const Real *values, int64_t count) {
 }
 
 }  // namespace
-
-Memory::Memory(size_t bytes) {
-    const bool large = bytes >= kHugePage / 2;
-    if (large) bytes = round_up(bytes, kHugePage);  // a part of one would get small pages
-    mapped_ = bytes + (large ? kHugePage : 64);
-    mapping_ = ::mmap(nullptr, mapped_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (mapping_ == MAP_FAILED) {
-        mapping_ = nullptr;
-        fail(ExitCode::memory, "cannot allocate %zu bytes", bytes);
-    }
-    auto address = reinterpret_cast<uintptr_t>(mapping_);
-    if (large) address = round_up(address, kHugePage);
-    data_ = reinterpret_cast<uint8_t *>(address);
-    if (large) ::madvise(data_, bytes, MADV_HUGEPAGE);
-}
-
-Memory::Memory(Memory &&other) noexcept : data_(other.data_), mapped_(other.mapped_), mapping_(other.mapping_) {
-    other.mapping_ = nullptr;
-}
-
-Memory::~Memory() {
-    if (mapping_) ::munmap(mapping_, mapped_);
-}
 
 ProgramState::ProgramState(const KilnProgram &program, const Metadata &metadata) : program(program), metadata(metadata) {
     size_t bytes = 0;

@@ -5,6 +5,7 @@
 #include "data/vocabulary.h"
 #include "kiln/program.h"
 #include "program/metadata.h"
+#include "support/memory.h"
 #include "threads/team_fit.h"
 
 #include <map>
@@ -15,21 +16,6 @@
 #include <vector>
 
 namespace kiln::runtime {
-
-/// Zeroed memory, 64-byte aligned; from 1 MiB on whole pages of 2 MiB, where the system has them.
-class Memory {
-public:
-    explicit Memory(size_t bytes);  ///< throws Failure (memory)
-    Memory(Memory &&other) noexcept;
-    Memory(const Memory &) = delete;
-    ~Memory();
-    uint8_t *data() const { return data_; }
-
-private:
-    uint8_t *data_ = nullptr;
-    size_t mapped_ = 0;
-    void *mapping_ = nullptr;
-};
 
 struct SpoiltParameter {
     std::string path;

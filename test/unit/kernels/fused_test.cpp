@@ -204,6 +204,19 @@ void add_matmuls(Suite &s) {
         NodeId p = c.b.add(c.b.matmul(c.relu(x), c.b.multiply(y, y)), z);
         c.result(p), c.result(c.b.append(Op::less_equal, {p, z}));
     });
+    // Three results over what they read, each element once: with tiles that do not fit, and asked for ahead past the end.
+    for (Size size : {Size{784, 512, 64}, Size{400, 260, 16}, Size{517, 203, 20}, Size{900, 37, 8}, Size{450, 130, 33}, Size{130, 700, 300}, Size{64, 10, 5000}})
+        for (int transposes = 0; transposes < 4; transposes++) {
+            const bool ta = transposes & 1, tb = transposes & 2;
+            s.add(fmt::format("update by a product {}x{}x{} transposes {}", size.m, size.n, size.k, transposes), {2, 3, 4}, [=](Case &c) {
+                const Shape shape{size.m, size.n};
+                NodeId x = c.in(ta ? Shape{size.k, size.m} : Shape{size.m, size.k}), dy = c.in(tb ? Shape{size.n, size.k} : Shape{size.k, size.n});
+                NodeId m = c.in(shape), v = c.in(shape), p = c.in(shape), gradient = c.b.matmul(x, dy, ta, tb), half = c.b.constant(0.5, c.b.type(m));
+                NodeId m1 = c.b.add(c.b.multiply(m, half), gradient), v1 = c.b.add(c.b.multiply(v, half), c.b.multiply(gradient, gradient));
+                NodeId root = c.b.append(Op::sqrt, {c.b.append(Op::absolute, {v1})});
+                c.result(m1), c.result(v1), c.result(c.b.subtract(p, c.b.divide(m1, c.b.add(root, c.b.constant(1, c.b.type(v))))));
+            });
+        }
     s.add("matmul, its row sums and a product of it", [](Case &c) {
         NodeId x = c.in({40, 30}), y = c.in({30, 50});
         NodeId p = c.b.matmul(x, y);

@@ -1,6 +1,8 @@
 // The table of shapes that the benchmark measures: sums of products stay in registers.
 #include "bench/kernels/shapes.h"
 #include "compiler/kernels/emit_kernels.h"
+#include "compiler/ops/builder.h"
+#include "compiler/plan/body.h"
 
 #include <gtest/gtest.h>
 
@@ -59,6 +61,26 @@ TEST(Shapes, SumsStayInRegisters) {
         const bool from_memory = is("64x200x36864") || by_panel || is("window 1x1") || direct_gradient;
         EXPECT_EQ(assemblies[i].find("prefetcht1") != std::string::npos, from_memory) << table[i].shape << " " << table[i].part;
     }
+}
+
+// A parameter and its states, which leave the caches between two steps, are asked for, to be stored to, while the gradient is multiplied; small ones are not.
+TEST(Shapes, UpdatesByProductsAskForWhatTheyStore) {
+    std::vector<Kernel> kernels;
+    for (int64_t columns : {512, 64}) {
+        Graph graph;
+        graph.name = "kernel";
+        Builder b(graph);
+        auto in = [&](Shape shape) { return b.input(InputKind::argument, "x", {DType::f32, std::move(shape)}); };
+        const NodeId x = in({64, 784}), dy = in({64, columns}), m = in({784, columns}), p = in({784, columns}), m1 = b.add(m, b.matmul(x, dy, true, false));
+        graph.results = {{ResultKind::value, "", m1}, {ResultKind::value, "", b.subtract(p, m1)}};
+        kernels.push_back(make_kernel(std::move(graph), {2, 3}));
+    }
+    KernelOptions options;
+    options.target = "x86-64-v4";
+    const auto assemblies = kernel_assemblies(kernels, options);
+    EXPECT_NE(assemblies[0].find("prefetchw"), std::string::npos);
+    EXPECT_EQ(assemblies[1].find("prefetch"), std::string::npos);
+    EXPECT_EQ(products_of(assemblies[0]).spills, 0);
 }
 
 // The counter counts: a tile of 30 vectors that is stored between its multiplications.

@@ -66,16 +66,22 @@ TEST_F(Data, gz_is_found_and_read_like_plain) {
     EXPECT_EQ(open(kColumns, split).records, 100);
 }
 
-TEST_F(Data, large_plain_files_stay_on_the_disk) {
-    int count = (17 << 20) / 16;
-    images(idx_images(count, 1));
-    labels(idx_labels(count, 1));
-    Dataset data = open();
-    float image[16];
-    int32_t label;
-    uint8_t *rows[] = {reinterpret_cast<uint8_t *>(image), reinterpret_cast<uint8_t *>(&label)};
-    data.read(count - 1, rows);
-    EXPECT_EQ(image[15], float(uint8_t(read_text(folder / "train-images").back())));
+TEST_F(Data, plain_files_are_kept_in_memory_and_large_ones_stay_on_the_disk) {
+    for (int mebibytes : {17, 65}) {
+        const int count = (mebibytes << 20) / 16;
+        const std::string content = idx_images(count, 1);
+        images(content);
+        labels(idx_labels(count, 1));
+        Dataset data = open();
+        float image[16];
+        int32_t label;
+        uint8_t *rows[] = {reinterpret_cast<uint8_t *>(image), reinterpret_cast<uint8_t *>(&label)};
+        data.read(count - 1, rows);
+        EXPECT_EQ(image[15], float(uint8_t(content.back())));
+        std::filesystem::resize_file(folder / "train-images", 1 << 20);
+        if (mebibytes == 17) data.read(count - 1, rows);
+        else EXPECT_THROW(data.read(count - 1, rows), Failure);
+    }
 }
 
 TEST_F(Data, other_element_types_are_big_endian) {
