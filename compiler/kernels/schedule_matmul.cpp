@@ -30,6 +30,8 @@ constexpr int64_t kPackedDepth = 1024;
 /// Of a vector operand no larger than this, all panels are packed before: they stay in the second cache, and blocks of so many rows
 /// make longer pieces of what is read and written.
 constexpr int64_t kWholeBytes = 256 << 10, kWholeRowBlock = 384;
+/// But of another operand that the second cache keeps, the packed rows of a block stay in the first one.
+constexpr int64_t kKeptRows = 1 << 20, kPackedRows = 16 << 10;
 /// An operand of as many bytes comes from memory, and its lines are asked for ahead of the loop that multiplies them; and results go there.
 constexpr int64_t kFromMemoryBytes = 8 << 20;
 /// Of an operand this large lines are asked for: it leaves the second cache from one training step to the next.
@@ -127,7 +129,8 @@ MatmulPlan plan_matmul(const Lowering &l, int64_t m, int64_t n, int64_t k, bool 
         plan.tile = {1, kMatmulRows};
         const Tile wide{2, kMatmulRows}, tall{1, 2 * kMatmulRows};
         if (vector_registers(l.target()) > 16) plan.tile = cycles_of_product(l, wide, columns, rows, k) < cycles_of_product(l, tall, columns, rows, k) ? wide : tall;
-        plan.row_block = choose_row_block(rows, plan.tile.rows, std::min(kWholeRowBlock, rows / 2));
+        const int64_t row_bytes = k * int64_t(sizeof(float)), about = rows * row_bytes <= kKeptRows ? std::max(kPackedRows / row_bytes, plan.tile.rows * int64_t(2)) : kWholeRowBlock;
+        plan.row_block = choose_row_block(rows, plan.tile.rows, std::min(about, rows / 2));
     }
     return plan;
 }
@@ -362,7 +365,7 @@ void schedule_matmul(Lowering &l, Consumer &consumer, MatmulFuncs &f) {
         const Expr turn = at_panel * index_expr(turns) + loop_variable(k, turns);
         for (const std::string &result : results)
             ask_for(all, {result, (at_block * index_expr(block_rows) + (at_tile + 1) * index_expr(rows)) * index_expr(f.columns), 1, 0, rows * f.columns, Asked::to_store}, bytes, panels * turns, turn);
-        ask_for(all, {f.row_buffer, (at_block + 1) * index_expr(block_rows), f.inner, f.rows, block_rows}, bytes, tiles * panels * turns, at_tile * index_expr(panels * turns) + turn);
+        if (f.rows * f.inner * bytes > kKeptRows) ask_for(all, {f.row_buffer, (at_block + 1) * index_expr(block_rows), f.inner, f.rows, block_rows}, bytes, tiles * panels * turns, at_tile * index_expr(panels * turns) + turn);
     } else {
         // The rows that a tile a little later reads, and the results of the next lines.
         const int64_t tiles_of_line = tile_rows / rows;
