@@ -423,7 +423,7 @@ void Elaborator::layout_storages() {
     std::map<std::string, int64_t> end;
     for (Storage &storage : module_.storages) {
         storage.offset = end[storage.arena];
-        end[storage.arena] += (storage.type.elements() + 15) / 16 * 16;
+        end[storage.arena] += aligned_in_arena(storage.type.elements());
     }
     if (end["param"] > kMaxTensorElements)
         report(DiagnosticCode::too_many_parameters, model_->name.range, {std::to_string(end["param"])});

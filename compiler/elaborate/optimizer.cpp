@@ -167,7 +167,7 @@ std::vector<Elaborator::Piece> Elaborator::pieces_of(const std::vector<PhaseSett
         const Storage &first = params[i];
         const std::string counter = step_counter(phases, optimizer, first.path);
         do {
-            end = params[i].offset + (params[i].type.elements() + 15) / 16 * 16;
+            end = params[i].offset + aligned_in_arena(params[i].type.elements());
             ++i;
         } while (flat && i < params.size() && params[i].offset == end && (!counted || step_counter(phases, optimizer, params[i].path) == counter));
         if (flat) {
@@ -329,7 +329,7 @@ Value Elaborator::whole_gradient(GraphContext &context, const PhaseSettings &pha
             continue;
         }
         if (begin < 0) begin = storage.offset;
-        end = storage.offset + (storage.type.elements() + 15) / 16 * 16;
+        end = storage.offset + aligned_in_arena(storage.type.elements());
     }
     close();
     NodeId node = pieces[0];

@@ -36,7 +36,7 @@ int64_t Module::arena_elements(std::string_view arena) const {
     int64_t end = 0;
     for (const Storage &storage : storages)
         if (storage.arena == layout) end = std::max(end, storage.offset + storage.type.elements());
-    return (end + 15) / 16 * 16;
+    return aligned_in_arena(end);
 }
 
 bool reads(const Graph &graph, InputKind kind, std::string_view name) {

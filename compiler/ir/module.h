@@ -159,6 +159,11 @@ struct Metric {
     bool higher_is_better = true;
 };
 
+/// Tensors of an arena begin at multiples of so many elements.
+inline constexpr int64_t kArenaAlignment = 16;
+/// From a place in an arena to where a tensor may begin.
+constexpr int64_t aligned_in_arena(int64_t elements) { return (elements + kArenaAlignment - 1) / kArenaAlignment * kArenaAlignment; }
+
 struct Module {
     std::string name;                  ///< of the model
     std::string doc;

@@ -11,6 +11,9 @@ namespace kiln {
 
 namespace {
 
+/// Gradients of fewer elements are stored: the caches keep them.
+constexpr int64_t kLeastElements = 1 << 16;
+
 /// A factor where the training graph stores it, in elements of the arena of gradients.
 struct Factor {
     int64_t begin = 0;
@@ -33,21 +36,21 @@ int uses_of(const Graph &graph, NodeId id) {
     return uses;
 }
 
-std::vector<Product> find_products(const Module &module, const Graph &train, int64_t least_elements) {
+std::vector<Product> find_products(const Module &module, const Graph &train) {
     std::vector<Product> products;
     for (const Result &result : train.results) {
         if (result.kind != ResultKind::store || !result.name.starts_with("gradient:")) continue;
         const Storage *param = module.find_storage(result.name.substr(std::string("gradient:").size()));
         const Node &node = train[result.value];
-        if (!param || node.op != Op::matmul || node.type != param->type || node.type.rank() != 2 || node.type.elements() < least_elements || uses_of(train, result.value) > 1) continue;
+        if (!param || node.op != Op::matmul || node.type != param->type || node.type.rank() != 2 || node.type.elements() < kLeastElements || uses_of(train, result.value) > 1) continue;
         Product product{param, result.value, {}};
         int64_t begin = param->offset;
         for (size_t i = 0; i < 2; ++i) {
             const Type &type = train[node.operands[i]].type;
             product.factors[i] = {begin, type};
-            begin += elements_in_arena(type);
+            begin += aligned_in_arena(type.elements());
         }
-        const bool fits = begin <= param->offset + elements_in_arena(param->type);
+        const bool fits = begin <= param->offset + aligned_in_arena(param->type.elements());
         const bool same_type = product.factors[0].type.dtype == param->type.dtype && product.factors[1].type.dtype == param->type.dtype;
         if (fits && same_type) products.push_back(product);
     }
@@ -86,12 +89,12 @@ private:
     const std::vector<Product> &products_;
 };
 
-void rewrite_products(Module &module, const std::string &name, int64_t least_elements) {
+void rewrite_products(Module &module, const std::string &name) {
     const Graph train = module.graphs.at(name);
     std::map<std::string, std::vector<Region>> regions;
     for (const std::string &update : updates_after(module, name)) regions[update] = find_regions(module, module.graphs.at(update));
     if (regions.empty()) return;
-    std::vector<Product> products = find_products(module, train, least_elements);
+    std::vector<Product> products = find_products(module, train);
     std::erase_if(products, [&](const Product &product) {
         return std::any_of(regions.begin(), regions.end(), [&](const auto &entry) {
             const auto &[update, found] = entry;
@@ -125,10 +128,10 @@ void rewrite_products(Module &module, const std::string &name, int64_t least_ele
 
 }  // namespace
 
-Module with_products_in_updates(const Module &module, int64_t least_elements) {
+Module with_products_in_updates(const Module &module) {
     Module result = module;
     for (const auto &[name, graph] : module.graphs)
-        if (is_graph_of(name, "train")) rewrite_products(result, name, least_elements);
+        if (is_graph_of(name, "train")) rewrite_products(result, name);
     return result;
 }
 

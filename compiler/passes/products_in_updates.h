@@ -10,10 +10,7 @@
 
 namespace kiln {
 
-/// Gradients of fewer elements are stored: the caches keep them.
-inline constexpr int64_t kLeastProductInUpdate = 1 << 16;
-
 /// Rewrites the training graphs and the updates of the phases that run them; after with_row_updates().
-Module with_products_in_updates(const Module &module, int64_t least_elements = kLeastProductInUpdate);
+Module with_products_in_updates(const Module &module);
 
 }  // namespace kiln

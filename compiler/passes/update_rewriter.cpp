@@ -30,8 +30,6 @@ bool is_storage_input(const Node &node) {
     return kind == InputKind::storage || kind == InputKind::arena;
 }
 
-int64_t elements_in_arena(const Type &type) { return (type.elements() + 15) / 16 * 16; }
-
 static void add_local_nodes(const Module &module, const Graph &graph, NodeId root, Region &region) {
     std::vector<NodeId> pending{root};
     while (!pending.empty()) {
@@ -126,7 +124,7 @@ void UpdateRewriter::update_region(const Region &region, const Result &result) {
     for (const Storage &param : module_.storages) {
         if (param.kind != StorageKind::param || !region.place.overlaps(param) || !takes_out(region, param)) continue;
         close(param.offset);
-        begin = param.offset + elements_in_arena(param.type);
+        begin = param.offset + aligned_in_arena(param.type.elements());
         result_.results.push_back({ResultKind::store, stored_at(place->arena, param).path, new_value(region, param, result.value)});
     }
     close(region.place.end);

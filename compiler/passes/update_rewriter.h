@@ -27,9 +27,6 @@ std::optional<Place> place_of(const Module &module, const std::string &name);
 /// An input that is a storage or a range of an arena.
 bool is_storage_input(const Node &node);
 
-/// Elements from one tensor of an arena to the next: they begin at multiples of 16.
-int64_t elements_in_arena(const Type &type);
-
 /// What an update graph does to one range of the parameters and states.
 struct Region {
     Place place;
