@@ -114,6 +114,6 @@ def markdown(result):
         out += [f"### {model}\n", table(HEADINGS, [cells(entry, name) for entry in result["models"] if entry["model"] == model for name in entry["contenders"]])]
     if "kernels" in result:
         peaks = ", ".join(f"{peak:g} GFLOP/s on {count} thread{'s' if int(count) > 1 else ''}" for count, peak in result["peak_gflops"].items())
-        out += ["## Kernels alone\n", f"The fastest run of many; on one thread by the time it had a processor. Peak of multiply-adds in registers: {peaks}. GB/s: of the bytes that a "
+        out += ["## Kernels alone\n", f"The fastest run of many. Peak of multiply-adds in registers: {peaks}. GB/s: of the bytes that a "
                 "kernel has to read and write at least, beside a plain copy of as many.\n", kernels(result)]
     return "\n".join(out)

@@ -11,7 +11,7 @@ inline constexpr int64_t kParallelElements = 64 * 1024;
 /// What one task of a parallel loop should at least do.
 inline constexpr int64_t kTaskElements = 32 * 1024;
 /// The same in multiplications, for contractions.
-inline constexpr int64_t kParallelProducts = 1 << 20;
+inline constexpr int64_t kParallelProducts = 1 << 18;
 /// Tensors joined along the vectors are stored before they are read if they have no more elements.
 inline constexpr int64_t kStoredConcat = 1 << 20;
 /// Most rows of a register tile.
@@ -107,9 +107,13 @@ void schedule_scattered(Lowering &l, Func sum, const std::vector<Var> &axes, con
 struct Tile {
     int vectors = 1, rows = 1;
 };
-/// The fastest tile for columns x rows results by a model of one FMA a cycle and two loads a cycle.
+/// Cycles that a sum waits for its last product.
+inline constexpr double kMultiplyLatency = 4;
+/// Cycles of a step of the sums of a tile: two multiply-adds a cycle, and two loads with 32 registers; with 16, three in two cycles (AVX2, Zen 3).
+double cycles_of_step(const Lowering &l, const Tile &tile, double latency = kMultiplyLatency);
+/// The fastest tile for columns x rows results. With 32 registers a model of one multiply-add a cycle chooses what is measured to be the fastest.
 /// `even`: the columns are full vectors, and a number of whole tiles.
-Tile choose_tile(const Lowering &l, int64_t columns, int64_t rows, int lanes, int most_rows = kTileRows, bool even = false);
+Tile choose_tile(const Lowering &l, int64_t columns, int64_t rows, int lanes, int most_rows = kTileRows, bool even = false, double latency = kMultiplyLatency);
 
 /// How a sum in index notation runs: vectors along one axis of the result, a few positions of another beside them in registers.
 struct SumPlan {

@@ -18,6 +18,8 @@ constexpr int64_t kNearPassPixels = 64, kPassPixels = 512, kNearSums = 256 << 10
 constexpr int64_t kLongRow = 48, kLargeGradient = 512 << 10;
 /// Two products a cycle, each of which takes four: with fewer sums the multipliers wait.
 constexpr int64_t kFewSums = 8;
+/// Cycles that a sum of a weight gradient waits, whose operands come from the second cache at times.
+constexpr double kFarLatency = 5;
 
 /// Pictures of a pass, whose channels are taken one after the other: beyond this, more of them cost more than fewer passes save.
 constexpr int64_t kPassBytes = 2 << 20;
@@ -47,7 +49,14 @@ TailStrategy tail_of(const Consumer &consumer, int64_t extent, int64_t factor) {
     return extent % factor == 0 ? TailStrategy::RoundUp : TailStrategy::ShiftInwards;
 }
 
-Tile choose_tile(const Lowering &l, int64_t columns, int64_t rows, int lanes, int most_rows, bool even) {
+double cycles_of_step(const Lowering &l, const Tile &tile, double latency) {
+    constexpr double many_registers_overhead = 0.3, overhead = 0.15, overhead_of_vector = 0.05;
+    const double multiplies = tile.vectors * tile.rows / 2.0, loads = tile.vectors + tile.rows;
+    if (vector_registers(l.target()) > 16) return std::max({multiplies, loads / 2, latency}) + many_registers_overhead;
+    return std::max({multiplies, loads / 1.5, latency}) + overhead + overhead_of_vector * tile.vectors;
+}
+
+Tile choose_tile(const Lowering &l, int64_t columns, int64_t rows, int lanes, int most_rows, bool even, double latency) {
     const int registers = vector_registers(l.target());
     Tile best;
     double best_cost = 1e300;
@@ -56,8 +65,7 @@ Tile choose_tile(const Lowering &l, int64_t columns, int64_t rows, int lanes, in
             if (r > rows || vectors * r + vectors + 1 > registers || (vectors == 4 && r == 7)) continue;
             if (vectors > 1 && (vectors - 1) * lanes >= columns) continue;
             if (even && columns % (vectors * lanes) != 0) continue;
-            // Cycles for one step of the reduction over all tiles: one FMA a cycle, two loads a cycle, latency of four.
-            const double step = std::max({double(vectors * r), (vectors + r) / 2.0, 4.0}) + 0.3;
+            const double step = registers > 16 ? std::max({double(vectors * r), (vectors + r) / 2.0, 4.0}) + 0.3 : cycles_of_step(l, {vectors, r}, latency);
             const double tiles = double((columns + vectors * lanes - 1) / (vectors * lanes)) * double((rows + r - 1) / r);
             if (const double cost = step * tiles; cost < best_cost * 0.999) best_cost = cost, best = {vectors, r};
         }
@@ -229,6 +237,24 @@ WeightGradientPlan plan_weight_gradient(int64_t batch, const Shape &weights, int
     return plan;
 }
 
+/// A register tile of a weight gradient whose image has few channels: all of them, at some columns of the window beside each other.
+struct ColumnTile {
+    Tile tile;
+    int columns = 1;
+};
+/// The fastest one for so many outputs and columns; of no columns: the registers do not hold all channels.
+static ColumnTile choose_column_tile(const Lowering &l, int64_t outputs, int64_t channels, int64_t columns) {
+    ColumnTile best{{}, 0};
+    double best_cost = 1e300;
+    for (int vectors = 4; vectors >= 1; vectors--)
+        for (int64_t beside = std::min<int64_t>(columns, (vector_registers(l.target()) - 1 - vectors) / (vectors * channels)); beside >= 1; beside--) {
+            if (vectors > 1 && (vectors - 1) * l.lanes() >= outputs) continue;
+            const double tiles = double((outputs + vectors * l.lanes() - 1) / (vectors * l.lanes())) * double((columns + beside - 1) / beside);
+            if (const double cost = tiles * cycles_of_step(l, {vectors, int(beside * channels)}); cost < best_cost * 0.999) best_cost = cost, best = {{vectors, int(channels)}, int(beside)};
+        }
+    return best;
+}
+
 /// While a row of the gradient is multiplied, what the next one is computed from is asked for: the same number of lines at each pixel.
 /// `samples`: of a pass.
 static void prefetch_next_row(Lowering &l, const WeightGradientFuncs &f, size_t update, int64_t samples) {
@@ -286,7 +312,15 @@ void schedule_weight_gradient(Lowering &l, WeightGradientFuncs &f) {
     const int lanes = l.lanes();
     Var r = f.axes[0], s = f.axes[1], c = f.axes[2], k = f.axes[3];
     const int64_t channels = f.shape[2], outputs = f.shape[3];
-    const Tile tile = choose_tile(l, f.updates[0].columns, channels, lanes, kTileRows, f.is_split);
+    Tile tile = choose_tile(l, f.updates[0].columns, channels, lanes, kTileRows, f.is_split, kFarLatency);
+    // With few channels a tile has too few sums to hide the latency of one: those of all columns of the window side by side, and of all rows.
+    // Where 16 registers are too few for all columns, as many as they hold.
+    const int64_t sums = f.shape[1] * channels * tile.vectors;
+    auto fit = [&](int64_t count) { return !f.is_split && tile.rows == channels && count + tile.vectors + 1 <= vector_registers(l.target()); };
+    const bool all_columns = fit(sums), all_rows = sums < kFewSums && fit(sums * f.shape[0]);
+    int beside = 1;
+    if (!f.is_split && !all_columns && vector_registers(l.target()) == 16)
+        if (const ColumnTile chosen = choose_column_tile(l, outputs, channels, f.shape[1]); chosen.columns > 1) tile = chosen.tile, beside = chosen.columns;
     const int stored = int(std::min<int64_t>(tile.vectors * lanes, outputs));
     f.part.compute_root();
     f.part.bound(k, 0, int(outputs)).bound(c, 0, int(channels)).bound(s, 0, int(f.shape[1])).bound(r, 0, int(f.shape[0])).bound(f.p, 0, int(f.plan.parts));
@@ -304,18 +338,21 @@ void schedule_weight_gradient(Lowering &l, WeightGradientFuncs &f) {
         WeightGradientFuncs::Update &update = f.updates[i];
         const int at = f.is_split ? 1 : 0;
         RVar x = update.pixels[at], y = update.pixels[at + 1], n = update.pixels[at + 2], pass("pass"), sample("sample");
-        Var panel("panel"), in_panel("in_panel"), rows("rows"), row("row");
+        Var panel("panel"), in_panel("in_panel"), rows("rows"), row("row"), columns("columns"), column("column");
         Stage stage = f.part.update(int(i));
         stage.split(c, rows, row, tile.rows, TailStrategy::GuardWithIf).split(n, pass, sample, int(samples), TailStrategy::GuardWithIf);
         const bool by_row = update.gradient.defined() || is_long;
-        auto reorder = [&](const VarOrRVar &inner, const VarOrRVar &outer, bool all_columns, bool all_rows) {
+        if (beside > 1) stage.split(s, columns, column, beside, TailStrategy::GuardWithIf).unroll(column);
+        auto reorder = [&](const VarOrRVar &inner, const VarOrRVar &outer) {
             std::vector<VarOrRVar> order{inner, row};
-            if (all_columns) order.push_back(s);
+            if (beside > 1) order.push_back(column);
+            else if (all_columns) order.push_back(s);
             if (all_rows) order.push_back(r);
             order.push_back(x);
             if (!by_row) order.insert(order.end(), {y, sample});
             if (!all_rows) order.push_back(r);
-            if (!all_columns) order.push_back(s);
+            if (beside > 1) order.push_back(columns);
+            else if (!all_columns) order.push_back(s);
             order.insert(order.end(), {rows, outer});
             if (by_row) order.insert(order.end(), {y, sample});
             order.insert(order.end(), {pass, f.p});
@@ -325,20 +362,16 @@ void schedule_weight_gradient(Lowering &l, WeightGradientFuncs &f) {
             RVar to = update.pixels[0], tile_of("tile_of"), in_tile("in_tile");
             const int width = i == 0 ? stored : int(update.columns), vector = std::min(lanes, width);
             stage.split(to, tile_of, in_tile, width, TailStrategy::GuardWithIf);
-            reorder(in_tile, tile_of, false, false);
+            reorder(in_tile, tile_of);
             if (vector > 1) stage.vectorize(in_tile, vector, TailStrategy::GuardWithIf);
             if (width > vector) stage.unroll(in_tile);
         } else {
             stage.split(k, panel, in_panel, stored, TailStrategy::GuardWithIf);
-            // With few channels a tile has too few sums to hide the latency of one: those of all columns of the window side by side, and of all rows.
-            const int64_t sums = f.shape[1] * channels * tile.vectors;
-            auto fit = [&](int64_t count) { return tile.rows == channels && count + tile.vectors + 1 <= vector_registers(l.target()); };
-            const bool all_columns = fit(sums), all_rows = sums < kFewSums && fit(sums * f.shape[0]);
-            reorder(in_panel, panel, all_columns, all_rows);
+            reorder(in_panel, panel);
             if (all_columns) stage.unroll(s);
             if (all_rows) stage.unroll(r);
             if (all_columns && stored == outputs && by_row) prefetch_next_row(l, f, i, samples);
-            else if (!by_row && !all_columns) prefetch_next_pass(l, f, i, samples, (outputs + stored - 1) / stored, (channels + tile.rows - 1) / tile.rows);
+            else if (!by_row && !all_columns && beside == 1) prefetch_next_pass(l, f, i, samples, (outputs + stored - 1) / stored, (channels + tile.rows - 1) / tile.rows);
             stage.vectorize(in_panel, std::min(lanes, stored), TailStrategy::GuardWithIf);
             if (stored > lanes) stage.unroll(in_panel);
         }

@@ -14,10 +14,11 @@ namespace {
 
 /// Rows of a matrix often lie a multiple of 2 KiB apart, in the same few sets of the first cache: no more at a time than it has ways.
 constexpr int kMatmulRows = 8;
-/// Cycles that a sum waits for its last product; of a step of K and of a tile, beside the multiply-adds.
-constexpr double kMultiplyLatency = 4, kCyclesOfStep = 0.3, kCyclesOfTile = 100;
-/// What a tile costs more whose results are stored in vectors along its rows, if those are not 1, 2, 4 or 8.
-constexpr double kUnevenStore = 1.04;
+/// Cycles of a tile beside its steps of K.
+constexpr double kCyclesOfTile = 100;
+/// What a tile costs more whose results are stored in vectors along its rows, if those are not 1, 2, 4 or 8; and if the results leave the caches,
+/// for several such tiles make no line.
+constexpr double kUnevenStore = 1.04, kUnevenStoreToMemory = 1.2;
 /// A product this deep with at most so many results is summed in parts, one a task, for each of which both operands are read once.
 /// So is one too deep to pack its rows as a whole, which lie far apart along K: they are packed for a block of a part.
 constexpr int64_t kDeep = 4096, kDeepResult = 64 * 1024, kMostParts = 16;
@@ -63,26 +64,28 @@ int64_t choose_depth_block(int64_t depth) {
     return std::min(depth, kDepthBlock);
 }
 
-/// The sum of a tile, by a model of two multiply-adds and two loads a cycle, with what begins and ends it.
-double cycles_of_tile(const Tile &tile, int64_t depth) {
-    return double(depth) * (std::max({tile.vectors * tile.rows / 2.0, (tile.vectors + tile.rows) / 2.0, kMultiplyLatency}) + kCyclesOfStep) + kCyclesOfTile;
-}
-
 /// Those of all tiles of a product.
 double cycles_of_product(const Lowering &l, const Tile &tile, int64_t columns, int64_t rows, int64_t depth) {
     const int64_t width = tile.vectors * l.lanes();
-    return double((columns + width - 1) / width) * double((rows + tile.rows - 1) / tile.rows) * cycles_of_tile(tile, depth);
+    return double((columns + width - 1) / width) * double((rows + tile.rows - 1) / tile.rows) * (double(depth) * cycles_of_step(l, tile) + kCyclesOfTile);
 }
+
+/// Results of a row that make a line.
+constexpr int kLineRows = kLineBytes / int64_t(sizeof(float));
+
+/// Whether results are large enough to leave the caches.
+bool goes_to_memory(int64_t columns, int64_t rows) { return columns * rows * int64_t(sizeof(float)) >= kFromMemoryBytes; }
 
 /// The fastest tile. `stored_along_rows`: so the results lie in memory.
 Tile choose_product_tile(const Lowering &l, int64_t columns, int64_t rows, int64_t depth, bool stored_along_rows) {
     const int registers = vector_registers(l.target());
+    const double uneven = !stored_along_rows ? 1 : goes_to_memory(columns, rows) ? kUnevenStoreToMemory : kUnevenStore;
     Tile best;
     double best_cost = 1e300;
     for (int vectors = registers > 16 ? 5 : 4; vectors >= 1; vectors--)
         for (int r = 1; r <= std::min<int64_t>(kMatmulRows, rows); r++) {
             if (vectors * r + vectors + 1 > registers || (vectors > 1 && (vectors - 1) * l.lanes() >= columns)) continue;
-            const double cost = cycles_of_product(l, {vectors, r}, columns, rows, depth) * (stored_along_rows && !std::has_single_bit(unsigned(r)) ? kUnevenStore : 1);
+            const double cost = cycles_of_product(l, {vectors, r}, columns, rows, depth) * (std::has_single_bit(unsigned(r)) ? 1 : uneven);
             if (cost < best_cost * 0.999) best_cost = cost, best = {vectors, r};
         }
     return best;
@@ -102,13 +105,12 @@ MatmulPlan plan_matmul(const Lowering &l, int64_t m, int64_t n, int64_t k, bool 
     const int64_t columns = plan.columns_are_rows ? m : n, rows = plan.columns_are_rows ? n : m;
     plan.tile = choose_product_tile(l, columns, rows, k, plan.columns_are_rows);
     // Stored along the rows, results pass an epilogue, and what it reads, in vectors as long as a tile has rows.
-    if (has_epilogue && plan.columns_are_rows && rows >= kMatmulRows) plan.tile = {std::min(plan.tile.vectors, 2), kMatmulRows};
+    if (has_epilogue && plan.columns_are_rows && rows >= kMatmulRows) plan.tile = {std::min(plan.tile.vectors, vector_registers(l.target()) > 16 ? 2 : 1), kMatmulRows};
     plan.transposes = plan.columns_are_rows ? !transpose_a : transpose_b;
-    plan.by_line = plan.columns_are_rows && plan.tile.rows < l.lanes() && l.lanes() % plan.tile.rows == 0 && columns * rows * int64_t(sizeof(float)) >= kFromMemoryBytes;
+    plan.by_line = plan.columns_are_rows && kLineRows % plan.tile.rows == 0 && goes_to_memory(columns, rows);
     plan.along_rows = plan.columns_are_rows ? !transpose_b : transpose_a;
-    // What is packed of rows, and a panel, fit into the larger second cache of processors that have these registers.
-    const int64_t about = plan.along_rows && k > 256 && vector_registers(l.target()) > 16 ? 2 * kRowBlock : kRowBlock;
-    plan.row_block = rows <= 2 * about ? rows : choose_row_block(rows, plan.by_line ? l.lanes() : plan.tile.rows, about);
+    const int64_t about = plan.along_rows && k > 256 ? 2 * kRowBlock : kRowBlock;
+    plan.row_block = rows <= 2 * about ? rows : choose_row_block(rows, plan.by_line ? kLineRows : plan.tile.rows, about);
     const bool packs_by_part = plan.along_rows && k > kPackedDepth && batch == 1;
     if (packs_by_part || (k >= kDeep && columns * rows <= kDeepResult)) {
         for (int64_t parts = 2; parts <= kMostParts; parts++)
@@ -121,14 +123,18 @@ MatmulPlan plan_matmul(const Lowering &l, int64_t m, int64_t n, int64_t k, bool 
     const bool is_even = rows % plan.tile.rows == 0 && columns % width == 0 && columns / width >= kLeastPanels;
     if (plan.parts == 1 && batch == 1 && !plan.transposes && !plan.along_rows && is_even && rows <= kFewRows && columns * k * int64_t(sizeof(float)) >= kWholeBytes)
         if (const int64_t depth = choose_depth_block(k); k % depth == 0 && k > depth) plan.depth_block = depth;
-    plan.by_line = plan.by_line && plan.parts == 1 && plan.row_block % l.lanes() == 0;
+    plan.by_line = plan.by_line && plan.parts == 1 && plan.row_block % kLineRows == 0;
     // A product of two vectors has no rows to pack: each element is used once.
     plan.packs_rows = plan.along_rows && k > 1 && (plan.parts > 1 || (rows > plan.row_block && k <= kPackedDepth));
-    plan.packs_whole = plan.packs_rows && plan.parts == 1 && batch == 1 && !plan.columns_are_rows && rows >= kWholeRowBlock && columns * k * int64_t(sizeof(float)) <= kWholeBytes;
-    if (plan.packs_whole) {
-        plan.tile = {1, kMatmulRows};
-        const Tile wide{2, kMatmulRows}, tall{1, 2 * kMatmulRows};
-        if (vector_registers(l.target()) > 16) plan.tile = cycles_of_product(l, wide, columns, rows, k) < cycles_of_product(l, tall, columns, rows, k) ? wide : tall;
+    const bool whole = plan.parts == 1 && batch == 1 && columns * k * int64_t(sizeof(float)) <= kWholeBytes;
+    // Rows that lie in memory pass the caches once, not once for each panel.
+    plan.packs_whole = whole && plan.by_line && !plan.along_rows && columns > width && rows > plan.row_block;
+    if (plan.packs_whole) plan.tile = {2, 4};
+    if (whole && plan.packs_rows && !plan.columns_are_rows && rows >= kWholeRowBlock) {
+        plan.packs_whole = true;
+        const bool many = vector_registers(l.target()) > 16;
+        const Tile wide{2, many ? kMatmulRows : 6}, other = many ? Tile{1, 2 * kMatmulRows} : Tile{3, 4};
+        plan.tile = cycles_of_product(l, wide, columns, rows, k) < cycles_of_product(l, other, columns, rows, k) ? wide : other;
         const int64_t row_bytes = k * int64_t(sizeof(float)), about = rows * row_bytes <= kKeptRows ? std::max(kPackedRows / row_bytes, plan.tile.rows * int64_t(2)) : kWholeRowBlock;
         plan.row_block = choose_row_block(rows, plan.tile.rows, std::min(about, rows / 2));
     }
@@ -171,6 +177,7 @@ static void ask_for(std::vector<Internal::Stmt> &all, const NextRows &next, int6
     const int64_t line = kLineBytes / bytes, of_row = (next.elements + line - 1) / line;
     if (next.buffer.empty()) return;
     for (const Internal::Stmt &one : prefetch_share(next.buffer, next.rows * of_row, turns, turn, [&](const Expr &at) {
+             if (next.rows == 1) return (next.first + at * index_expr(line)) * index_expr(bytes);
              return (next.first + at / index_expr(of_row) * index_expr(next.stride) + at % index_expr(of_row) * index_expr(line)) * index_expr(bytes);
          }, next.asked))
         all.push_back(one);
@@ -277,7 +284,7 @@ void schedule_matmul(Lowering &l, Consumer &consumer, MatmulFuncs &f) {
         stage.split(row, block, rest, int(f.plan.row_block), tail_of(consumer, f.rows, f.plan.row_block));
     }
     const int64_t block_rows = blocked ? f.plan.row_block : f.rows;
-    const int tile_rows = f.plan.by_line ? lanes : rows;
+    const int tile_rows = f.plan.by_line ? kLineRows : rows;
     stage.split(rest, tile, in_tile, tile_rows, tail_of(consumer, block_rows, tile_rows));
     Var inner = f.plan.columns_are_rows ? in_tile : in_panel, other = f.plan.columns_are_rows ? in_panel : in_tile;
     const int64_t inner_extent = f.plan.columns_are_rows ? tile_rows : stored;
@@ -301,7 +308,7 @@ void schedule_matmul(Lowering &l, Consumer &consumer, MatmulFuncs &f) {
         const int64_t panels = (f.columns + stored - 1) / stored, tiles = (f.rows + tile_rows - 1) / tile_rows;
         if (f.batch >= 8) {
             stage.parallel(consumer.axes[0]);
-        } else if (blocked && f.plan.packs_rows) {
+        } else if (blocked && (f.plan.packs_rows || f.plan.packs_whole)) {
             stage.parallel(block);
         } else if (blocked && (f.plan.transposes || f.rows > (kManyBlocks - 1) * f.plan.row_block)) {
             // Packing a panel costs as much as a good part of a block, transposing it more.
@@ -318,7 +325,7 @@ void schedule_matmul(Lowering &l, Consumer &consumer, MatmulFuncs &f) {
     }
     if (f.plan.by_line) {
         Var in_row = f.turned.args()[0], result_row = f.turned.args()[1], one_tile("one_tile");
-        f.turned.compute_at(consumer.func, tile).bound_extent(in_row, tile_rows).split(in_row, one_tile, in_row, rows).reorder(in_row, result_row, one_tile).vectorize(in_row);
+        f.turned.compute_at(consumer.func, f.plan.packs_whole ? panel : tile).bound_extent(in_row, tile_rows).split(in_row, one_tile, in_row, rows).reorder(in_row, result_row, one_tile).vectorize(in_row);
         f.product.compute_at(f.turned, one_tile);
     } else {
         f.product.compute_at(consumer.func, f.plan.packs_whole || by_depth ? panel : tile);
@@ -360,19 +367,21 @@ void schedule_matmul(Lowering &l, Consumer &consumer, MatmulFuncs &f) {
     std::vector<std::string> results;
     for (const OutputImageParam &result : consumer.func.output_buffers()) results.push_back(result.name());
     std::vector<Internal::Stmt> all;
-    if (f.plan.packs_whole) {
+    if (f.plan.packs_whole && !f.plan.by_line) {
         // While a tile's rows are multiplied: the results of the next ones, and of the operand a share of the next block of rows.
         const Expr turn = at_panel * index_expr(turns) + loop_variable(k, turns);
         for (const std::string &result : results)
             ask_for(all, {result, (at_block * index_expr(block_rows) + (at_tile + 1) * index_expr(rows)) * index_expr(f.columns), 1, 0, rows * f.columns, Asked::to_store}, bytes, panels * turns, turn);
         if (f.rows * f.inner * bytes > kKeptRows) ask_for(all, {f.row_buffer, (at_block + 1) * index_expr(block_rows), f.inner, f.rows, block_rows}, bytes, tiles * panels * turns, at_tile * index_expr(panels * turns) + turn);
     } else {
-        // The rows that a tile a little later reads, and the results of the next lines.
+        // The rows that a tile a little later reads, with the first panel or a line later, and the results of the next lines.
         const int64_t tiles_of_line = tile_rows / rows;
         const Expr line = at_block * index_expr(tiles) + at_tile, tile_of_line = loop_variable(f.turned.name() + ".s0." + f.turned.args()[0].name() + ".one_tile", tiles_of_line);
-        ask_for(all, {f.row_buffer, (line * tile_rows + (tile_of_line + kTilesAhead) * rows) * index_expr(f.inner), 1, 0, rows * f.inner}, bytes, turns, loop_variable(k, turns));
+        const Expr turn = tile_of_line * index_expr(turns) + loop_variable(k, turns), turn_of_line = at_panel * index_expr(tiles_of_line * turns) + turn;
+        if (panels == 1) ask_for(all, {f.row_buffer, (line * tile_rows + (tile_of_line + kTilesAhead) * rows) * index_expr(f.inner), 1, 0, rows * f.inner}, bytes, turns, loop_variable(k, turns));
+        else ask_for(all, {f.row_buffer, (line + 1) * index_expr(tile_rows * f.inner), 1, 0, tile_rows * f.inner}, bytes, panels * tiles_of_line * turns, turn_of_line);
         for (const std::string &result : results)
-            ask_for(all, {result, (line + 1) * index_expr(tile_rows), f.columns, f.rows, tile_rows, Asked::to_store}, bytes, tiles_of_line * turns, tile_of_line * index_expr(turns) + loop_variable(k, turns));
+            ask_for(all, {result, (line + 1) * index_expr(tile_rows), f.columns, f.rows, tile_rows, Asked::to_store}, bytes, panels * tiles_of_line * turns, turn_of_line);
     }
     l.in_loop(k, Internal::Block::make(all));
 }
