@@ -28,6 +28,8 @@ constexpr int64_t kPartBytes = 8 << 20;
 
 /// Additions that sum up the lanes of a vector, in the time of additions of vectors.
 constexpr int64_t kSumOfLanes = 8;
+/// Least tiles of a register tile that has a rest.
+constexpr int64_t kRowsOfRest = 4;
 
 /// Products of a tile, for each pair of channels.
 constexpr int64_t kProducts = kWinogradPoints * kWinogradPoints;
@@ -110,6 +112,62 @@ Mosaic choose_mosaic(int64_t images, int64_t height, int64_t width, const Ints &
     return best;
 }
 
+/// What the sums of a Winograd convolution cost.
+struct SumsCost {
+    double vectors = 0;             ///< computed for all outputs
+    double cycles = 1e300;          ///< of those, for a step of a tile of results
+};
+
+/// The outputs of a register tile whose rows are chosen.
+static SumsCost choose_outputs(const Lowering &l, WinogradPlan &plan, int64_t outputs, int64_t channels) {
+    const int64_t rows = plan.rows_x * plan.rows_y * plan.rows_n, lanes = l.lanes();
+    const int registers = vector_registers(l.target());
+    const ChannelSplit split = split_rest(l, outputs);
+    SumsCost best;
+    for (int vectors = 1; vectors <= 4; vectors++) {
+        if (vectors * rows + vectors + 1 > registers || (vectors == 4 && rows == 7)) continue;
+        // With 32 registers any number of vectors keeps the multipliers busy.
+        const double cycles = registers > 16 ? 1 : cycles_of_step(l, {vectors, int(rows)}) / double(vectors * rows), computed = double(ceil_div(outputs, vectors * lanes) * vectors);
+        if (computed * cycles <= best.cycles) best = {computed, computed * cycles}, plan.rest_along_channels = false, plan.panel = vectors * lanes, plan.outputs = {{0, vectors * lanes, int(lanes)}};
+        // A rest goes with the only panel, if that has rows enough to make the sum of a rest's lanes cheap.
+        if (split.rest == 0 || split.full != vectors * lanes || rows < kRowsOfRest) continue;
+        plan.rest_along_channels = split.rest * rows + 2 <= registers && split.rest * (channels / lanes + channels % lanes + kSumOfLanes) < channels;
+        best = {vectors + 0.5, (vectors + 0.5) * cycles}, plan.panel = plan.rest_along_channels ? split.full : (vectors + 1) * lanes, plan.outputs = {{0, split.full, int(lanes)}};
+        if (plan.rest_along_channels) plan.outputs.push_back({split.full, split.rest, 1});
+        else plan.outputs.push_back({split.full, split.rest_lanes, int(split.rest_lanes)});
+    }
+    return best;
+}
+
+/// Rows of a register tile, of which `rows_x` along x: along y and over images, too, if there are few.
+static void choose_other_rows(WinogradPlan &plan, int64_t batch, int most) {
+    plan.rows_y = int(divisor(plan.tiles_y, most / plan.rows_x));
+    plan.rows_n = plan.rows_x * plan.rows_y == plan.tiles_x * plan.tiles_y ? int(divisor(batch, most / (plan.rows_x * plan.rows_y))) : 1;
+}
+
+/// The register tile of the sums.
+static SumsCost choose_sums(const Lowering &l, WinogradPlan &plan, int64_t batch, int64_t outputs, int64_t channels) {
+    if (vector_registers(l.target()) > 16) {
+        // 6 to 9 rows.
+        for (int64_t rows = 1; rows <= std::min<int64_t>(plan.tiles_x, 8); rows++)
+            if (ceil_div(plan.tiles_x, rows) * rows * 10 <= plan.tiles_x * 11) plan.rows_x = int(rows);
+        choose_other_rows(plan, batch, 8);
+        return choose_outputs(l, plan, outputs, channels);
+    }
+    // 16 registers hold 8 rows of one vector, which wait for their loads, and 4 or 6 of two.
+    SumsCost best;
+    const WinogradPlan begun = plan;
+    for (int rows = 1; rows <= std::min<int64_t>(plan.tiles_x, 6); rows++) {
+        WinogradPlan with = begun;
+        with.rows_x = rows;
+        choose_other_rows(with, batch, 6);
+        SumsCost cost = choose_outputs(l, with, outputs, channels);
+        cost.cycles *= double(ceil_div(plan.tiles_x, rows) * rows);
+        if (cost.cycles <= best.cycles) best = cost, plan = with;
+    }
+    return best;
+}
+
 WinogradPlan plan_winograd(const Lowering &l, const Shape &shape, int64_t channels, const Ints &shared) {
     WinogradPlan plan;
     const int64_t outputs = shape[3], lanes = l.lanes();
@@ -118,26 +176,7 @@ WinogradPlan plan_winograd(const Lowering &l, const Shape &shape, int64_t channe
     plan.mosaic = choose_mosaic(near ? 1 : shape[0], shape[1], shape[2], shared);
     const int64_t batch = shape[0] / plan.mosaic.images();
     plan.tiles_y = plan.mosaic.tiles_y(), plan.tiles_x = plan.mosaic.tiles_x();
-    // Rows of a register tile: 6 to 9 tiles along x, else along y and over images, too.
-    for (int64_t rows = 1; rows <= std::min<int64_t>(plan.tiles_x, 8); rows++)
-        if (ceil_div(plan.tiles_x, rows) * rows * 10 <= plan.tiles_x * 11) plan.rows_x = int(rows);
-    plan.rows_y = int(divisor(plan.tiles_y, 8 / plan.rows_x));
-    plan.rows_n = plan.rows_x * plan.rows_y == plan.tiles_x * plan.tiles_y ? int(divisor(batch, 8 / (plan.rows_x * plan.rows_y))) : 1;
-    const int64_t rows = plan.rows_x * plan.rows_y * plan.rows_n;
-    const int registers = vector_registers(l.target());
-    const ChannelSplit split = split_rest(l, outputs);
-    double best = 1e300;
-    for (int vectors = 1; vectors <= 4; vectors++) {
-        if (vectors * rows + vectors + 1 > registers || (vectors == 4 && rows == 7)) continue;
-        const double computed = double(ceil_div(outputs, vectors * lanes) * vectors);
-        if (computed <= best) best = computed, plan.panel = vectors * lanes, plan.outputs = {{0, vectors * lanes, int(lanes)}};
-        // A rest goes with the only panel.
-        if (split.rest == 0 || split.full != vectors * lanes) continue;
-        plan.rest_along_channels = split.rest * rows + 2 <= registers && split.rest * (channels / lanes + channels % lanes + kSumOfLanes) < channels;
-        best = vectors + 0.5, plan.panel = plan.rest_along_channels ? split.full : (vectors + 1) * lanes, plan.outputs = {{0, split.full, int(lanes)}};
-        if (plan.rest_along_channels) plan.outputs.push_back({split.full, split.rest, 1});
-        else plan.outputs.push_back({split.full, split.rest_lanes, int(split.rest_lanes)});
-    }
+    const double best = choose_sums(l, plan, batch, outputs, channels).vectors;
     // A task: rows of tiles of one group, or whole groups.
     const int64_t row_bytes = plan.tiles_x * tile_bytes(channels, outputs);
     const int64_t most_rows = near ? std::max<int64_t>(kNearTaskBytes / row_bytes, 1) : std::max(kTaskBytes / row_bytes, ceil_div(kTaskTiles, plan.tiles_x));
