@@ -104,8 +104,10 @@ MatmulPlan plan_matmul(const Lowering &l, int64_t m, int64_t n, int64_t k, bool 
     plan.columns_are_rows = cycles(m, n, along_m) < cycles(n, m, along_n);
     const int64_t columns = plan.columns_are_rows ? m : n, rows = plan.columns_are_rows ? n : m;
     plan.tile = choose_product_tile(l, columns, rows, k, plan.columns_are_rows);
-    // Stored along the rows, results pass an epilogue, and what it reads, in vectors as long as a tile has rows.
-    if (has_epilogue && plan.columns_are_rows && rows >= kMatmulRows) plan.tile = {std::min(plan.tile.vectors, vector_registers(l.target()) > 16 ? 2 : 1), kMatmulRows};
+    // Stored along the rows, results pass an epilogue, and what it reads, in vectors as long as a tile has rows, or in lines. 16 registers do not hold two vectors of them.
+    const bool many_registers = vector_registers(l.target()) > 16;
+    if (has_epilogue && plan.columns_are_rows && rows >= kMatmulRows && (many_registers || !goes_to_memory(columns, rows)))
+        plan.tile = {std::min(plan.tile.vectors, many_registers ? 2 : 1), kMatmulRows};
     plan.transposes = plan.columns_are_rows ? !transpose_a : transpose_b;
     plan.by_line = plan.columns_are_rows && kLineRows % plan.tile.rows == 0 && goes_to_memory(columns, rows);
     plan.along_rows = plan.columns_are_rows ? !transpose_b : transpose_a;
@@ -129,11 +131,9 @@ MatmulPlan plan_matmul(const Lowering &l, int64_t m, int64_t n, int64_t k, bool 
     const bool whole = plan.parts == 1 && batch == 1 && columns * k * int64_t(sizeof(float)) <= kWholeBytes;
     // Rows that lie in memory pass the caches once, not once for each panel.
     plan.packs_whole = whole && plan.by_line && !plan.along_rows && columns > width && rows > plan.row_block;
-    if (plan.packs_whole) plan.tile = {2, 4};
     if (whole && plan.packs_rows && !plan.columns_are_rows && rows >= kWholeRowBlock) {
         plan.packs_whole = true;
-        const bool many = vector_registers(l.target()) > 16;
-        const Tile wide{2, many ? kMatmulRows : 6}, other = many ? Tile{1, 2 * kMatmulRows} : Tile{3, 4};
+        const Tile wide{2, many_registers ? kMatmulRows : 6}, other = many_registers ? Tile{1, 2 * kMatmulRows} : Tile{3, 4};
         plan.tile = cycles_of_product(l, wide, columns, rows, k) < cycles_of_product(l, other, columns, rows, k) ? wide : other;
         const int64_t row_bytes = k * int64_t(sizeof(float)), about = rows * row_bytes <= kKeptRows ? std::max(kPackedRows / row_bytes, plan.tile.rows * int64_t(2)) : kWholeRowBlock;
         plan.row_block = choose_row_block(rows, plan.tile.rows, std::min(about, rows / 2));
