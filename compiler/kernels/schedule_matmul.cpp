@@ -70,6 +70,8 @@ double cycles_of_product(const Lowering &l, const Tile &tile, int64_t columns, i
     return double((columns + width - 1) / width) * double((rows + tile.rows - 1) / tile.rows) * (double(depth) * cycles_of_step(l, tile) + kCyclesOfTile);
 }
 
+/// What a tile of 16 registers costs more that leaves a rest of rows: only where there is none is a panel packed by blocks of depth.
+constexpr double kUnevenRows = 1.01;
 /// Results of a row that make a line.
 constexpr int kLineRows = kLineBytes / int64_t(sizeof(float));
 
@@ -85,7 +87,7 @@ Tile choose_product_tile(const Lowering &l, int64_t columns, int64_t rows, int64
     for (int vectors = registers > 16 ? 5 : 4; vectors >= 1; vectors--)
         for (int r = 1; r <= std::min<int64_t>(kMatmulRows, rows); r++) {
             if (vectors * r + vectors + 1 > registers || (vectors > 1 && (vectors - 1) * l.lanes() >= columns)) continue;
-            const double cost = cycles_of_product(l, {vectors, r}, columns, rows, depth) * (std::has_single_bit(unsigned(r)) ? 1 : uneven);
+            const double cost = cycles_of_product(l, {vectors, r}, columns, rows, depth) * (std::has_single_bit(unsigned(r)) ? 1 : uneven) * (registers > 16 || rows % r == 0 ? 1 : kUnevenRows);
             if (cost < best_cost * 0.999) best_cost = cost, best = {vectors, r};
         }
     return best;
