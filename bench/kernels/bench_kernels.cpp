@@ -13,8 +13,8 @@
 #include <benchmark/benchmark.h>
 #include <halide14/HalideRuntime.h>
 
-#include <cstring>
 #include <chrono>
+#include <cstring>
 #include <dlfcn.h>
 #include <filesystem>
 #include <fstream>

@@ -65,7 +65,7 @@ Tile choose_tile(const Lowering &l, int64_t columns, int64_t rows, int lanes, in
             if (r > rows || vectors * r + vectors + 1 > registers || (vectors == 4 && r == 7)) continue;
             if (vectors > 1 && (vectors - 1) * lanes >= columns) continue;
             if (even && columns % (vectors * lanes) != 0) continue;
-            const double step = registers > 16 ? std::max({double(vectors * r), (vectors + r) / 2.0, 4.0}) + 0.3 : cycles_of_step(l, {vectors, r}, latency);
+            const double step = registers > 16 ? std::max({double(vectors * r), (vectors + r) / 2.0, kMultiplyLatency}) + 0.3 : cycles_of_step(l, {vectors, r}, latency);
             const double tiles = double((columns + vectors * lanes - 1) / (vectors * lanes)) * double((rows + r - 1) / r);
             if (const double cost = step * tiles; cost < best_cost * 0.999) best_cost = cost, best = {vectors, r};
         }

@@ -19,6 +19,10 @@ constexpr double kCyclesOfTile = 100;
 /// What a tile costs more whose results are stored in vectors along its rows, if those are not 1, 2, 4 or 8; and if the results leave the caches,
 /// for several such tiles make no line.
 constexpr double kUnevenStore = 1.04, kUnevenStoreToMemory = 1.2;
+/// What a tile of 16 registers costs more that leaves a rest of rows: only where there is none is a panel packed by blocks of depth.
+constexpr double kUnevenRows = 1.01;
+/// Results of a row that make a line.
+constexpr int kLineRows = kLineBytes / int64_t(sizeof(float));
 /// A product this deep with at most so many results is summed in parts, one a task, for each of which both operands are read once.
 /// So is one too deep to pack its rows as a whole, which lie far apart along K: they are packed for a block of a part.
 constexpr int64_t kDeep = 4096, kDeepResult = 64 * 1024, kMostParts = 16;
@@ -64,16 +68,11 @@ int64_t choose_depth_block(int64_t depth) {
     return std::min(depth, kDepthBlock);
 }
 
-/// Those of all tiles of a product.
+/// Cycles of all tiles of a product.
 double cycles_of_product(const Lowering &l, const Tile &tile, int64_t columns, int64_t rows, int64_t depth) {
     const int64_t width = tile.vectors * l.lanes();
     return double((columns + width - 1) / width) * double((rows + tile.rows - 1) / tile.rows) * (double(depth) * cycles_of_step(l, tile) + kCyclesOfTile);
 }
-
-/// What a tile of 16 registers costs more that leaves a rest of rows: only where there is none is a panel packed by blocks of depth.
-constexpr double kUnevenRows = 1.01;
-/// Results of a row that make a line.
-constexpr int kLineRows = kLineBytes / int64_t(sizeof(float));
 
 /// Whether results are large enough to leave the caches.
 bool goes_to_memory(int64_t columns, int64_t rows) { return columns * rows * int64_t(sizeof(float)) >= kFromMemoryBytes; }

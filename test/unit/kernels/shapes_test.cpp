@@ -1,8 +1,8 @@
 // The table of shapes that the benchmark measures: sums of products stay in registers.
 #include "bench/kernels/shapes.h"
 #include "compiler/kernels/emit_kernels.h"
-#include "compiler/ops/builder.h"
 #include "compiler/plan/body.h"
+#include "test/unit/kernels/kernel_case.h"
 
 #include <gtest/gtest.h>
 
@@ -41,14 +41,22 @@ Products products_of(const std::string &assembly) {
     return total;
 }
 
-TEST(Shapes, SumsStayInRegisters) {
-    const std::vector<ShapeKernel> table = shape_kernels();
+std::vector<Kernel> kernels_of(const std::vector<ShapeKernel> &table) {
     std::vector<Kernel> kernels;
     for (const ShapeKernel &each : table) kernels.push_back(each.kernel);
+    return kernels;
+}
+
+std::vector<std::string> assemblies_of(const std::vector<Kernel> &kernels, const char *target) {
     KernelOptions options;
-    options.target = "x86-64-v4";
+    options.target = target;
     options.jobs = 2;
-    const auto assemblies = kernel_assemblies(kernels, options);
+    return kernel_assemblies(kernels, options);
+}
+
+TEST(Shapes, SumsStayInRegisters) {
+    const std::vector<ShapeKernel> table = shape_kernels();
+    const auto assemblies = assemblies_of(kernels_of(table), "x86-64-v4");
     for (size_t i = 0; i < table.size(); ++i) {
         const Products products = products_of(assemblies[i]);
         const bool contraction = table[i].kernel.family.starts_with("conv2d") || table[i].kernel.family == "matmul";
@@ -66,20 +74,13 @@ TEST(Shapes, SumsStayInRegisters) {
 // With 16 registers, too: tiles are smaller there.
 TEST(Shapes, SumsStayInSixteenRegisters) {
     const std::vector<ShapeKernel> table = shape_kernels();
-    std::vector<Kernel> kernels;
-    for (const ShapeKernel &each : table) kernels.push_back(each.kernel);
+    std::vector<Kernel> kernels = kernels_of(table);
     // The gradient of a dense layer behind a relu, whose mask is an epilogue of the product.
-    Graph graph;
-    graph.name = "kernel";
-    Builder b(graph);
-    auto in = [&](Shape shape, DType dtype = DType::f32) { return b.input(InputKind::argument, "x", {dtype, std::move(shape)}); };
-    const NodeId dy = in({64, 256}), weights = in({512, 256}), mask = in({64, 512}, DType::boolean);
-    graph.results = {{ResultKind::value, "", b.elementwise(Op::select, {mask, b.matmul(dy, weights, false, true), b.constant(0, {DType::f32, {}})})}};
-    kernels.push_back(make_kernel(std::move(graph), {}));
-    KernelOptions options;
-    options.target = "x86-64-v3";
-    options.jobs = 2;
-    const auto assemblies = kernel_assemblies(kernels, options);
+    Case c(DType::f32);
+    const NodeId dy = c.in({64, 256}), weights = c.in({512, 256}), mask = c.in(DType::boolean, {64, 512});
+    c.result(c.b.elementwise(Op::select, {mask, c.b.matmul(dy, weights, false, true), c.b.constant(0, {DType::f32, {}})}));
+    kernels.push_back(make_kernel(std::move(c.graph), {}));
+    const auto assemblies = assemblies_of(kernels, "x86-64-v3");
     for (size_t i = 0; i < table.size(); ++i) EXPECT_EQ(products_of(assemblies[i]).spills, 0) << table[i].shape << " " << table[i].part;
     EXPECT_GE(products_of(assemblies.back()).multiplications, kStep);
     EXPECT_EQ(products_of(assemblies.back()).spills, 0);
@@ -89,17 +90,12 @@ TEST(Shapes, SumsStayInSixteenRegisters) {
 TEST(Shapes, UpdatesByProductsAskForWhatTheyStore) {
     std::vector<Kernel> kernels;
     for (int64_t columns : {512, 64}) {
-        Graph graph;
-        graph.name = "kernel";
-        Builder b(graph);
-        auto in = [&](Shape shape) { return b.input(InputKind::argument, "x", {DType::f32, std::move(shape)}); };
-        const NodeId x = in({64, 784}), dy = in({64, columns}), m = in({784, columns}), p = in({784, columns}), m1 = b.add(m, b.matmul(x, dy, true, false));
-        graph.results = {{ResultKind::value, "", m1}, {ResultKind::value, "", b.subtract(p, m1)}};
-        kernels.push_back(make_kernel(std::move(graph), {2, 3}));
+        Case c(DType::f32);
+        const NodeId x = c.in({64, 784}), dy = c.in({64, columns}), m = c.in({784, columns}), p = c.in({784, columns}), m1 = c.b.add(m, c.b.matmul(x, dy, true, false));
+        c.result(m1), c.result(c.b.subtract(p, m1));
+        kernels.push_back(make_kernel(std::move(c.graph), {2, 3}));
     }
-    KernelOptions options;
-    options.target = "x86-64-v4";
-    const auto assemblies = kernel_assemblies(kernels, options);
+    const auto assemblies = assemblies_of(kernels, "x86-64-v4");
     EXPECT_NE(assemblies[0].find("prefetchw"), std::string::npos);
     EXPECT_EQ(assemblies[1].find("prefetch"), std::string::npos);
     EXPECT_EQ(products_of(assemblies[0]).spills, 0);
