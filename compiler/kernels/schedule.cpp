@@ -74,6 +74,8 @@ void parallelize_outer(Stage stage, const std::vector<Var> &axes, const Shape &e
 
 /// One number takes as long as so many elements of a copy: ten rounds of two products for four of them.
 constexpr int64_t kRandomWeight = 8;
+/// With as many numbers, 4 us of one thread, two are faster.
+constexpr int64_t kParallelRandom = 4096;
 
 bool has_warp(const Graph &body) {
     return std::any_of(body.nodes.begin(), body.nodes.end(), [](const Node &node) { return node.op == Op::warp; });
@@ -108,7 +110,7 @@ void schedule_random(Lowering &l, Func random, Func words, Var i, Var block, int
     random.vectorize(lane, lanes).unroll(lane);
     words.vectorize(block, lanes);
     const int64_t groups = (elements + 63) / 64, chunk = std::clamp<int64_t>(groups / 32, 4, kTaskElements / kRandomWeight / 64);
-    if (elements * kRandomWeight < kParallelElements || groups / chunk < 2) {
+    if (elements < kParallelRandom || groups / chunk < 2) {
         words.compute_at(random, group);
         return;
     }

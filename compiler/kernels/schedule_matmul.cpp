@@ -74,6 +74,9 @@ double cycles_of_product(const Lowering &l, const Tile &tile, int64_t columns, i
     return double((columns + width - 1) / width) * double((rows + tile.rows - 1) / tile.rows) * (double(depth) * cycles_of_step(l, tile) + kCyclesOfTile);
 }
 
+/// Whether the threads share the tiles of a panel; else the panels.
+bool shares_tiles(int64_t panels, int64_t tiles) { return panels < kLeastPanels && tiles >= kLeastPanels; }
+
 /// Whether results are large enough to leave the caches.
 bool goes_to_memory(int64_t columns, int64_t rows) { return columns * rows * int64_t(sizeof(float)) >= kFromMemoryBytes; }
 
@@ -132,6 +135,9 @@ MatmulPlan plan_matmul(const Lowering &l, int64_t m, int64_t n, int64_t k, bool 
     const bool whole = plan.parts == 1 && batch == 1 && columns * k * int64_t(sizeof(float)) <= kWholeBytes;
     // Rows that lie in memory pass the caches once, not once for each panel.
     plan.packs_whole = whole && plan.by_line && !plan.along_rows && columns > width && rows > plan.row_block;
+    // Panels too few to share: the threads share the tiles, each for all panels, or they would wait for one another after every panel.
+    const int64_t panels = (columns + width - 1) / width, tiles = (rows + plan.tile.rows - 1) / plan.tile.rows;
+    if (whole && !plan.transposes && rows <= plan.row_block && panels > 1 && shares_tiles(panels, tiles) && columns * rows * k >= kParallelProducts) plan.packs_whole = true;
     if (whole && plan.packs_rows && !plan.columns_are_rows && rows >= kWholeRowBlock) {
         plan.packs_whole = true;
         const Tile wide{2, many_registers ? kMatmulRows : 6}, other = many_registers ? Tile{1, 2 * kMatmulRows} : Tile{3, 4};
@@ -289,7 +295,8 @@ void schedule_matmul(Lowering &l, Consumer &consumer, MatmulFuncs &f) {
     stage.split(rest, tile, in_tile, tile_rows, tail_of(consumer, block_rows, tile_rows));
     Var inner = f.plan.columns_are_rows ? in_tile : in_panel, other = f.plan.columns_are_rows ? in_panel : in_tile;
     const int64_t inner_extent = f.plan.columns_are_rows ? tile_rows : stored;
-    if (f.plan.packs_whole) stage.reorder(inner, other, panel, tile, block);
+    if (f.plan.packs_whole && blocked) stage.reorder(inner, other, panel, tile, block);
+    else if (f.plan.packs_whole) stage.reorder(inner, other, panel, tile);
     else if (blocked) stage.reorder(inner, other, tile, panel, block);
     else stage.reorder(inner, other, tile, panel);
     if (inner_extent > 1) {
@@ -318,10 +325,8 @@ void schedule_matmul(Lowering &l, Consumer &consumer, MatmulFuncs &f) {
         } else if (blocked) {
             stage.fuse(panel, block, task).parallel(task);
             outermost = task;
-        } else if (panels >= kLeastPanels || tiles < kLeastPanels) {
-            stage.parallel(panel);
         } else {
-            stage.parallel(tile);
+            stage.parallel(shares_tiles(panels, tiles) ? tile : panel);
         }
     }
     if (f.plan.by_line) {

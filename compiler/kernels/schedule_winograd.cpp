@@ -129,11 +129,14 @@ static SumsCost choose_outputs(const Lowering &l, WinogradPlan &plan, int64_t ou
         // With 32 registers any number of vectors keeps the multipliers busy.
         const double cycles = registers > 16 ? 1 : cycles_of_step(l, {vectors, int(rows)}) / double(vectors * rows), computed = double(ceil_div(outputs, vectors * lanes) * vectors);
         if (computed * cycles <= best.cycles) best = {computed, computed * cycles}, plan.rest_along_channels = false, plan.panel = vectors * lanes, plan.outputs = {{0, vectors * lanes, int(lanes)}};
-        // A rest goes with the only panel, if that has rows enough to make the sum of a rest's lanes cheap.
-        if (split.rest == 0 || split.full != vectors * lanes || rows < kRowsOfRest) continue;
-        plan.rest_along_channels = split.rest * rows + 2 <= registers && split.rest * (channels / lanes + channels % lanes + kSumOfLanes) < channels;
-        best = {vectors + 0.5, (vectors + 0.5) * cycles}, plan.panel = plan.rest_along_channels ? split.full : (vectors + 1) * lanes, plan.outputs = {{0, split.full, int(lanes)}};
-        if (plan.rest_along_channels) plan.outputs.push_back({split.full, split.rest, 1});
+        // A rest goes with the only panel, or along the channels beside several, if there are rows enough to make the sum of its lanes cheap.
+        if (split.rest == 0 || split.full % (vectors * lanes) != 0 || rows < kRowsOfRest) continue;
+        const bool along_channels = split.rest * rows + 2 <= registers && split.rest * (channels / lanes + channels % lanes + kSumOfLanes) < channels, is_one = split.full == vectors * lanes;
+        const double with_rest = double(split.full) / double(lanes) + 0.5;
+        if (!is_one && (!along_channels || vectors == 1 || with_rest * cycles > best.cycles)) continue;
+        plan.rest_along_channels = along_channels;
+        best = {with_rest, with_rest * cycles}, plan.panel = along_channels ? vectors * lanes : (vectors + 1) * lanes, plan.outputs = {{0, split.full, int(lanes)}};
+        if (along_channels) plan.outputs.push_back({split.full, split.rest, 1});
         else plan.outputs.push_back({split.full, split.rest_lanes, int(split.rest_lanes)});
     }
     return best;
@@ -237,7 +240,8 @@ void schedule_winograd(Lowering &l, Consumer &consumer, WinogradFuncs &f) {
     };
     align_vectors(f.tile.whole, f.channels, lanes);
     align_vectors(f.image.whole, outputs, lanes);
-    const int panels = f.plan.outputs.size() > 1 ? 1 : int(ceil_div(outputs, width)), channel_vector = int(std::min<int64_t>(lanes, f.channels));
+    const bool has_rest = f.plan.outputs.size() > 1;
+    const int panels = has_rest ? int(std::max<int64_t>(1, f.plan.outputs[0].count / width)) : int(ceil_div(outputs, width)), channel_vector = int(std::min<int64_t>(lanes, f.channels));
     Var c("c"), a("a"), i("i"), j("j"), tx("tx"), ty("ty"), tn("n"), u("u"), panel("panel"), s("s"), p("p"), q("q");
     if (f.padded.defined()) f.padded.compute_at(of_task).vectorize(c, channel_vector);
 
@@ -262,7 +266,8 @@ void schedule_winograd(Lowering &l, Consumer &consumer, WinogradFuncs &f) {
     for (size_t g = 0; g < f.products.size(); g++) {
         Func sum = f.sums[g], product = f.products[g];
         const ChannelGroup &group = f.plan.outputs[g];
-        product.compute_at(of_task).bound(u, 0, int(group.count)).bound(panel, 0, panels).bound(i, 0, kWinogradPoints).bound(j, 0, kWinogradPoints);
+        const int count = int(std::min<int64_t>(group.count, width));
+        product.compute_at(of_task).bound(u, 0, count).bound(panel, 0, g == 0 ? panels : 1).bound(i, 0, kWinogradPoints).bound(j, 0, kWinogradPoints);
         tiles_of(product);
         product.split(tx, tile_x, tx, f.plan.rows_x, TailStrategy::ShiftInwards)
             .split(ty, tile_y, ty, f.plan.rows_y, TailStrategy::ShiftInwards)
@@ -270,7 +275,7 @@ void schedule_winograd(Lowering &l, Consumer &consumer, WinogradFuncs &f) {
         product.reorder(u, tx, ty, tn, tile_x, tile_y, tile_n, panel, i, j);
         if (group.lanes > 1) product.vectorize(u, group.lanes);
         product.unroll(u).unroll(tx).unroll(ty).unroll(tn);
-        sum.compute_at(product, tile_x).bound_extent(u, int(group.count)).bound_extent(tx, f.plan.rows_x).bound_extent(ty, f.plan.rows_y).bound_extent(tn, f.plan.rows_n);
+        sum.compute_at(product, tile_x).bound_extent(u, count).bound_extent(tx, f.plan.rows_x).bound_extent(ty, f.plan.rows_y).bound_extent(tn, f.plan.rows_n);
         if (g > 0 && f.plan.rest_along_channels) {
             schedule_rest(f, sum, LoopLevel(product, tile_x), lanes);
             continue;
@@ -282,7 +287,7 @@ void schedule_winograd(Lowering &l, Consumer &consumer, WinogradFuncs &f) {
         sum.update().reorder(u, tx, ty, tn, f.channel.x).vectorize(u, group.lanes).unroll(u).unroll(tx).unroll(ty).unroll(tn);
     }
 
-    f.image.whole.compute_at(of_task).bound(u, 0, int(f.plan.outputs.back().first + f.plan.outputs.back().count)).bound(panel, 0, panels);
+    f.image.whole.compute_at(of_task).bound(u, 0, int(f.plan.outputs.back().first + f.plan.outputs.back().count)).bound(panel, 0, has_rest ? 1 : panels);
     f.image.whole.bound(p, 0, kWinogradTile).bound(q, 0, kWinogradTile);
     tiles_of(f.image.whole);
     schedule_transform(f.image, {i, q}, {p, q}, {panel, tx, ty, tn}, 0, tx, f.plan.tiles_x);

@@ -59,7 +59,7 @@ struct WinogradPlan {
     int64_t groups = 1;      ///< groups of images of one task
     int rows_x = 1, rows_y = 1, rows_n = 1;  ///< tiles of a register tile, of neighbouring groups
     int64_t panel = 0;       ///< outputs of a panel of weights, in full vectors
-    std::vector<ChannelGroup> outputs;       ///< a panel of full vectors; with a rest, it is the only one
+    std::vector<ChannelGroup> outputs;       ///< a panel of full vectors, or with a rest all of them: one panel, or several if the rest goes along the channels
     bool rest_along_channels = false;        ///< products of a rest are summed up in vectors along the channels
 };
 /// `shape`: of the result, [N, P, Q, K]; `shared`: see choose_mosaic.

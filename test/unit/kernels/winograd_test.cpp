@@ -77,7 +77,7 @@ TEST(Winograd, ErrorsStaySmall) {
 TEST(Winograd, ChannelsThatLeaveARest) {
     std::mt19937 random(7);
     // Rows of four tiles, which fill a vector, and of five.
-    for (const auto &[channels, filters, width] : {std::array<int64_t, 3>{33, 21, 13}, {19, 40, 13}, {31, 31, 13}, {32, 29, 13}, {32, 33, 13}, {33, 33, 17}, {50, 34, 17}}) {
+    for (const auto &[channels, filters, width] : {std::array<int64_t, 3>{33, 21, 13}, {19, 40, 13}, {31, 31, 13}, {32, 29, 13}, {32, 33, 13}, {33, 33, 17}, {50, 34, 17}, {40, 97, 13}}) {
         const Shape image{2, 16, width, channels}, weights{3, 3, channels, filters}, result{2, 16, width, filters};
         const ConvGradAttrs to_image{{1, 1}, {1, 1, 1, 1}, {1, 1}, {16, width}};
         for (const Case &c : {Case{Op::conv2d, image, weights, ConvAttrs{{1, 1}, {1, 1, 1, 1}, {1, 1}}}, Case{Op::conv2d_input_gradient, result, weights, to_image},
@@ -86,6 +86,19 @@ TEST(Winograd, ChannelsThatLeaveARest) {
             EXPECT_LT(errors.filtered, 1e-4) << info(c.op).name << ", " << channels << " to " << filters << " channels";
             EXPECT_NE(errors.direct, errors.filtered) << info(c.op).name << ", " << channels << " to " << filters << " channels: not filtered";
         }
+    }
+}
+
+// Not in another panel of zeros, with 16 registers, which hold a panel of two vectors, or 32.
+TEST(Winograd, ARestOfOutputsGoesBesideSeveralPanels) {
+    for (const auto &[target, outputs] : {std::pair{"x86-64-v3", 33}, {"x86-64-v4", 97}}) {
+        Graph g;
+        Builder b(g);
+        const NodeId x = b.input(InputKind::argument, "x", {DType::f32, {2, 16, 16, 33}}), w = b.input(InputKind::argument, "w", {DType::f32, {3, 3, 33, outputs}});
+        g.results.push_back({ResultKind::value, "", b.append(Op::conv2d, {x, w}, ConvAttrs{{1, 1}, {1, 1, 1, 1}, {1, 1}})});
+        const std::string statement = kernel_statement(kernel_of(g, "convolution"), {.target = target, .debug_checks = false, .cache_folder = "", .jobs = 1}, false);
+        EXPECT_NE(statement.find("rest_part"), std::string::npos) << outputs << " outputs on " << target;
+        EXPECT_NE(statement.find("product.s0.panel"), std::string::npos) << outputs << " outputs on " << target;
     }
 }
 
