@@ -136,7 +136,7 @@ Expr build_winograd(Lowering &l, NodeId id, const WinogradSource &source, Winogr
     build_transform(f.image, l.name(id, "image"), f.plan.outputs, {u, panel, i, q, tx, ty, n}, {u, panel, q, p, tx, ty, n},
         [&](size_t g) {
             // With a rest the panels lie one after the other along u.
-            const bool has_panels = f.plan.outputs.size() > 1 && f.plan.outputs[g].count > width;
+            const bool has_panels = f.plan.outputs[g].count > width;
             const Expr in_panel = has_panels ? u % index_expr(width) : u - index_expr(f.plan.outputs[g].first), of_panel = has_panels ? u / index_expr(width) : Expr(panel);
             return product(kResults, q, [&](Expr b) { return Expr(f.products[g](in_panel, tx, ty, n, of_panel, i, b)); });
         },

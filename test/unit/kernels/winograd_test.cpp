@@ -39,17 +39,21 @@ struct Case {
     Attrs attributes;
 };
 
+Graph graph_of(const Case &c) {
+    Graph g;
+    Builder b(g);
+    const NodeId x = b.input(InputKind::argument, "x", {DType::f32, c.first}), y = b.input(InputKind::argument, "y", {DType::f32, c.second});
+    g.results.push_back({ResultKind::value, "", b.append(c.op, {x, y}, c.attributes)});
+    return g;
+}
+
 /// Errors of the direct kernel and of the filtered one.
 struct Errors {
     double direct = 0, filtered = 0;
 };
 Errors errors_of(const Case &c, std::mt19937 &random) {
-    Graph g;
-    Builder b(g);
-    const Type first{DType::f32, c.first}, second{DType::f32, c.second};
-    const NodeId x = b.input(InputKind::argument, "x", first), y = b.input(InputKind::argument, "y", second);
-    g.results.push_back({ResultKind::value, "", b.append(c.op, {x, y}, c.attributes)});
-    const std::vector<Tensor> inputs{normal(first, 1, random), normal(second, 1, random)};
+    const Graph g = graph_of(c);
+    const std::vector<Tensor> inputs{normal({DType::f32, c.first}, 1, random), normal({DType::f32, c.second}, 1, random)};
     size_t next = 0;
     const std::vector<Tensor> expected = interpret(g, [&](const Node &) { return inputs[next++]; });
     const Kernel kernel = kernel_of(g, "convolution");
@@ -92,10 +96,7 @@ TEST(Winograd, ChannelsThatLeaveARest) {
 // Not in another panel of zeros, with 16 registers, which hold a panel of two vectors, or 32.
 TEST(Winograd, ARestOfOutputsGoesBesideSeveralPanels) {
     for (const auto &[target, outputs] : {std::pair{"x86-64-v3", 33}, {"x86-64-v4", 97}}) {
-        Graph g;
-        Builder b(g);
-        const NodeId x = b.input(InputKind::argument, "x", {DType::f32, {2, 16, 16, 33}}), w = b.input(InputKind::argument, "w", {DType::f32, {3, 3, 33, outputs}});
-        g.results.push_back({ResultKind::value, "", b.append(Op::conv2d, {x, w}, ConvAttrs{{1, 1}, {1, 1, 1, 1}, {1, 1}})});
+        const Graph g = graph_of({Op::conv2d, {2, 16, 16, 33}, {3, 3, 33, outputs}, ConvAttrs{{1, 1}, {1, 1, 1, 1}, {1, 1}}});
         const std::string statement = kernel_statement(kernel_of(g, "convolution"), {.target = target, .debug_checks = false, .cache_folder = "", .jobs = 1}, false);
         EXPECT_NE(statement.find("rest_part"), std::string::npos) << outputs << " outputs on " << target;
         EXPECT_NE(statement.find("product.s0.panel"), std::string::npos) << outputs << " outputs on " << target;
