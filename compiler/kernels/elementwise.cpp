@@ -81,6 +81,19 @@ bool is_root_plus_constant(const Lowering &l, NodeId id) {
     return (is_root(sum.operands[0]) && is_constant(sum.operands[1])) || (is_root(sum.operands[1]) && is_constant(sum.operands[0]));
 }
 
+/// A processor has one unit for roots and quotients: while it takes the root the multipliers are free, and compute the quotient.
+bool is_quotient_without_divider(const Lowering &l, NodeId id) {
+    return l.node(id).op == Op::divide && is_root_plus_constant(l, l.node(id).operands[1]) && l.target().has_feature(Target::FMA);
+}
+
+/// The sum, or difference, of operand i and a quotient that nothing else reads.
+Expr sum_with_quotient(Lowering &l, NodeId id, int i, const Coordinates &at) {
+    const NodeId quotient = l.node(id).operands[size_t(1 - i)];
+    return sum_without_divider(operand(l, id, i, at), operand(l, quotient, 0, at), operand(l, quotient, 1, at), l.node(id).op == Op::subtract);
+}
+
+bool is_own_quotient(const Lowering &l, NodeId id) { return is_quotient_without_divider(l, id) && l.uses(id) == 1; }
+
 }  // namespace
 
 Expr lower_negate(Lowering &l, NodeId id, const Coordinates &at) { return -operand(l, id, 0, at); }
@@ -150,8 +163,16 @@ Expr lower_cast(Lowering &l, NodeId id, const Coordinates &at) {
 
 Expr lower_stop_gradient(Lowering &l, NodeId id, const Coordinates &at) { return operand(l, id, 0, at); }
 
-Expr lower_add(Lowering &l, NodeId id, const Coordinates &at) { return operand(l, id, 0, at) + operand(l, id, 1, at); }
-Expr lower_subtract(Lowering &l, NodeId id, const Coordinates &at) { return operand(l, id, 0, at) - operand(l, id, 1, at); }
+Expr lower_add(Lowering &l, NodeId id, const Coordinates &at) {
+    for (int i : {0, 1})
+        if (is_own_quotient(l, l.node(id).operands[size_t(1 - i)])) return sum_with_quotient(l, id, i, at);
+    return operand(l, id, 0, at) + operand(l, id, 1, at);
+}
+
+Expr lower_subtract(Lowering &l, NodeId id, const Coordinates &at) {
+    if (is_own_quotient(l, l.node(id).operands[1])) return sum_with_quotient(l, id, 0, at);
+    return operand(l, id, 0, at) - operand(l, id, 1, at);
+}
 Expr lower_multiply(Lowering &l, NodeId id, const Coordinates &at) {
     Expr product = operand(l, id, 0, at) * operand(l, id, 1, at);
     // Of (x * c) * y Halide would make (x * y) * c, though x * c is there already.
@@ -162,8 +183,7 @@ Expr lower_multiply(Lowering &l, NodeId id, const Coordinates &at) {
 Expr lower_divide(Lowering &l, NodeId id, const Coordinates &at) {
     Expr a = operand(l, id, 0, at), b = operand(l, id, 1, at);
     const NodeId divisor = l.node(id).operands[1];
-    // A processor has one unit for roots and quotients: while it takes the root the multipliers are free.
-    if (is_root_plus_constant(l, divisor) && l.target().has_feature(Target::FMA)) return quotient_without_divider(a, b);
+    if (is_quotient_without_divider(l, id)) return quotient_without_divider(a, b);
     if (!a.type().is_float()) return floor_divide(a, b);
     return is_splat(l.node(divisor)) && !has_reciprocal(a.type(), attrs<ConstantAttrs>(l.node(divisor)).values[0]) ? a / hidden(b) : a / b;
 }

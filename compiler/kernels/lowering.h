@@ -192,6 +192,9 @@ Expr as_it_is(const Expr &value);
 /// denormal, and less than 2^100 unless it is infinite; the target has multiply-adds.
 Expr quotient_without_divider(const Expr &a, const Expr &b);
 
+/// addend + a / b, or addend - a / b if `negative`, of such a and b: 1 / b is off by a unit in the last place at most, and the rest rounded once.
+Expr sum_without_divider(const Expr &addend, const Expr &a, const Expr &b, bool negative);
+
 /// gather_rows by the parts of the table: the consumer's Func, whose definition this is. Schedules it.
 void gather_rows_in_parts(Lowering &l, NodeId id, Consumer &consumer);
 

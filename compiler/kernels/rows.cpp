@@ -74,21 +74,22 @@ void gather_rows_in_parts(Lowering &l, NodeId id, Consumer &consumer) {
     const Shape &index_shape = l.shape(node.operands[1]), &table = l.shape(node.operands[0]);
     const TableParts parts = parts_of(table);
     consumer.func(reversed(consumer.axes)) = undef(storage_type(node.type.dtype));
-    RDom r(Region{{0, int(element_count(index_shape))}, {0, int(parts.count)}}, l.name(id, "r"));
-    Coordinates at = index_at(index_shape, r.x);
+    const RowVectors columns(l, {consumer.axes.begin() + long(index_shape.size()), consumer.axes.end()}, consumer.shape);
+    RDom r = columns.domain(element_count(index_shape), index_expr(parts.count), l.name(id, "r"));
+    Coordinates at = index_at(index_shape, RowVectors::slot(r));
     const Expr row = clamp(l.stored_value(node.operands[1], at), 0, index_expr(table[0] - 1));
-    r.where(row / index_expr(parts.rows) == r.y);
+    r.where(row / index_expr(parts.rows) == RowVectors::part(r));
     Coordinates from{row};
-    for (size_t axis = index_shape.size(); axis < consumer.axes.size(); axis++) from.push_back(consumer.axes[axis]), at.push_back(consumer.axes[axis]);
+    for (const Expr &column : columns.in_table(r)) from.push_back(column), at.push_back(column);
     consumer.func(reversed(at)) = to_storage(l.value(node.operands[0], from));
-    schedule_gather_in_parts(l, consumer, r, index_shape.size());
+    schedule_gather_in_parts(consumer, r, columns);
 }
 
 void set_rows_in_place(Lowering &l, const std::vector<NodeId> &ids, bool stores_others, Consumer &consumer) {
     const Node &node = l.node(ids[0]);
     const Shape &index_shape = l.shape(node.operands[2]), &table = l.shape(ids[0]);
     const int64_t positions = element_count(index_shape);
-    RowUpdateFuncs f;
+    RowUpdateFuncs f(RowVectors(l, {consumer.axes.begin() + 1, consumer.axes.end()}, table));
     f.plan = plan_row_update(l, table, l.shape(node.operands[1]), stores_others);
     f.results = ids;
     f.stores_others = stores_others;
@@ -108,27 +109,27 @@ void set_rows_in_place(Lowering &l, const std::vector<NodeId> &ids, bool stores_
 
     /// A domain over the slots of all parts that hold a position, and that position.
     auto positions_in = [&](RDom &domain, const char *name) {
-        domain = RDom(Region{{0, int(positions)}, {0, parts}}, name);
-        domain.where(domain.x < f.before(domain.y, int(positions)));
-        return clamp(f.listed(domain.x, domain.y), 0, last);
+        domain = f.columns.domain(positions, parts, name);
+        const RVar slot = RowVectors::slot(domain), part = RowVectors::part(domain);
+        domain.where(slot < f.before(part, int(positions)));
+        return clamp(f.listed(slot, part), 0, last);
     };
-    f.rows = Func("rows");
-    f.columns.assign(consumer.axes.begin() + 1, consumer.axes.end());
-    auto with_columns = [&](Coordinates at) {
-        at.insert(at.end(), f.columns.begin(), f.columns.end());
+    auto joined = [](Coordinates at, const Coordinates &columns) {
+        at.insert(at.end(), columns.begin(), columns.end());
         return at;
     };
-    auto define_rows = [&](Func func, const Coordinates &at, const std::vector<Expr> &values) { define(func(reversed(with_columns(at))), values); };
+    f.rows = Func("rows");
     std::vector<Expr> undefined, made, set;
     for (NodeId id : ids) undefined.push_back(undef(storage_type(l.node(id).type.dtype)));
-    define_rows(f.rows, {f.part, f.slot}, undefined);
-    const Coordinates from = with_columns(index_at(index_shape, positions_in(f.making, "making")));
+    define(f.rows(reversed(joined({f.part, f.slot}, Coordinates(consumer.axes.begin() + 1, consumer.axes.end())))), undefined);
+    const Expr position = positions_in(f.making, "making");
+    const Coordinates from = joined(index_at(index_shape, position), f.columns.in_table(f.making));
     for (NodeId id : ids) made.push_back(to_storage(l.value(l.node(id).operands[1], from)));
-    define_rows(f.rows, {f.making.y, f.making.x}, made);
+    define(f.rows(reversed(joined({RowVectors::part(f.making), RowVectors::slot(f.making)}, f.columns.in_storage(f.making)))), made);
 
-    Expr row = row_of(positions_in(f.setting, "setting"));
-    for (size_t k = 0; k < ids.size(); k++) set.push_back(call(f.rows, with_columns({f.setting.y, f.setting.x}), int(k)));
-    define_rows(consumer.func, {row}, set);
+    const Expr row = row_of(positions_in(f.setting, "setting"));
+    for (size_t k = 0; k < ids.size(); k++) set.push_back(call(f.rows, joined({RowVectors::part(f.setting), RowVectors::slot(f.setting)}, f.columns.in_storage(f.setting)), int(k)));
+    define(consumer.func(reversed(joined({row}, f.columns.in_table(f.setting)))), set);
     schedule_row_update(l, consumer, f);
 }
 

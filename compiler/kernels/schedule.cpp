@@ -284,13 +284,40 @@ TableParts parts_of(const Shape &table) {
     return {(table[0] + rows - 1) / rows, rows};
 }
 
-void schedule_gather_in_parts(Lowering &l, Consumer &consumer, RDom &r, size_t index_rank) {
-    Stage stage = consumer.func.update(0);
-    std::vector<VarOrRVar> order(consumer.axes.rbegin(), consumer.axes.rend() - long(index_rank));
-    order.insert(order.end(), {RVar(r.x), RVar(r.y)});
+RowVectors::RowVectors(const Lowering &l, std::vector<Var> axes, const Shape &shape)
+    : axes_(std::move(axes)), extent_(axes_.empty() ? 1 : shape.back()), lanes_(std::min<int64_t>(l.lanes(), extent_)),
+      overlap_(!axes_.empty() && leaves_rest(l, shape)) {}
+
+RDom RowVectors::domain(int64_t slots, const Expr &parts, const std::string &name) const {
+    Region region{{0, int(slots)}, {0, parts}};
+    // Innermost first, for Halide does not reorder what it does not see to be independent.
+    if (overlap_) region.insert(region.begin(), {{0, int(lanes_)}, {0, int((extent_ + lanes_ - 1) / lanes_)}});
+    return RDom(region, name);
+}
+
+Coordinates RowVectors::columns(const RDom &domain, bool in_storage) const {
+    Coordinates at(axes_.begin(), axes_.end());
+    if (!overlap_) return at;
+    const Expr first = domain[1] * index_expr(lanes_);
+    at.back() = (in_storage ? first : min(first, index_expr(extent_ - lanes_))) + domain[0];
+    return at;
+}
+
+void RowVectors::schedule(Stage stage, const RDom &domain) const {
+    std::vector<VarOrRVar> order(axes_.rbegin(), axes_.rend());
+    if (overlap_) order[0] = RVar(domain[1]), order.insert(order.begin(), RVar(domain[0]));
+    order.insert(order.end(), {slot(domain), part(domain)});
     stage.reorder(order);
-    if (consumer.axes.size() > index_rank) vectorize_inner(l, stage, consumer.axes.back(), consumer.shape.back(), true);
-    stage.allow_race_conditions().parallel(RVar(r.y));
+    if (overlap_) stage.allow_race_conditions().vectorize(RVar(domain[0]));
+    else if (extent_ > 1) stage.vectorize(axes_.back(), int(lanes_), TailStrategy::GuardWithIf);
+}
+
+void RowVectors::schedule_storage(Func rows, Var slot) const { rows.compute_root().align_storage(axes_.empty() ? slot : axes_.back(), int(lanes_)); }
+
+void schedule_gather_in_parts(Consumer &consumer, const RDom &r, const RowVectors &columns) {
+    Stage stage = consumer.func.update(0);
+    columns.schedule(stage, r);
+    stage.allow_race_conditions().parallel(RowVectors::part(r));
 }
 
 RowUpdatePlan plan_row_update(const Lowering &l, const Shape &table, const Shape &rows, bool stores_others) {
@@ -307,17 +334,11 @@ void schedule_row_update(Lowering &l, Consumer &consumer, RowUpdateFuncs &f) {
     f.before.update(1).reorder(f.part, RVar(f.before.rvars(1)[0].name())).vectorize(f.part, int(f.plan.parts.count));
     f.listed.compute_root();
     f.listed.update(0).unscheduled();
-    auto schedule = [&](Stage stage, RDom &domain) {
-        std::vector<VarOrRVar> order(f.columns.rbegin(), f.columns.rend());
-        order.insert(order.end(), {RVar(domain.x), RVar(domain.y)});
-        stage.reorder(order);
-        if (!f.columns.empty()) vectorize_inner(l, stage, f.columns.back(), consumer.shape.back(), true);
-        return stage;
-    };
-    f.rows.compute_root().align_storage(f.columns.empty() ? f.slot : f.columns.back(), l.lanes());
+    f.columns.schedule_storage(f.rows, f.slot);
     // Always in a parallel loop, which is a function of its own, or one that knows of the stores (OneLoopOfParts): a compiler that takes short
     // loops apart must not load old rows behind stores that it does not know to be stores over them.
-    schedule(f.rows.update(0), f.making).allow_race_conditions().parallel(RVar(f.making.y));
+    f.columns.schedule(f.rows.update(0), f.making);
+    f.rows.update(0).allow_race_conditions().parallel(RowVectors::part(f.making));
     if (f.stores_others) {
         Stage stage = consumer.func.update(0);
         Var flat = consumer.axes.back(), vector("vector"), lane("lane"), task("task"), within("within");
@@ -332,12 +353,13 @@ void schedule_row_update(Lowering &l, Consumer &consumer, RowUpdateFuncs &f) {
             stage.split(vector, task, within, int(f.plan.parts.rows * row / l.lanes()), TailStrategy::GuardWithIf).parallel(task);
         }
     }
-    Stage set = schedule(consumer.func.update(f.stores_others ? 1 : 0), f.setting);
+    Stage set = consumer.func.update(f.stores_others ? 1 : 0);
+    f.columns.schedule(set, f.setting);
     if (!f.plan.parallel) return;
-    set.allow_race_conditions().parallel(RVar(f.setting.y));
+    set.allow_race_conditions().parallel(RowVectors::part(f.setting));
     const std::string result = consumer.func.name();
-    l.in_one_loop({.making = f.rows.name() + ".s1." + f.making.y.name(),
-                   .setting = result + (f.stores_others ? ".s2." : ".s1.") + f.setting.y.name(),
+    l.in_one_loop({.making = f.rows.name() + ".s1." + RowVectors::part(f.making).name(),
+                   .setting = result + (f.stores_others ? ".s2." : ".s1.") + RowVectors::part(f.setting).name(),
                    .others = f.stores_others ? result + ".s1." : "",
                    .parts = f.plan.parts.count,
                    .results = l.overwritten_buffers(f.results, consumer.func)});

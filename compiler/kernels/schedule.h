@@ -79,8 +79,34 @@ struct TableParts {
     int64_t count = 1, rows = 0;    ///< of a part; the last one may have fewer
 };
 TableParts parts_of(const Shape &table);
-/// `axes` of the index come first; r: positions in it, parts.
-void schedule_gather_in_parts(Lowering &l, Consumer &consumer, Halide::RDom &r, size_t index_rank);
+
+/// Rows, listed in the slots of parts, that an update stores one after the other in vectors along the innermost of their axes. Where those
+/// leave a rest (leaves_rest()) the last vector begins earlier and stores some elements again, for a store by a mask takes 12 to 18 cycles on AMD
+/// (Zen 3): the update must not read what it stores.
+class RowVectors {
+public:
+    /// `axes` and `shape`: of what is stored, of which `axes` are the columns of a row.
+    RowVectors(const Lowering &l, std::vector<Var> axes, const Shape &shape);
+    /// Slots of a part that hold a row, and parts; vectors that overlap, too.
+    Halide::RDom domain(int64_t slots, const Expr &parts, const std::string &name) const;
+    static Halide::RVar slot(const Halide::RDom &domain) { return domain[domain.dimensions() - 2]; }
+    static Halide::RVar part(const Halide::RDom &domain) { return domain[domain.dimensions() - 1]; }
+    /// Columns of the table, and of storage of whole vectors.
+    Coordinates in_table(const Halide::RDom &domain) const { return columns(domain, false); }
+    Coordinates in_storage(const Halide::RDom &domain) const { return columns(domain, true); }
+    void schedule(Halide::Stage stage, const Halide::RDom &domain) const;
+    /// Of storage for rows that are not read behind `in_storage`.
+    void schedule_storage(Func rows, Var slot) const;
+
+private:
+    Coordinates columns(const Halide::RDom &domain, bool in_storage) const;
+    std::vector<Var> axes_;
+    int64_t extent_ = 1, lanes_ = 1;
+    bool overlap_ = false;
+};
+
+/// r: positions in the index, of parts.
+void schedule_gather_in_parts(Consumer &consumer, const Halide::RDom &r, const RowVectors &columns);
 struct RowUpdatePlan {
     TableParts parts;
     bool parallel = false;
@@ -88,15 +114,16 @@ struct RowUpdatePlan {
 /// `table`, `rows`: their shapes.
 RowUpdatePlan plan_row_update(const Lowering &l, const Shape &table, const Shape &rows, bool stores_others);
 struct RowUpdateFuncs {
+    explicit RowUpdateFuncs(RowVectors of_a_row) : columns(std::move(of_a_row)) {}
     RowUpdatePlan plan;
     std::vector<NodeId> results;
     Func before;                    ///< over (part, slot): how many of as many positions belong to a part
     Func listed;                    ///< over (slot, part): the positions of a part
     Func rows;                      ///< the new rows, over (columns, slot, part)
-    Halide::RDom making, setting;   ///< slot, part: of the last update of `rows` and of the consumer's
+    Halide::RDom making, setting;   ///< of `columns`: of the last update of `rows` and of the consumer's
     bool stores_others = false;     ///< the consumer's first update computes the rest
     Var part{"part"}, slot{"slot"};
-    std::vector<Var> columns;       ///< tensor axis order
+    RowVectors columns;
 };
 void schedule_row_update(Lowering &l, Consumer &consumer, RowUpdateFuncs &f);
 

@@ -1,6 +1,7 @@
 // Objects: reproducible, cached, and free of register spills where speed depends on it.
 #include "compiler/kernels/emit_kernels.h"
 #include "compiler/ops/builder.h"
+#include "test/unit/kernels/kernel_case.h"
 #include "test/unit/kernels/run_kernels.h"
 
 #include <gtest/gtest.h>
@@ -163,6 +164,31 @@ TEST(Emit, StatementsAreTextAndHtml) {
     const KernelOptions options{.target = "x86-64-v3", .debug_checks = false, .cache_folder = "", .jobs = 1};
     EXPECT_NE(kernel_statement(reduction_kernel(100), options, false).find("produce"), std::string::npos);
     EXPECT_NE(kernel_statement(reduction_kernel(100), options, true).find("</body>"), std::string::npos);
+}
+
+/// Rows of 50 leave a rest of two, and a store by a mask is slow.
+TEST(Emit, RowsOfTablesAreStoredInWholeVectors) {
+    const KernelOptions options{.target = "x86-64-v3", .debug_checks = false, .cache_folder = "", .jobs = 1};
+    Case gathered(DType::f32), set(DType::f32);
+    gathered.result(gathered.b.append(Op::gather_rows, {gathered.in({1700, 50}), gathered.in(DType::i32, {64})}, GatherAttrs{true}));
+    const NodeId table = set.in({1700, 50}), index = set.in(DType::i32, {64}), rows = set.b.append(Op::gather_rows, {table, index}, GatherAttrs{});
+    set.result(set.b.append(Op::set_rows, {table, set.b.add(rows, set.in({64, 50})), index}));
+    for (const Kernel &kernel : {kernel_of(gathered.graph, "gathered"), kernel_of(set.graph, "set", {0})}) {
+        const std::string statement = kernel_statement(kernel, options, false);
+        EXPECT_NE(statement.find("ramp("), std::string::npos);
+        EXPECT_EQ(statement.find("predicate"), std::string::npos) << statement;
+    }
+}
+
+/// A step of Adam takes its quotient from the weight by the multiply-add that would round the quotient.
+TEST(Emit, QuotientsOfRootsAreSubtractedUnrounded) {
+    Case c(DType::f32);
+    const Type type{DType::f32, {1000}};
+    const NodeId divisor = c.b.add(c.b.append(Op::sqrt, {c.in(type.shape)}), c.b.constant(1e-8, type));
+    c.result(c.b.subtract(c.in(type.shape), c.b.divide(c.in(type.shape), divisor)));
+    const std::string statement = kernel_statement(kernel_of(c.graph, "step"), {.target = "x86-64-v3", .debug_checks = false, .cache_folder = "", .jobs = 1}, false);
+    EXPECT_NE(statement.find("quotient.error"), std::string::npos);
+    EXPECT_EQ(statement.find("quotient.first"), std::string::npos);
 }
 
 TEST(Emit, DebugChecksKeepAssertions) {

@@ -43,6 +43,44 @@ TEST(FusedKernels, QuotientsOfRootsAreRounded) {
     EXPECT_LT(std::abs(result.values[last]), 1e-15);  // by infinity
 }
 
+/// A quotient by multiplications that is added or subtracted is not rounded before: the sum is off by its own rounding, and by one of 1 / b.
+TEST(FusedKernels, QuotientsOfRootsAreAddedUnrounded) {
+    const int64_t n = 100003;
+    const Type type{DType::f32, {n}};
+    auto kernel = [&](bool subtracts) {
+        Case c(DType::f32);
+        const NodeId addend = c.in({n}), numerator = c.in({n}), square = c.in({n});
+        const NodeId quotient = c.b.divide(numerator, c.b.add(c.b.append(Op::sqrt, {square}), c.b.constant(1e-8, type)));
+        c.result(subtracts ? c.b.subtract(addend, quotient) : c.b.add(quotient, addend));
+        return kernel_of(c.graph, subtracts ? "difference" : "sum");
+    };
+    std::mt19937 random(2);
+    std::uniform_real_distribution<float> mantissa(1.0f, 2.0f);
+    std::vector<Tensor> inputs(3, Tensor{type, std::vector<double>(size_t(n))});
+    auto number = [&](int exponents, int from) { return double(std::ldexp(mantissa(random), int(random() % unsigned(exponents)) + from)); };
+    for (size_t i = 0; i < size_t(n); i++) {
+        inputs[1].values[i] = number(40, -20) * (i % 2 ? 1 : -1), inputs[2].values[i] = i % 1000 == 0 ? 0.0 : number(100, -60);
+        inputs[0].values[i] = i % 3 == 0 ? 0.0 : number(40, -20);
+    }
+    inputs[2].values[size_t(n) - 1] = std::numeric_limits<double>::infinity();
+    for (const char *target : {"native", "x86-64-v3"}) {
+        KernelOptions options;
+        options.target = target;
+        const KernelLibrary library({kernel(false), kernel(true)}, options);
+        auto unit = [](double x) { return std::max(double(std::nextafter(std::abs(float(x)), INFINITY)) - double(std::abs(float(x))), 0x1p-120); };
+        for (size_t which : {0, 1}) {
+            const Tensor result = library.run(which, inputs)[0];
+            for (size_t i = 0; i < size_t(n); i++) {
+                const double divisor = std::min(double(std::sqrt(float(inputs[2].values[i])) + 1e-8f), 0x1p100);  // infinity is limited
+                const double quotient = inputs[1].values[i] / divisor;
+                const double expected = inputs[0].values[i] + (which == 0 ? quotient : -quotient);
+                ASSERT_LE(std::abs(result.values[i] - expected), 0.5 * unit(expected) + 1.1 * unit(quotient))
+                    << inputs[0].values[i] << (which == 0 ? " + " : " - ") << inputs[1].values[i] << " / (sqrt(" << inputs[2].values[i] << ") + 1e-8) on " << target;
+            }
+        }
+    }
+}
+
 /// Roundings of equal terms err in the same direction: 262,144 of them added to one f32 after the other would be off by 6e-4 and more.
 TEST(FusedKernels, LongSumsLoseNoDigits) {
     struct Sum { Shape shape; Ints axes; };
