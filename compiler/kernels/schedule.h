@@ -69,8 +69,16 @@ void schedule_partial_reduction(Lowering &l, Func partial, const std::vector<Var
 bool leaves_rest(const Lowering &l, const Shape &kept_shape);
 /// What holds the result of `updates` of `sums`: themselves, or `stored`, an undefined Func, if they leave a rest or are f64 for an f32 (`wide`).
 Func schedule_final_reduction(Lowering &l, Func sums, const std::vector<Var> &kept, const Shape &kept_shape, int updates, Func stored, bool wide = false);
-/// Rows added to, or stored, one after the other: the inner dimension in vectors.
-void schedule_scatter(Lowering &l, Func sum, const std::vector<Var> &axes, const Shape &shape);
+/// Columns of a row that one update stores: all of them, or those along the innermost axis that fill vectors, or the rest of these.
+struct RowPiece {
+    bool is_all = true;
+    int64_t first = 0, count = 0;
+};
+std::vector<RowPiece> pieces_of_rows(const Lowering &l, const Shape &table);
+/// The table before its rows are stored or added to.
+void schedule_table(Lowering &l, Func table, const std::vector<Var> &axes, const Shape &shape);
+/// The last update of the table, row by row; `columns`: the axes of a row, of which the innermost is the first of `r` unless it is_all.
+void schedule_rows(Lowering &l, Func table, const std::vector<Var> &columns, const Shape &shape, const RowPiece &piece, const Halide::RDom &r);
 
 /// Rows of tables made anew from old ones, and the rest of the tables computed where it lies. A table is cut into parts of neighbouring rows.
 /// All that happens to a part falls to one thread, so that it stays in the caches of one processor: the new rows of a part are made and
@@ -105,7 +113,8 @@ private:
     bool overlap_ = false;
 };
 
-/// r: positions in the index, of parts.
+/// `before`: over parts and positions, counted in its last update; `listed`: over positions and parts.
+void schedule_part_lists(Func before, Func listed, const TableParts &parts);
 void schedule_gather_in_parts(Consumer &consumer, const Halide::RDom &r, const RowVectors &columns);
 struct RowUpdatePlan {
     TableParts parts;
@@ -117,15 +126,13 @@ struct RowUpdateFuncs {
     explicit RowUpdateFuncs(RowVectors of_a_row) : columns(std::move(of_a_row)) {}
     RowUpdatePlan plan;
     std::vector<NodeId> results;
-    Func before;                    ///< over (part, slot): how many of as many positions belong to a part
-    Func listed;                    ///< over (slot, part): the positions of a part
     Func rows;                      ///< the new rows, over (columns, slot, part)
     Halide::RDom making, setting;   ///< of `columns`: of the last update of `rows` and of the consumer's
     bool stores_others = false;     ///< the consumer's first update computes the rest
-    Var part{"part"}, slot{"slot"};
     RowVectors columns;
 };
-void schedule_row_update(Lowering &l, Consumer &consumer, RowUpdateFuncs &f);
+/// `slot`: of `rows`.
+void schedule_row_update(Lowering &l, Consumer &consumer, RowUpdateFuncs &f, const Var &slot);
 
 /// Terms added where they belong: dimensions in `is_free` have no order, the innermost one runs in vectors if it is such.
 void schedule_scattered(Lowering &l, Func sum, const std::vector<Var> &axes, const Shape &shape, const std::vector<bool> &is_free);

@@ -120,11 +120,12 @@ bool wants_stored_operand(const Graph &graph, const Node &node, size_t place) {
         case Op::max_pool2d_gradient:
         case Op::warp:
         case Op::gather_rows:
-        case Op::scatter_add_rows:
         case Op::set_rows:
         case Op::first_occurrence:
         case Op::comprehension:
             return true;
+        case Op::scatter_add_rows:
+            return place != 0;
         case Op::conv2d_weight_gradient:
             return place != 1 || !takes_rows_of_gradient(graph, node);
         case Op::max_pool2d:
