@@ -277,11 +277,14 @@ void schedule_table(Lowering &l, Func table, const std::vector<Var> &axes, const
 }
 
 void schedule_rows(Lowering &l, Func table, const std::vector<Var> &columns, const Shape &shape, const RowPiece &piece, const RDom &r) {
-    Stage stage = table.update(table.num_update_definitions() - 1);
+    const int update = table.num_update_definitions() - 1;
+    Stage stage = table.update(update);
     std::vector<VarOrRVar> order(columns.rbegin(), columns.rend());
     if (!piece.is_all) order[0] = RVar(r.x);
-    for (int i = piece.is_all ? 0 : 1; i < r.dimensions(); i++) order.push_back(RVar(r[i]));
-    stage.reorder(order);
+    // An index of rank 0 is one row, and the update has no domain.
+    if (!table.rvars(update).empty())
+        for (int i = piece.is_all ? 0 : 1; i < r.dimensions(); i++) order.push_back(RVar(r[i]));
+    if (order.size() > 1) stage.reorder(order);
     if (piece.is_all && !columns.empty()) vectorize_inner(l, stage, columns.back(), shape.back(), true);
     // A rest one by one: a store by a mask takes 12 to 18 cycles on AMD (Zen 3).
     if (!piece.is_all && piece.first > 0) stage.unroll(RVar(r.x));
