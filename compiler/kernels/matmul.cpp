@@ -59,15 +59,20 @@ Expr lower_matmul(Lowering &l, NodeId id, const Coordinates &at) {
             vars.insert(vars.end(), batch_vars.begin(), batch_vars.end());
             return vars;
         };
+        Var row("row"), tile("tile");
         f.packed = Func(l.name(id, "packed"));
         f.packed(with_batch_vars({f.u, k})) = vector_operand(f.u, k);
         if (f.plan.packs_rows) {
             f.packed_rows = Func(l.name(id, "packed_rows"));
-            f.packed_rows(with_batch_vars({f.v, k})) = scalar_operand(f.v, k);
+            // A tile's rows side by side, step by step of K.
+            const Expr v = tile * index_expr(f.plan.tile.rows) + row;
+            f.packed_rows(with_batch_vars({row, k, tile})) = scalar_operand(f.rows % f.plan.tile.rows == 0 ? v : min(likely(v), index_expr(f.rows - 1)), k);
         }
-        auto term = [&](Expr depth) {
-            return (f.plan.packs_rows ? Expr(f.packed_rows(with_batch({f.v, depth}))) : scalar_operand(f.v, depth)) * f.packed(with_batch({f.u, depth}));
+        auto row_operand = [&](Expr depth) {
+            const Expr rows = index_expr(f.plan.tile.rows);
+            return f.plan.packs_rows ? Expr(f.packed_rows(with_batch({f.v % rows, depth, f.v / rows}))) : scalar_operand(f.v, depth);
         };
+        auto term = [&](Expr depth) { return row_operand(depth) * f.packed(with_batch({f.u, depth})); };
         f.product = Func(l.name(id, "product"));
         const std::vector<Var> product_vars = with_batch_vars({f.u, f.v});
         const Expr zero = Internal::make_zero(storage_type(node.type.dtype));

@@ -35,6 +35,8 @@ constexpr int64_t kPackedDepth = 1024;
 /// Of a vector operand no larger than this, all panels are packed before: they stay in the second cache, and blocks of so many rows
 /// make longer pieces of what is read and written.
 constexpr int64_t kWholeBytes = 256 << 10, kWholeRowBlock = 384;
+/// Steps of K of which the rows of all tiles are packed at a time.
+constexpr int kStepsOfPacking = 16;
 /// But of another operand that the second cache keeps, the packed rows of a block stay in the first one.
 constexpr int64_t kKeptRows = 1 << 20, kPackedRows = 16 << 10;
 /// An operand of as many bytes comes from memory, and its lines are asked for ahead of the loop that multiplies them; and results go there.
@@ -86,7 +88,7 @@ Tile choose_product_tile(const Lowering &l, int64_t columns, int64_t rows, int64
     const double uneven = !stored_along_rows ? 1 : goes_to_memory(columns, rows) ? kUnevenStoreToMemory : kUnevenStore;
     Tile best;
     double best_cost = 1e300;
-    for (int vectors = registers > 16 ? 5 : 4; vectors >= 1; vectors--)
+    for (int vectors = 5; vectors >= 1; vectors--)
         for (int r = 1; r <= std::min<int64_t>(kMatmulRows, rows); r++) {
             if (vectors * r + vectors + 1 > registers || (vectors > 1 && (vectors - 1) * l.lanes() >= columns)) continue;
             const double cost = cycles_of_product(l, {vectors, r}, columns, rows, depth) * (std::has_single_bit(unsigned(r)) ? 1 : uneven) * (registers > 16 || rows % r == 0 ? 1 : kUnevenRows);
@@ -170,6 +172,12 @@ static void schedule_panel(const Lowering &l, MatmulFuncs &f, bool in_parallel) 
     }
 }
 
+/// Of the other operand, the rows of a tile after those of another: a few steps of K of all tiles at a time, of which the lines stay in the first cache.
+static void schedule_packed_rows(Func &packed_rows, int tile_rows) {
+    Var row = packed_rows.args()[0], k = packed_rows.args()[1], tile = packed_rows.args()[2], steps("steps"), step("step");
+    packed_rows.bound_extent(row, tile_rows).split(k, steps, step, kStepsOfPacking, TailStrategy::GuardWithIf).reorder(row, step, tile, steps).vectorize(row);
+}
+
 /// Rows of an operand, or of the results, that are read or written a little later.
 struct NextRows {
     std::string buffer;             ///< if it is an argument
@@ -230,7 +238,7 @@ static void schedule_parts(Lowering &l, MatmulFuncs &f) {
         schedule_panel(l, f, false);
     }
     update.vectorize(lane).unroll(in_panel).unroll(in_tile).parallel(f.p);
-    if (f.packed_rows.defined()) f.packed_rows.compute_at(f.part, block).vectorize(f.packed_rows.args()[0], int(std::min<int64_t>(lanes, f.rows)));
+    if (f.packed_rows.defined()) schedule_packed_rows(f.packed_rows.compute_at(f.part, block), rows);
 }
 
 /// Whether the next panel is asked for while the tiles of one are multiplied; the loop over K is then cut into turns.
@@ -362,7 +370,7 @@ void schedule_matmul(Lowering &l, Consumer &consumer, MatmulFuncs &f) {
         f.packed.compute_at(consumer.func, outermost);
         schedule_panel(l, f, packs_in_parallel);
     }
-    if (f.packed_rows.defined()) f.packed_rows.compute_at(consumer.func, block).vectorize(f.packed_rows.args()[0], int(std::min<int64_t>(lanes, std::min(f.rows, block_rows))));
+    if (f.packed_rows.defined()) schedule_packed_rows(f.packed_rows.compute_at(consumer.func, block), rows);
 
     const std::string k = f.product.name() + ".s1." + f.depth.x.name() + ".turn", row_loops = loops + row.name() + ".";
     const Expr at_block = loop_variable(row_loops + block.name(), (f.rows + block_rows - 1) / block_rows);

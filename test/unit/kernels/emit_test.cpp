@@ -180,6 +180,16 @@ TEST(Emit, RowsOfTablesAreStoredInWholeVectors) {
     }
 }
 
+/// A step of K of a tile is one piece of a line: as a column of the whole block it would be a line for each step, and a tile leave the first cache.
+TEST(Emit, PackedRowsOfATileLieSideBySide) {
+    Case c(DType::f32);
+    c.result(c.b.matmul(c.in({1024, 1024}), c.in({1024, 1024}), true, false));
+    const std::string statement = kernel_statement(kernel_of(c.graph, "product"), {.target = "x86-64-v3", .debug_checks = false, .cache_folder = "", .jobs = 1}, false);
+    std::smatch sizes;
+    ASSERT_TRUE(std::regex_search(statement, sizes, std::regex(R"(packed_rows\[float32 \* (\d+) \* 1024 \*)"))) << statement;
+    EXPECT_LE(std::stoi(sizes[1]), 8);
+}
+
 /// A step of Adam takes its quotient from the weight by the multiply-add that would round the quotient.
 TEST(Emit, QuotientsOfRootsAreSubtractedUnrounded) {
     Case c(DType::f32);
