@@ -89,7 +89,7 @@ struct TableParts {
 TableParts parts_of(const Shape &table);
 
 /// Rows, listed in the slots of parts, that an update stores one after the other in vectors along the innermost of their axes. Where those
-/// leave a rest (leaves_rest()) the last vector begins earlier and stores some elements again, for a store by a mask takes 12 to 18 cycles on AMD
+/// leave a rest (leaves_rest()) the last vector begins earlier and stores some elements again, for a store by a mask takes 14 cycles on AMD
 /// (Zen 3): the update must not read what it stores.
 class RowVectors {
 public:
