@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <numeric>
 
 namespace kiln {
 
@@ -21,8 +22,8 @@ constexpr double kCyclesOfTile = 100;
 constexpr double kUnevenStore = 1.04, kUnevenStoreToMemory = 1.2;
 /// What a tile of 16 registers costs more that leaves a rest of rows: only where there is none is a panel packed by blocks of depth.
 constexpr double kUnevenRows = 1.01;
-/// Results of a row that make a line.
-constexpr int kLineRows = kLineBytes / int64_t(sizeof(float));
+/// Results of a row that make a line, and how many of them several tiles store at most, as whole lines.
+constexpr int kLineRows = kLineBytes / int64_t(sizeof(float)), kMostLineRows = 3 * kLineRows;
 /// A product this deep with at most so many results is summed in parts, one a task, for each of which both operands are read once.
 /// So is one too deep to pack its rows as a whole, which lie far apart along K: they are packed for a block of a part.
 constexpr int64_t kDeep = 4096, kDeepResult = 64 * 1024, kMostParts = 16;
@@ -82,16 +83,28 @@ bool shares_tiles(int64_t panels, int64_t tiles) { return panels < kLeastPanels 
 /// Whether results are large enough to leave the caches.
 bool goes_to_memory(int64_t columns, int64_t rows) { return columns * rows * int64_t(sizeof(float)) >= kFromMemoryBytes; }
 
+/// Rows of as many tiles as make whole lines.
+int rows_of_lines(int tile_rows) { return std::lcm(kLineRows, tile_rows); }
+
+/// Whether that are few enough. With 16 registers tiles of six rows, three lines of them, are faster than shorter ones.
+bool makes_lines(const Lowering &l, int tile_rows, int64_t rows) {
+    const int lines = rows_of_lines(tile_rows);
+    return lines == kLineRows || (vector_registers(l.target()) <= 16 && lines <= kMostLineRows && rows % lines == 0);
+}
+
 /// The fastest tile. `stored_along_rows`: so the results lie in memory.
 Tile choose_product_tile(const Lowering &l, int64_t columns, int64_t rows, int64_t depth, bool stored_along_rows) {
     const int registers = vector_registers(l.target());
-    const double uneven = !stored_along_rows ? 1 : goes_to_memory(columns, rows) ? kUnevenStoreToMemory : kUnevenStore;
+    auto uneven = [&](int r) {
+        if (!stored_along_rows || std::has_single_bit(unsigned(r))) return 1.0;
+        return !goes_to_memory(columns, rows) ? kUnevenStore : makes_lines(l, r, rows) ? 1.0 : kUnevenStoreToMemory;
+    };
     Tile best;
     double best_cost = 1e300;
     for (int vectors = 5; vectors >= 1; vectors--)
         for (int r = 1; r <= std::min<int64_t>(kMatmulRows, rows); r++) {
             if (vectors * r + vectors + 1 > registers || (vectors > 1 && (vectors - 1) * l.lanes() >= columns)) continue;
-            const double cost = cycles_of_product(l, {vectors, r}, columns, rows, depth) * (std::has_single_bit(unsigned(r)) ? 1 : uneven) * (registers > 16 || rows % r == 0 ? 1 : kUnevenRows);
+            const double cost = cycles_of_product(l, {vectors, r}, columns, rows, depth) * uneven(r) * (registers > 16 || rows % r == 0 ? 1 : kUnevenRows);
             if (cost < best_cost * 0.999) best_cost = cost, best = {vectors, r};
         }
     return best;
@@ -115,10 +128,11 @@ MatmulPlan plan_matmul(const Lowering &l, int64_t m, int64_t n, int64_t k, bool 
     if (has_epilogue && plan.columns_are_rows && rows >= kMatmulRows && (many_registers || !goes_to_memory(columns, rows)))
         plan.tile = {std::min(plan.tile.vectors, many_registers ? 2 : 1), kMatmulRows};
     plan.transposes = plan.columns_are_rows ? !transpose_a : transpose_b;
-    plan.by_line = plan.columns_are_rows && kLineRows % plan.tile.rows == 0 && goes_to_memory(columns, rows);
+    const int line_rows = rows_of_lines(plan.tile.rows);
+    plan.by_line = plan.columns_are_rows && makes_lines(l, plan.tile.rows, rows) && goes_to_memory(columns, rows);
     plan.along_rows = plan.columns_are_rows ? !transpose_b : transpose_a;
     const int64_t about = plan.along_rows && k > 256 ? 2 * kRowBlock : kRowBlock;
-    plan.row_block = rows <= 2 * about ? rows : choose_row_block(rows, plan.by_line ? kLineRows : plan.tile.rows, about);
+    plan.row_block = rows <= 2 * about ? rows : choose_row_block(rows, plan.by_line ? line_rows : plan.tile.rows, about);
     const bool packs_by_part = plan.along_rows && k > kPackedDepth && batch == 1;
     if (packs_by_part || (k >= kDeep && columns * rows <= kDeepResult)) {
         for (int64_t parts = 2; parts <= kMostParts; parts++)
@@ -131,7 +145,7 @@ MatmulPlan plan_matmul(const Lowering &l, int64_t m, int64_t n, int64_t k, bool 
     const bool is_even = rows % plan.tile.rows == 0 && columns % width == 0 && columns / width >= kLeastPanels;
     if (plan.parts == 1 && batch == 1 && !plan.transposes && !plan.along_rows && is_even && rows <= kFewRows && columns * k * int64_t(sizeof(float)) >= kWholeBytes)
         if (const int64_t depth = choose_depth_block(k); k % depth == 0 && k > depth) plan.depth_block = depth;
-    plan.by_line = plan.by_line && plan.parts == 1 && plan.row_block % kLineRows == 0;
+    plan.by_line = plan.by_line && plan.parts == 1 && plan.row_block % line_rows == 0;
     // A product of two vectors has no rows to pack: each element is used once.
     plan.packs_rows = plan.along_rows && k > 1 && (plan.parts > 1 || (rows > plan.row_block && k <= kPackedDepth));
     const bool whole = plan.parts == 1 && batch == 1 && columns * k * int64_t(sizeof(float)) <= kWholeBytes;
@@ -299,7 +313,7 @@ void schedule_matmul(Lowering &l, Consumer &consumer, MatmulFuncs &f) {
         stage.split(row, block, rest, int(f.plan.row_block), tail_of(consumer, f.rows, f.plan.row_block));
     }
     const int64_t block_rows = blocked ? f.plan.row_block : f.rows;
-    const int tile_rows = f.plan.by_line ? kLineRows : rows;
+    const int tile_rows = f.plan.by_line ? rows_of_lines(rows) : rows;
     stage.split(rest, tile, in_tile, tile_rows, tail_of(consumer, block_rows, tile_rows));
     Var inner = f.plan.columns_are_rows ? in_tile : in_panel, other = f.plan.columns_are_rows ? in_panel : in_tile;
     const int64_t inner_extent = f.plan.columns_are_rows ? tile_rows : stored;
