@@ -1,5 +1,6 @@
 // Elementwise ops. Halide's float arithmetic is fast-math: nothing here may rest on NaN or infinity comparing in any particular way.
 #include "compiler/kernels/lowering.h"
+#include "compiler/kernels/quotient.h"
 #include "compiler/support/check.h"
 
 #include <cmath>
@@ -86,13 +87,14 @@ bool is_quotient_without_divider(const Lowering &l, NodeId id) {
     return l.node(id).op == Op::divide && is_root_plus_constant(l, l.node(id).operands[1]) && l.target().has_feature(Target::FMA);
 }
 
-/// The sum, or difference, of operand i and a quotient that nothing else reads.
+/// Such a quotient that one node reads.
+bool is_own_quotient(const Lowering &l, NodeId id) { return is_quotient_without_divider(l, id) && l.uses(id) == 1; }
+
+/// The sum, or difference, of operand i and an own quotient.
 Expr sum_with_quotient(Lowering &l, NodeId id, int i, const Coordinates &at) {
     const NodeId quotient = l.node(id).operands[size_t(1 - i)];
     return sum_without_divider(operand(l, id, i, at), operand(l, quotient, 0, at), operand(l, quotient, 1, at), l.node(id).op == Op::subtract);
 }
-
-bool is_own_quotient(const Lowering &l, NodeId id) { return is_quotient_without_divider(l, id) && l.uses(id) == 1; }
 
 }  // namespace
 

@@ -1,6 +1,7 @@
 #include "compiler/kernels/lowering.h"
 
 #include "compiler/kernels/collapse.h"
+#include "compiler/kernels/quotient.h"
 #include "compiler/kernels/schedule.h"
 #include "compiler/support/check.h"
 
@@ -204,52 +205,6 @@ const char *const kNever = "never";
 /// See as_it_is(): its argument when Halide has simplified the rest.
 const char *const kAsItIs = "as_it_is";
 
-/// A quotient, and a number and a quotient added or subtracted, that Quotient writes out when Halide has simplified the rest: it would take
-/// common factors out of a remainder.
-const char *const kQuotient = "quotient", *const kPlusQuotient = "plus_quotient", *const kMinusQuotient = "minus_quotient";
-
-/// a / b by multiplications, from an estimate of 1 / b. Of an infinite b, which an overflow gave, b times 1 / b is no number: b is limited.
-class Quotient {
-public:
-    /// An estimate may be `coarse`: off by up to 1.5 * 2^-12 of it, or else by 2^-14.
-    Quotient(Expr a, Expr b, bool coarse) : a_(std::move(a)), b_(std::move(b)), coarse_(coarse) {}
-
-    /// The quotient, corrected by its remainder, which a multiply-add gives exactly (Markstein: "Computation of elementary functions on the
-    /// IBM RISC System/6000 processor", 1990). A coarse estimate takes a step of Newton's for the correction.
-    Expr corrected() const {
-        const Expr first = variable("quotient.first"), remainder = subtract(a(), multiply(b(), first));
-        Expr result = add(multiply(coarse_ ? add(multiply(estimate(), error()), estimate()) : estimate(), remainder), first);
-        return with_estimate(Internal::Let::make("quotient.first", multiply(a(), estimate()), result));
-    }
-
-    /// addend + a / b, or addend - a / b, rounded once: of 1 / b = e / (1 - d), with the estimate e and its error d = 1 - b e, as many terms of
-    /// e + e d + e d^2 as digits need.
-    Expr added_to(const Expr &addend, bool negative) const {
-        const Expr d = variable("quotient.error"), inverse = add(multiply(coarse_ ? add(multiply(d, d), d) : d, estimate()), estimate());
-        const Expr product = multiply(a(), inverse);
-        return with_estimate(Internal::Let::make("quotient.error", error(), negative ? subtract(addend, product) : add(addend, product)));
-    }
-
-private:
-    Expr variable(const char *name) const { return Internal::Variable::make(a_.type(), name); }
-    Expr constant(double value) const { return Internal::make_const(a_.type(), value); }
-    static Expr multiply(const Expr &x, const Expr &y) { return Internal::Mul::make(x, y); }
-    static Expr add(const Expr &x, const Expr &y) { return Internal::Add::make(x, y); }
-    static Expr subtract(const Expr &x, const Expr &y) { return Internal::Sub::make(x, y); }
-    Expr a() const { return variable("quotient.a"); }
-    Expr b() const { return variable("quotient.b"); }
-    Expr estimate() const { return variable("quotient.estimate"); }
-    Expr error() const { return subtract(constant(1), multiply(b(), estimate())); }
-    Expr with_estimate(Expr result) const {
-        result = Internal::Let::make("quotient.estimate", Internal::Call::make(a_.type(), "fast_inverse_f32", {b()}, Internal::Call::PureExtern), result);
-        result = Internal::Let::make("quotient.b", Internal::Min::make(b_, constant(0x1p100)), result);
-        return Internal::Let::make("quotient.a", a_, result);
-    }
-
-    Expr a_, b_;
-    bool coarse_;
-};
-
 /// What Halide must not see, or has no form for, is written when it has simplified the rest.
 class AfterSimplification : public Internal::IRMutator {
 public:
@@ -270,13 +225,13 @@ private:
     Expr visit(const Internal::Variable *variable) override { return variable->name == kNever ? Internal::const_false() : Expr(variable); }
     Expr visit(const Internal::Call *call) override {
         const bool is_wide = wide_ && call->type.is_float() && call->type.bits() == 32 && call->type.lanes() % 16 == 0;
-        const bool is_sum = call->name == kPlusQuotient || call->name == kMinusQuotient, is_quotient = is_sum || call->name == kQuotient;
-        if (is_wide && (is_quotient || call->name == "sqrt_f32")) calls_vector_math_ = true;
+        if (is_wide && (is_quotient(*call) || call->name == "sqrt_f32")) calls_vector_math_ = true;
         has_hidden_constants_ |= call->name == kHiddenZero;
         if (call->name == kAsItIs) return mutate(call->args[0]);
-        if (!is_quotient) return IRMutator::visit(call);
-        const Quotient quotient(mutate(call->args[0]), mutate(call->args[1]), !is_wide);
-        return is_sum ? quotient.added_to(mutate(call->args[2]), call->name == kMinusQuotient) : quotient.corrected();
+        if (!is_quotient(*call)) return IRMutator::visit(call);
+        std::vector<Expr> arguments;
+        for (const Expr &argument : call->args) arguments.push_back(mutate(argument));
+        return written_out(*call, arguments, !is_wide);
     }
     Internal::Stmt visit(const Internal::LetStmt *let) override {
         Internal::ScopedBinding<> known(known_, let->name);
@@ -329,12 +284,6 @@ private:
 const char *const kPrefetchLine = "prefetch_line", *const kPrefetchLineToStore = "prefetch_line_to_store";
 
 Expr as_it_is(const Expr &value) { return Internal::Call::make(value.type(), kAsItIs, {value}, Internal::Call::PureExtern); }
-
-Expr quotient_without_divider(const Expr &a, const Expr &b) { return Internal::Call::make(a.type(), kQuotient, {a, b}, Internal::Call::PureExtern); }
-
-Expr sum_without_divider(const Expr &addend, const Expr &a, const Expr &b, bool negative) {
-    return Internal::Call::make(a.type(), negative ? kMinusQuotient : kPlusQuotient, {a, b, addend}, Internal::Call::PureExtern);
-}
 
 void Lowering::order_loads_before_stores(std::vector<Expr> &values, const std::vector<Expr> &own_values) {
     Expr never = Internal::Variable::make(Bool(), kNever, Internal::Parameter(Bool(), false, 0, kNever));

@@ -188,13 +188,6 @@ extern const char *const kPrefetchLine, *const kPrefetchLineToStore;
 /// A value that Halide does not take apart to simplify what it is part of.
 Expr as_it_is(const Expr &value);
 
-/// a / b in f32 by multiplications, rounded but for fewer than one case in 200 that is a unit in the last place off. b is positive and no
-/// denormal, and less than 2^100 unless it is infinite; the target has multiply-adds.
-Expr quotient_without_divider(const Expr &a, const Expr &b);
-
-/// addend + a / b, or addend - a / b if `negative`, of such a and b: 1 / b is off by a unit in the last place at most, and the rest rounded once.
-Expr sum_without_divider(const Expr &addend, const Expr &a, const Expr &b, bool negative);
-
 /// gather_rows by the parts of the table: the consumer's Func, whose definition this is. Schedules it.
 void gather_rows_in_parts(Lowering &l, NodeId id, Consumer &consumer);
 
