@@ -286,6 +286,7 @@ Expr lower_conv2d_weight_gradient(Lowering &l, NodeId id, const Coordinates &at)
             for (int i = 0; i < l.body().size(); i++)
                 if (l.shape({i}) == dy_shape && !l.buffer_of({i}).empty()) f.gradient_buffers.push_back(l.buffer_of({i}));
         }
+        f.packs_pixels = !border.needed && f.shape[0] == 1 && f.shape[1] == 1 && a.stride != Ints{1, 1};
         f.part = Func(l.name(id, "part"));
         f.part(k, c, s, r, f.p) = Internal::make_zero(storage_type(node.type.dtype));
         auto accumulate = [&](const char *name, int64_t first, int64_t count) {
@@ -297,9 +298,17 @@ Expr lower_conv2d_weight_gradient(Lowering &l, NodeId id, const Coordinates &at)
             Expr to = count > 0 ? Expr(update.pixels[0]) : Expr(k);
             Expr n = f.p * index_expr(samples) + update.pixels[at + 2], y = update.pixels[at + 1], x = update.pixels[at];
             Expr at_y = y * index_expr(a.stride[0]) + r * index_expr(a.dilation[0]), at_x = x * index_expr(a.stride[1]) + s * index_expr(a.dilation[1]);
-            Expr pixel = read_pixel(l, id, border, n, at_y, at_x, c, update.padded);
+            Expr pixel;
+            if (f.packs_pixels) {
+                Var pn("n"), py("y"), px("x"), pc("c");
+                update.padded = Func(l.name(id, "pixels"));
+                update.padded(pc, px, py, pn) = l.value(border.operand, {pn, py * index_expr(a.stride[0]), px * index_expr(a.stride[1]), pc});
+                pixel = update.padded(c, x, y, n);
+            } else {
+                pixel = read_pixel(l, id, border, n, at_y, at_x, c, update.padded);
+            }
             Expr gradient;
-            if (l.is_plain(node.operands[1])) {
+            if (l.is_plain(node.operands[1]) && !f.packs_pixels) {
                 gradient = l.value(node.operands[1], {n, y, x, to});
             } else {
                 Var gn("n"), gy("y"), gx("x"), gk("k");

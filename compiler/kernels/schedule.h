@@ -268,10 +268,11 @@ struct WeightGradientFuncs {
     WeightGradientPlan plan;
     Func part;                      ///< over (r, s, c, k, part)
     bool is_split = false;          ///< the last channels of k, less than a vector, have an update of their own
+    bool packs_pixels = false;      ///< of both operands, side by side: those that a stride leaves apart would meet in a few sets of the first cache
     struct Update {
         int64_t columns = 0;        ///< of k
-        Func padded;                ///< the image with its border, or undefined
-        Func gradient;              ///< of the results, if it is computed
+        Func padded;                ///< the image with its border or the pixels packed, or undefined
+        Func gradient;              ///< of the results, if it is computed or packed
         Halide::RDom pixels;        ///< x, y, sample of the part; behind k if that is split
     };
     std::vector<Update> updates;

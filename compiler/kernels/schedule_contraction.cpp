@@ -339,9 +339,10 @@ void schedule_weight_gradient(Lowering &l, WeightGradientFuncs &f) {
         const int at = f.is_split ? 1 : 0;
         RVar x = update.pixels[at], y = update.pixels[at + 1], n = update.pixels[at + 2], pass("pass"), sample("sample");
         Var panel("panel"), in_panel("in_panel"), rows("rows"), row("row"), columns("columns"), column("column");
+        LoopLevel of_panel(f.part, panel);
         Stage stage = f.part.update(int(i));
         stage.split(c, rows, row, tile.rows, TailStrategy::GuardWithIf).split(n, pass, sample, int(samples), TailStrategy::GuardWithIf);
-        const bool by_row = update.gradient.defined() || is_long;
+        const bool by_row = (update.gradient.defined() && !f.packs_pixels) || is_long;
         if (beside > 1) stage.split(s, columns, column, beside, TailStrategy::GuardWithIf).unroll(column);
         auto reorder = [&](const VarOrRVar &inner, const VarOrRVar &outer) {
             std::vector<VarOrRVar> order{inner, row};
@@ -360,6 +361,7 @@ void schedule_weight_gradient(Lowering &l, WeightGradientFuncs &f) {
         };
         if (f.is_split) {
             RVar to = update.pixels[0], tile_of("tile_of"), in_tile("in_tile");
+            of_panel = LoopLevel(f.part, tile_of);
             const int width = i == 0 ? stored : int(update.columns), vector = std::min(lanes, width);
             stage.split(to, tile_of, in_tile, width, TailStrategy::GuardWithIf);
             reorder(in_tile, tile_of);
@@ -379,7 +381,7 @@ void schedule_weight_gradient(Lowering &l, WeightGradientFuncs &f) {
         stage.parallel(f.p);
         if (update.gradient.defined()) {
             const Var channel = update.gradient.args()[0];
-            update.gradient.compute_at(f.part, y).vectorize(channel, int(std::min<int64_t>(lanes, update.columns)), over_the_end(l));
+            update.gradient.compute_at(f.packs_pixels ? of_panel : LoopLevel(f.part, y)).vectorize(channel, int(std::min<int64_t>(lanes, update.columns)), over_the_end(l));
             if (update.columns > lanes) update.gradient.unroll(channel);
         }
         if (update.padded.defined()) {

@@ -190,6 +190,16 @@ TEST(Emit, PackedRowsOfATileLieSideBySide) {
     EXPECT_LE(std::stoi(sizes[1]), 8);
 }
 
+/// With a stride, a window of one element reads pixels that lie a multiple of the size of the first cache's ways apart.
+TEST(Emit, PixelsThatAStrideLeavesApartArePacked) {
+    Case c(DType::f32);
+    const NodeId x = c.in({64, 16, 16, 64}), dy = c.in({64, 8, 8, 128});
+    c.result(c.b.append(Op::conv2d_weight_gradient, {x, dy}, ConvGradAttrs{{2, 2}, {0, 0, 0, 0}, {1, 1}, {1, 1}}));
+    const std::string statement = kernel_statement(kernel_of(c.graph, "gradient"), {.target = "x86-64-v3", .debug_checks = false, .cache_folder = "", .jobs = 1}, false);
+    EXPECT_NE(statement.find("_pixels[float32 * 64 * 8 * 8 * 1]"), std::string::npos) << statement;
+    EXPECT_NE(statement.find("_gradient[float32 * 16 * 8 * 8 * 1]"), std::string::npos) << statement;
+}
+
 /// A step of Adam takes its quotient from the weight by the multiply-add that would round the quotient.
 TEST(Emit, QuotientsOfRootsAreSubtractedUnrounded) {
     Case c(DType::f32);
