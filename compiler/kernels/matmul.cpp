@@ -64,12 +64,12 @@ Expr lower_matmul(Lowering &l, NodeId id, const Coordinates &at) {
         f.packed(with_batch_vars({f.u, k})) = vector_operand(f.u, k);
         if (f.plan.packs_rows) {
             f.packed_rows = Func(l.name(id, "packed_rows"));
-            // A tile's rows side by side, step by step of K.
-            const Expr v = tile * index_expr(f.plan.tile.rows) + row;
-            f.packed_rows(with_batch_vars({row, k, tile})) = scalar_operand(f.rows % f.plan.tile.rows == 0 ? v : min(likely(v), index_expr(f.rows - 1)), k);
+            // The rows of a tile, or of a few tiles, side by side, step by step of K.
+            const Expr v = tile * index_expr(f.plan.rows_beside()) + row;
+            f.packed_rows(with_batch_vars({row, k, tile})) = scalar_operand(f.rows % f.plan.rows_beside() == 0 ? v : min(likely(v), index_expr(f.rows - 1)), k);
         }
         auto row_operand = [&](Expr depth) {
-            const Expr rows = index_expr(f.plan.tile.rows);
+            const Expr rows = index_expr(f.plan.rows_beside());
             return f.plan.packs_rows ? Expr(f.packed_rows(with_batch({f.v % rows, depth, f.v / rows}))) : scalar_operand(f.v, depth);
         };
         auto term = [&](Expr depth) { return row_operand(depth) * f.packed(with_batch({f.u, depth})); };

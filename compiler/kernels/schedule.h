@@ -193,6 +193,8 @@ struct MatmulPlan {
     bool along_rows = false;        ///< the other operand lies along the rows of a tile in memory, not along K
     bool transposes = false;        ///< the vector operand lies the other way in memory
     bool packs_rows = false;        ///< the other operand, too, is copied: its rows lie far apart along K
+    int tiles_beside = 1;           ///< of so many tiles the rows are packed side by side, and multiplied by one panel after the other
+    int rows_beside() const { return tiles_beside * tile.rows; }
     bool by_line = false;           ///< results stored along the rows of a tile: several tiles make a line of a row, and lines are stored as a whole
     bool packs_whole = false;       ///< all panels are packed before, and a tile's rows are multiplied by one after the other
     int64_t row_block = 0;          ///< rows one task computes with one packed panel, or of which it packs the other operand

@@ -159,7 +159,9 @@ MatmulPlan plan_matmul(const Lowering &l, int64_t m, int64_t n, int64_t k, bool 
         const Tile wide{2, many_registers ? kMatmulRows : 6}, other = many_registers ? Tile{1, 2 * kMatmulRows} : Tile{3, 4};
         plan.tile = cycles_of_product(l, wide, columns, rows, k) < cycles_of_product(l, other, columns, rows, k) ? wide : other;
         const int64_t row_bytes = k * int64_t(sizeof(float)), about = rows * row_bytes <= kKeptRows ? std::max(kPackedRows / row_bytes, plan.tile.rows * int64_t(2)) : kWholeRowBlock;
-        plan.row_block = choose_row_block(rows, plan.tile.rows, std::min(about, rows / 2));
+        // A panel, and the packed rows of as many tiles, stay in the first cache. Parameters that are updated are faster in the order in which they lie.
+        if (!many_registers && !l.stores_in_place() && rows * row_bytes > kKeptRows && kMostLineRows * row_bytes <= kPackedRows && kMostLineRows % plan.tile.rows == 0) plan.tiles_beside = kMostLineRows / plan.tile.rows;
+        plan.row_block = choose_row_block(rows, plan.rows_beside(), std::min(about, rows / 2));
     }
     return plan;
 }
@@ -186,10 +188,11 @@ static void schedule_panel(const Lowering &l, MatmulFuncs &f, bool in_parallel) 
     }
 }
 
-/// Of the other operand, the rows of a tile after those of another: a few steps of K of all tiles at a time, of which the lines stay in the first cache.
-static void schedule_packed_rows(Func &packed_rows, int tile_rows) {
+/// Of the other operand, the rows of a tile, or of a few, after those of another: a few steps of K of all tiles at a time, of which the lines stay in the first cache.
+static void schedule_packed_rows(const Lowering &l, Func &packed_rows, int rows) {
     Var row = packed_rows.args()[0], k = packed_rows.args()[1], tile = packed_rows.args()[2], steps("steps"), step("step");
-    packed_rows.bound_extent(row, tile_rows).split(k, steps, step, kStepsOfPacking, TailStrategy::GuardWithIf).reorder(row, step, tile, steps).vectorize(row);
+    packed_rows.bound_extent(row, rows).split(k, steps, step, kStepsOfPacking, TailStrategy::GuardWithIf).reorder(row, step, tile, steps);
+    packed_rows.vectorize(row, rows % l.lanes() == 0 ? l.lanes() : rows);
 }
 
 /// Rows of an operand, or of the results, that are read or written a little later.
@@ -252,7 +255,7 @@ static void schedule_parts(Lowering &l, MatmulFuncs &f) {
         schedule_panel(l, f, false);
     }
     update.vectorize(lane).unroll(in_panel).unroll(in_tile).parallel(f.p);
-    if (f.packed_rows.defined()) schedule_packed_rows(f.packed_rows.compute_at(f.part, block), rows);
+    if (f.packed_rows.defined()) schedule_packed_rows(l, f.packed_rows.compute_at(f.part, block), f.plan.rows_beside());
 }
 
 /// Whether the next panel is asked for while the tiles of one are multiplied; the loop over K is then cut into turns.
@@ -265,7 +268,8 @@ static bool asks_for_panel(const MatmulFuncs &f) {
 /// Whether rows that come from memory, and results that go there, are asked for while others are multiplied; the loop over K is then cut into turns.
 static bool asks_for_rows(const Lowering &l, const MatmulFuncs &f, const Consumer &consumer) {
     const int64_t bytes = f.product.output_types()[0].bytes(), most = std::max({f.columns * f.inner, f.rows * f.inner, f.rows * f.columns}) * bytes;
-    const bool reads_once = f.plan.packs_whole || (f.plan.by_line && !f.plan.along_rows && f.columns <= f.plan.tile.vectors * l.lanes());
+    // Of groups of tiles it costs more than it saves.
+    const bool reads_once = (f.plan.packs_whole && f.plan.tiles_beside == 1) || (f.plan.by_line && !f.plan.along_rows && f.columns <= f.plan.tile.vectors * l.lanes());
     const bool from_memory = most >= kFromMemoryBytes || (f.plan.packs_whole && consumer.updates && consumer.func.outputs() * f.rows * f.columns * bytes >= kUpdatedBytes);
     return reads_once && consumer.within == nullptr && f.batch == 1 && f.inner % kStepsOfTurn == 0 && from_memory && most <= kMostPrefetched;
 }
@@ -315,9 +319,12 @@ void schedule_matmul(Lowering &l, Consumer &consumer, MatmulFuncs &f) {
     const int64_t block_rows = blocked ? f.plan.row_block : f.rows;
     const int tile_rows = f.plan.by_line ? rows_of_lines(rows) : rows;
     stage.split(rest, tile, in_tile, tile_rows, tail_of(consumer, block_rows, tile_rows));
+    Var group("group");
+    if (f.plan.tiles_beside > 1) stage.split(tile, group, tile, f.plan.tiles_beside, TailStrategy::GuardWithIf);
     Var inner = f.plan.columns_are_rows ? in_tile : in_panel, other = f.plan.columns_are_rows ? in_panel : in_tile;
     const int64_t inner_extent = f.plan.columns_are_rows ? tile_rows : stored;
-    if (f.plan.packs_whole && blocked) stage.reorder(inner, other, panel, tile, block);
+    if (f.plan.tiles_beside > 1) stage.reorder(inner, other, tile, panel, group, block);
+    else if (f.plan.packs_whole && blocked) stage.reorder(inner, other, panel, tile, block);
     else if (f.plan.packs_whole) stage.reorder(inner, other, panel, tile);
     else if (blocked) stage.reorder(inner, other, tile, panel, block);
     else stage.reorder(inner, other, tile, panel);
@@ -356,7 +363,7 @@ void schedule_matmul(Lowering &l, Consumer &consumer, MatmulFuncs &f) {
         f.turned.compute_at(consumer.func, f.plan.packs_whole ? panel : tile).bound_extent(in_row, tile_rows).split(in_row, one_tile, in_row, rows).reorder(in_row, result_row, one_tile).vectorize(in_row);
         f.product.compute_at(f.turned, one_tile);
     } else {
-        f.product.compute_at(consumer.func, f.plan.packs_whole || by_depth ? panel : tile);
+        f.product.compute_at(consumer.func, (f.plan.packs_whole && f.plan.tiles_beside == 1) || by_depth ? panel : tile);
     }
     const std::string loops = loops_of(consumer);
     const Expr at_panel = loop_variable(loops + column.name() + "." + panel.name(), (f.columns + stored - 1) / stored);
@@ -384,7 +391,7 @@ void schedule_matmul(Lowering &l, Consumer &consumer, MatmulFuncs &f) {
         f.packed.compute_at(consumer.func, outermost);
         schedule_panel(l, f, packs_in_parallel);
     }
-    if (f.packed_rows.defined()) schedule_packed_rows(f.packed_rows.compute_at(consumer.func, block), rows);
+    if (f.packed_rows.defined()) schedule_packed_rows(l, f.packed_rows.compute_at(consumer.func, block), f.plan.rows_beside());
 
     const std::string k = f.product.name() + ".s1." + f.depth.x.name() + ".turn", row_loops = loops + row.name() + ".";
     const Expr at_block = loop_variable(row_loops + block.name(), (f.rows + block_rows - 1) / block_rows);

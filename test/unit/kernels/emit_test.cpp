@@ -181,13 +181,18 @@ TEST(Emit, RowsOfTablesAreStoredInWholeVectors) {
 }
 
 /// A step of K of a tile is one piece of a line: as a column of the whole block it would be a line for each step, and a tile leave the first cache.
+/// Of a short K the first cache holds the rows of several tiles, which a panel then passes over.
 TEST(Emit, PackedRowsOfATileLieSideBySide) {
-    Case c(DType::f32);
-    c.result(c.b.matmul(c.in({1024, 1024}), c.in({1024, 1024}), true, false));
-    const std::string statement = kernel_statement(kernel_of(c.graph, "product"), {.target = "x86-64-v3", .debug_checks = false, .cache_folder = "", .jobs = 1}, false);
-    std::smatch sizes;
-    ASSERT_TRUE(std::regex_search(statement, sizes, std::regex(R"(packed_rows\[float32 \* (\d+) \* 1024 \*)"))) << statement;
-    EXPECT_LE(std::stoi(sizes[1]), 8);
+    struct Size { int64_t m, n, k; int most; };
+    for (const Size size : {Size{1024, 1024, 1024, 8}, Size{36864, 200, 64, 48}}) {
+        Case c(DType::f32);
+        c.result(c.b.matmul(c.in({size.k, size.m}), c.in({size.k, size.n}), true, false));
+        const std::string statement = kernel_statement(kernel_of(c.graph, "product"), {.target = "x86-64-v3", .debug_checks = false, .cache_folder = "", .jobs = 1}, false);
+        std::smatch sizes;
+        ASSERT_TRUE(std::regex_search(statement, sizes, std::regex("packed_rows\\[float32 \\* (\\d+) \\* " + std::to_string(size.k) + " "))) << statement;
+        EXPECT_LE(std::stoi(sizes[1]), size.most);
+        EXPECT_GT(std::stoi(sizes[1]), size.most / 2);
+    }
 }
 
 /// With a stride, a window of one element reads pixels that lie a multiple of the size of the first cache's ways apart.

@@ -168,7 +168,7 @@ void add_matmuls(Suite &s) {
     struct Size { int64_t m, n, k; };
     for (Size size : {Size{64, 10, 300}, Size{64, 128, 100}, Size{33, 65, 17}, Size{200, 48, 64}, Size{5, 7, 3}, Size{1, 100, 50}, Size{100, 1, 50}, Size{250, 130, 40},
                       Size{3, 5, 4096}, Size{17, 33, 4100}, Size{70, 200, 4608}, Size{450, 130, 520}, Size{64, 390, 600}, Size{800, 100, 40}, Size{770, 10, 33},
-                      Size{130, 70, 1600}, Size{300, 260, 1041}, Size{3, 200, 11000}, Size{60, 36000, 60}})  // the last two are asked for ahead, past their ends
+                      Size{130, 70, 1600}, Size{300, 260, 1041}, Size{4500, 40, 61}, Size{3, 200, 11000}, Size{60, 36000, 60}})  // the last two are asked for ahead, past their ends
         for (int transposes = 0; transposes < 4; transposes++) {
             const bool ta = transposes & 1, tb = transposes & 2;
             const Shape a = ta ? Shape{size.k, size.m} : Shape{size.m, size.k}, w = tb ? Shape{size.n, size.k} : Shape{size.k, size.n};
